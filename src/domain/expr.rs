@@ -1,0 +1,1 @@
+//! Expressions and templates of the process language (CEL behind our own type).

@@ -1,0 +1,5 @@
+//! The pure core: process files, expressions, the state of a request and every decision about it.
+//!
+//! Nothing here does I/O, reads a clock or draws a random number; time and ids come in as arguments.
+
+pub mod expr;

@@ -1,0 +1,7 @@
+//! Mozhao (墨诏): queue consumers take customer requests, run automated verification and execution steps,
+//! retry on failure, and send only exceptions to human review.
+//!
+//! The layers and their rules are in `src/ARCHITECTURE.md`.
+
+pub mod domain;
+pub mod sandbox;
