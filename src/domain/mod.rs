@@ -3,3 +3,4 @@
 //! Nothing here does I/O, reads a clock or draws a random number; time and ids come in as arguments.
 
 pub mod expr;
+pub mod time;
