@@ -4,4 +4,5 @@
 //! The layers and their rules are in `src/ARCHITECTURE.md`.
 
 pub mod domain;
+pub mod engine;
 pub mod sandbox;

@@ -3,4 +3,6 @@
 //! Nothing here does I/O, reads a clock or draws a random number; time and ids come in as arguments.
 
 pub mod expr;
+pub mod request;
 pub mod time;
+pub mod words;

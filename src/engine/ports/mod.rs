@@ -1,0 +1,7 @@
+//! What the engine needs from outside, as traits: durable state, remote systems, the broker, time and ids.
+
+pub mod broker;
+pub mod clock;
+pub mod records;
+pub mod remote;
+pub mod store;

@@ -1,0 +1,416 @@
+//! The records that cross the store's port, field by field as the tables hold them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::domain::request::signal::Decision;
+use crate::domain::time::Time;
+use crate::domain::words::Choice;
+
+/// A request's row: its identity and a summary of its ledger for lists and claims.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RequestRow {
+    /// UUIDv7.
+    pub id: Uuid,
+    /// The process.
+    pub process: String,
+    /// Its pinned version.
+    pub version: u32,
+    /// Whose request it is.
+    pub customer: String,
+    /// Who sent it.
+    pub producer: String,
+    /// The producer's id of the message.
+    pub message: String,
+    /// How it came.
+    pub channel: String,
+    /// Where the outcome is sent besides the events: a queue's name.
+    pub reply_to: Option<String>,
+    /// The correlation id for `reply_to`.
+    pub correlation: Option<String>,
+    /// W3C trace context.
+    pub traceparent: Option<String>,
+    /// Scope and key of its lane (`serialize_by`).
+    pub lane: Option<String>,
+    /// Its place in the lane, from 1.
+    pub lane_no: Option<u64>,
+    /// It may run: it has no lane or its turn has come.
+    pub turn: bool,
+    /// Its limit was exceeded when it was accepted.
+    pub over_limit: bool,
+    /// The head of its ledger.
+    pub seq: u64,
+    /// The head's hash.
+    pub head: [u8; 32],
+    /// `queued`, `running`, `waiting`, `parked`, `in_review`, `done`, `refused`, `withdrawn`, `expired`.
+    pub state: String,
+    /// The slot it stands at.
+    pub step: Option<String>,
+    /// The refusal's reason, the review's name, or the parked cause's code.
+    pub reason: Option<String>,
+    /// The group it is parked under.
+    pub parked: Option<String>,
+    /// Its open review.
+    pub review: Option<Uuid>,
+    /// The worker that owns it.
+    pub owner: Option<Uuid>,
+    /// When somebody should look at it.
+    pub wake_at: Option<Time>,
+    /// How many signals it was ever sent.
+    pub signalled: u64,
+    /// How many of them were consumed.
+    pub seen: u64,
+    /// How many workers died while they owned it since it last moved.
+    pub deaths: u32,
+    /// A person has decided something.
+    pub person: bool,
+    /// When it was accepted.
+    pub accepted_at: Time,
+    /// When its row last changed.
+    pub updated_at: Time,
+    /// When it expires.
+    pub expires_at: Time,
+    /// When it ended.
+    pub ended_at: Option<Time>,
+}
+
+/// An event to publish.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// UUIDv7; the CloudEvent's id.
+    pub id: Uuid,
+    /// The request, where it is about one.
+    pub request: Option<Uuid>,
+    /// The request's seq that it tells of.
+    pub seq: u64,
+    /// The routing key: `request.card_unbind.done`.
+    pub topic: String,
+    /// The structured CloudEvent's JSON.
+    pub body: Arc<[u8]>,
+    /// A queue that gets a copy, with this correlation id.
+    pub reply_to: Option<String>,
+    /// The copy's correlation id.
+    pub correlation: Option<String>,
+    /// When it was written.
+    pub at: Time,
+}
+
+/// A message that never became a request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RejectedRow {
+    /// UUIDv7.
+    pub id: Uuid,
+    /// Who sent it, as far as known.
+    pub producer: String,
+    /// Its id, as far as known.
+    pub message: Option<String>,
+    /// How it came.
+    pub channel: String,
+    /// The process that it named, as far as known.
+    pub process: Option<String>,
+    /// A stable word: `bad_json`, `unknown_process`, `schema`, `too_large`, `key_conflict` …
+    pub code: String,
+    /// What, where and how to mend it. Free of values.
+    pub detail: String,
+    /// The first bytes of the message (at most 64 KiB).
+    pub raw: Arc<[u8]>,
+    /// How long the whole message was.
+    pub raw_len: u64,
+    /// SHA-256 of the whole message.
+    pub raw_sha256: [u8; 32],
+    /// When.
+    pub at: Time,
+    /// Events to publish with it (not read back).
+    pub events: Vec<Event>,
+}
+
+/// A review's row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReviewRow {
+    /// UUIDv7.
+    pub id: Uuid,
+    /// The request.
+    pub request: Uuid,
+    /// The process.
+    pub process: String,
+    /// Its version.
+    pub process_version: u32,
+    /// The review's name in the process.
+    pub name: String,
+    /// The slot that raised it.
+    pub slot: String,
+    /// The customer, for lists.
+    pub customer: String,
+    /// What may be answered.
+    pub options: Vec<Choice>,
+    /// The reviewers' role that it is for.
+    pub role: Option<String>,
+    /// Two different people must agree.
+    pub four_eyes: bool,
+    /// `open`, `deciding` (the decision waits for the owner), `decided`, `cancelled`.
+    pub state: String,
+    /// Grows with every decision and change of the question; a decision carries the version that was seen.
+    pub version: u32,
+    /// Who works on it.
+    pub claimed_by: Option<String>,
+    /// Until when.
+    pub claimed_until: Option<Time>,
+    /// How often it was escalated.
+    pub escalated: u32,
+    /// The first of two decisions, or the one that was sent to the owner.
+    pub decision: Option<Decision>,
+    /// When it was asked.
+    pub opened_at: Time,
+    /// By when it should be answered.
+    pub due_at: Time,
+    /// When it was decided or cancelled.
+    pub closed_at: Option<Time>,
+}
+
+/// A defect: a group of technical failures with one fingerprint.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DefectRow {
+    /// Hex, 16 characters.
+    pub fingerprint: String,
+    /// The process.
+    pub process: String,
+    /// The version that it was last seen in.
+    pub version: u32,
+    /// The slot.
+    pub slot: String,
+    /// The connector, where a call failed.
+    pub connector: Option<String>,
+    /// The failure's class.
+    pub class: String,
+    /// Its code.
+    pub code: String,
+    /// The status.
+    pub status: Option<u16>,
+    /// The detail with ids, times and numbers taken out: part of the fingerprint.
+    pub pattern: String,
+    /// One example of the detail.
+    pub detail: String,
+    /// One request that has it.
+    pub sample: Uuid,
+    /// How often it was seen (ignored on write: each write counts one).
+    pub count: u64,
+    /// First.
+    pub first_seen: Time,
+    /// Last.
+    pub last_seen: Time,
+}
+
+/// The durable control state of a group that requests are parked under: a breaker, or a resume in progress.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ControlRow {
+    /// `dependency:<name>` or `defect:<fingerprint>`.
+    pub group: String,
+    /// `closed`, `open`, `half_open` (a canary is on its way), `resuming`.
+    pub state: String,
+    /// Why, for people.
+    pub reason: String,
+    /// Who changed it: `breaker`, or a person.
+    pub by: String,
+    /// The request that tries it first.
+    pub canary: Option<Uuid>,
+    /// When the next probe is due.
+    pub probe_at: Option<Time>,
+    /// Requests per second that are resumed.
+    pub rate: u32,
+    /// The version that they are moved to.
+    pub to_version: Option<u32>,
+    /// When it last changed.
+    pub changed_at: Time,
+    /// Optimistic lock, from 1.
+    pub version: u32,
+}
+
+/// A worker's row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WorkerRow {
+    /// Its incarnation.
+    pub id: Uuid,
+    /// Host and process id, for people.
+    pub name: String,
+    /// The program's version.
+    pub version: String,
+    /// When it started.
+    pub started_at: Time,
+    /// Its last heartbeat, by the database's clock (set by the store).
+    pub heartbeat_at: Time,
+}
+
+/// What a heartbeat found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heartbeat {
+    /// Renewed.
+    Alive,
+    /// The row is gone.
+    Gone,
+}
+
+/// A published version of a process.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProcessRow {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: u32,
+    /// SHA-256 of the source, hex.
+    pub digest: String,
+    /// The file.
+    pub source: String,
+    /// When it was first seen.
+    pub published_at: Time,
+}
+
+/// An access token.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TokenRow {
+    /// Its name: who acts with it.
+    pub name: String,
+    /// SHA-256 of the secret.
+    pub sha256: [u8; 32],
+    /// `submitter`, `reviewer`, `operator`, `auditor`, `admin`.
+    pub roles: Vec<String>,
+    /// The processes that it is good for; empty: all.
+    pub processes: Vec<String>,
+    /// The reviewers' roles it has (`identity` …); for reviews that ask for one.
+    pub review_roles: Vec<String>,
+    /// When it was made.
+    pub created_at: Time,
+    /// When it ends.
+    pub expires_at: Option<Time>,
+    /// When it was revoked.
+    pub revoked_at: Option<Time>,
+}
+
+/// Which requests a list shows; empty fields match all.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RequestFilter {
+    /// One of these processes (empty: all).
+    pub processes: Vec<String>,
+    /// In one of these states.
+    pub states: Vec<String>,
+    /// Of this customer.
+    pub customer: Option<String>,
+    /// Sent by this producer.
+    pub producer: Option<String>,
+    /// With this reason.
+    pub reason: Option<String>,
+    /// Parked under this group.
+    pub parked: Option<String>,
+    /// At this slot.
+    pub step: Option<String>,
+    /// Accepted before.
+    pub before: Option<Time>,
+    /// Accepted at or after.
+    pub after: Option<Time>,
+}
+
+/// Which reviews a list shows; empty fields match all.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ReviewFilter {
+    /// Of one of these processes.
+    pub processes: Vec<String>,
+    /// In one of these states (default: `open`).
+    pub states: Vec<String>,
+    /// For one of these roles, or none (`None`: no matter).
+    pub roles: Option<Vec<String>>,
+    /// With this name.
+    pub name: Option<String>,
+    /// Held by this reviewer.
+    pub claimed_by: Option<String>,
+    /// Held by nobody at this time.
+    pub unclaimed_at: Option<Time>,
+    /// Of this request.
+    pub request: Option<Uuid>,
+}
+
+/// `accepted = done + refused + withdrawn + expired + open`, from counters on one side and rows on the other.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Balance {
+    /// Ever accepted (counter).
+    pub accepted: u64,
+    /// Ended so (counter).
+    pub done: u64,
+    /// Ended so (counter).
+    pub refused: u64,
+    /// Ended so (counter).
+    pub withdrawn: u64,
+    /// Ended so (counter).
+    pub expired: u64,
+    /// Rejected messages (counter).
+    pub rejected: u64,
+    /// Ended without a person having decided anything (counter).
+    pub automated: u64,
+    /// Open rows by state.
+    pub queued: u64,
+    /// Open rows by state.
+    pub running: u64,
+    /// Open rows by state.
+    pub waiting: u64,
+    /// Open rows by state.
+    pub parked: u64,
+    /// Open rows by state.
+    pub in_review: u64,
+    /// Unpublished events.
+    pub unpublished: u64,
+    /// Open, not owned, and due for longer than a minute: nobody looks after them.
+    pub overdue: u64,
+}
+
+impl Balance {
+    /// Open rows.
+    #[must_use]
+    pub fn open(&self) -> u64 {
+        self.queued + self.running + self.waiting + self.parked + self.in_review
+    }
+
+    /// Ended requests.
+    #[must_use]
+    pub fn ended(&self) -> u64 {
+        self.done + self.refused + self.withdrawn + self.expired
+    }
+
+    /// Does every accepted request stand in exactly one place?
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.accepted == self.ended() + self.open()
+    }
+}
+
+/// Open requests by process, state and group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counted {
+    /// The process.
+    pub process: String,
+    /// The state.
+    pub state: String,
+    /// The parked group.
+    pub parked: Option<String>,
+    /// The slot.
+    pub step: Option<String>,
+    /// How many.
+    pub count: u64,
+}
+
+/// How long things are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Inbox keys.
+    pub inbox: Duration,
+    /// Published events.
+    pub events: Duration,
+    /// Answered signals.
+    pub signals: Duration,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        let day = Duration::from_secs(86_400);
+        Retention { inbox: day * 400, events: day * 7, signals: day * 30 }
+    }
+}

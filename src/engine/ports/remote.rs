@@ -1,0 +1,73 @@
+//! The port to remote systems: one call in, one classified answer out. How sure we are that nothing happened is
+//! decided here, next to the wire, because only the adapter knows whether bytes were written.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::domain::request::fact::FailureClass;
+use crate::domain::words::Method;
+
+/// A rendered call.
+#[derive(Debug, Clone)]
+pub struct RemoteCall {
+    /// The connector's name.
+    pub connector: Arc<str>,
+    /// The method.
+    pub method: Method,
+    /// Path and query below the base URL, every value already percent-encoded.
+    pub path: String,
+    /// Extra headers.
+    pub headers: Vec<(String, String)>,
+    /// The JSON body's bytes.
+    pub body: Option<Bytes>,
+    /// The idempotency key of an effect.
+    pub key: Option<String>,
+    /// The whole call's deadline; `None`: the connector's timeout.
+    pub timeout: Option<Duration>,
+    /// It has effects: an unclear end is [`FailureClass::Unknown`]; a read's is [`FailureClass::Transient`].
+    pub effect: bool,
+    /// The statuses that are answers.
+    pub accept: crate::domain::words::Accept,
+    /// W3C trace context to pass on.
+    pub traceparent: Option<String>,
+}
+
+/// An accepted answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// Its status.
+    pub status: u16,
+    /// Its decompressed body; empty or JSON.
+    pub body: Bytes,
+}
+
+/// A call without an accepted answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Failure {
+    /// How sure we are that nothing happened.
+    pub class: FailureClass,
+    /// A stable word: `connect`, `dns`, `tls`, `timeout`, `reset`, `status`, `too_large`, `not_json`, `breaker_open`, `redirect` …
+    pub code: &'static str,
+    /// The status, where there was one.
+    pub status: Option<u16>,
+    /// For people; never the body, never a secret.
+    pub detail: String,
+    /// What the target asked for (429, 503), capped by the caller.
+    pub retry_after: Option<Duration>,
+}
+
+/// Remote systems by name.
+#[async_trait]
+pub trait Remote: Send + Sync + 'static {
+    /// Makes one call. Cancel-safe in the sense that dropping the future leaves the call's result unknown.
+    async fn call(&self, call: &RemoteCall) -> Result<Answer, Failure>;
+    /// The call's deadline for this connector when the process names none.
+    fn timeout(&self, connector: &str) -> Duration;
+    /// How long this connector's target recognises our keys; `None`: it does not.
+    fn key_window(&self, connector: &str) -> Option<Duration>;
+    /// The connectors' names.
+    fn names(&self) -> Vec<String>;
+}
