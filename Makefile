@@ -1,0 +1,15 @@
+# Thin on purpose: each target is one command that also works without make.
+.PHONY: demo test lint bench
+
+demo: ## the whole product on this machine, no server needed
+	cargo run -- demo
+
+test: ## everything, against private PostgreSQL and RabbitMQ servers
+	tests/run.sh
+
+lint:
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+
+bench:
+	cargo bench
