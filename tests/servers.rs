@@ -8,9 +8,7 @@ use futures_util::StreamExt;
 use harness::postgres::{self, Postgres};
 use harness::process::Mozhao;
 use harness::rabbitmq::{self, RabbitMq};
-use lapin::options::{
-    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions,
-};
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use sqlx::{Connection as _, PgConnection};

@@ -27,12 +27,7 @@ pub(super) struct Did {
 impl Answer {
     /// An answer that changed nothing.
     pub(super) fn new(status: StatusCode, body: &Value) -> Self {
-        Self {
-            status,
-            body: body.to_string().into(),
-            applied: false,
-            replayed: false,
-        }
+        Self { status, body: body.to_string().into(), applied: false, replayed: false }
     }
 
     /// 200, nothing changed.
@@ -42,18 +37,12 @@ impl Answer {
 
     /// 200, and the effect took place.
     pub(super) fn applied(body: &Value) -> Self {
-        Self {
-            applied: true,
-            ..Self::ok(body)
-        }
+        Self { applied: true, ..Self::ok(body) }
     }
 
     /// 404 with what is missing.
     pub(super) fn missing(what: &str) -> Self {
-        Self::new(
-            StatusCode::NOT_FOUND,
-            &json!({"error": format!("no_such_{what}")}),
-        )
+        Self::new(StatusCode::NOT_FOUND, &json!({"error": format!("no_such_{what}")}))
     }
 
     /// 409: a rule of the target forbids the effect; nothing changed.
@@ -71,18 +60,11 @@ impl IntoResponse for Answer {
     fn into_response(self) -> Response {
         let mut response = Response::new(self.body.into());
         *response.status_mut() = self.status;
-        response
-            .headers_mut()
-            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if self.replayed {
-            response
-                .headers_mut()
-                .insert("idempotency-replayed", HeaderValue::from_static("true"));
+            response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
         }
-        response.extensions_mut().insert(Did {
-            applied: self.applied,
-            replayed: self.replayed,
-        });
+        response.extensions_mut().insert(Did { applied: self.applied, replayed: self.replayed });
         response
     }
 }

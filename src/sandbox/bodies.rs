@@ -63,12 +63,7 @@ pub(super) fn huge(bytes: u64) -> Body {
     let chunks = bytes.div_ceil(CHUNK as u64);
     let middle = (0..chunks).map(move |_| chunk.clone());
     let quote = || std::iter::once(Bytes::from_static(b"\""));
-    Body::from_stream(stream::iter(
-        quote()
-            .chain(middle)
-            .chain(quote())
-            .map(Ok::<_, Infallible>),
-    ))
+    Body::from_stream(stream::iter(quote().chain(middle).chain(quote()).map(Ok::<_, Infallible>)))
 }
 
 /// A gzip stream that decompresses to about `bytes` letters: one deflate block with fixed codes, a literal and then

@@ -23,10 +23,7 @@ const MAX_PAGE: usize = 10_000;
 /// The routes, without the `/sandbox` prefix.
 pub(super) fn routes() -> Router<Arc<Shared>> {
     Router::new()
-        .route(
-            "/faults",
-            get(list_faults).post(add_faults).delete(clear_faults),
-        )
+        .route("/faults", get(list_faults).post(add_faults).delete(clear_faults))
         .route("/faults/{id}", delete(remove_fault))
         .route("/ledger", get(ledger))
         .route("/effects", get(effects))
@@ -57,11 +54,7 @@ async fn add_faults(State(shared): State<Arc<Shared>>, Json(body): Json<Value>) 
         Ok(OneOrMany::One(rule)) => vec![rule],
         Ok(OneOrMany::Many(rules)) => rules,
         Err(error) => {
-            return (
-                StatusCode::UNPROCESSABLE_ENTITY,
-                Json(json!({"error": error.to_string()})),
-            )
-                .into_response();
+            return (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({"error": error.to_string()}))).into_response();
         }
     };
     let mut faults = shared.faults();
@@ -75,11 +68,7 @@ async fn clear_faults(State(shared): State<Arc<Shared>>) -> StatusCode {
 }
 
 async fn remove_fault(State(shared): State<Arc<Shared>>, Path(id): Path<u64>) -> StatusCode {
-    if shared.faults().remove(id) {
-        StatusCode::NO_CONTENT
-    } else {
-        StatusCode::NOT_FOUND
-    }
+    if shared.faults().remove(id) { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND }
 }
 
 #[derive(Deserialize)]
@@ -97,19 +86,11 @@ struct Wanted {
 async fn ledger(State(shared): State<Arc<Shared>>, Query(wanted): Query<Wanted>) -> Json<Value> {
     let ledger = shared.ledger();
     let calls = ledger.calls(|call| {
-        wanted
-            .path
-            .as_deref()
-            .is_none_or(|path| call.path.starts_with(path))
+        wanted.path.as_deref().is_none_or(|path| call.path.starts_with(path))
             && wanted.applied.is_none_or(|applied| call.applied == applied)
-            && wanted
-                .key
-                .as_deref()
-                .is_none_or(|key| call.key.as_deref() == Some(key))
+            && wanted.key.as_deref().is_none_or(|key| call.key.as_deref() == Some(key))
     });
-    let skip = calls
-        .len()
-        .saturating_sub(wanted.limit.unwrap_or(100).min(MAX_PAGE));
+    let skip = calls.len().saturating_sub(wanted.limit.unwrap_or(100).min(MAX_PAGE));
     Json(json!({"totals": ledger.totals(), "calls": calls.get(skip..).unwrap_or_default()}))
 }
 
@@ -121,17 +102,12 @@ struct WantedEffects {
     limit: Option<usize>,
 }
 
-async fn effects(
-    State(shared): State<Arc<Shared>>,
-    Query(wanted): Query<WantedEffects>,
-) -> Json<Value> {
+async fn effects(State(shared): State<Arc<Shared>>, Query(wanted): Query<WantedEffects>) -> Json<Value> {
     let mut found = shared.ledger().effects(wanted.min.unwrap_or(1));
     let total = found.len();
     found.truncate(wanted.limit.unwrap_or(100).min(MAX_PAGE));
-    let items: Vec<_> = found
-        .into_iter()
-        .map(|(effect, object, times)| json!({"effect": effect, "object": object, "times": times}))
-        .collect();
+    let items: Vec<_> =
+        found.into_iter().map(|(effect, object, times)| json!({"effect": effect, "object": object, "times": times})).collect();
     Json(json!({"total": total, "items": items}))
 }
 
@@ -156,11 +132,7 @@ struct NewWorld {
 
 async fn load_world(State(shared): State<Arc<Shared>>, Json(new): Json<NewWorld>) -> Response {
     if new.n > MAX_WORLD {
-        return (
-            StatusCode::UNPROCESSABLE_ENTITY,
-            Json(json!({"error": format!("n is at most {MAX_WORLD}")})),
-        )
-            .into_response();
+        return (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({"error": format!("n is at most {MAX_WORLD}")}))).into_response();
     }
     let world = World::generate(new.seed, new.n);
     let requests = world.requests.len();
@@ -178,11 +150,6 @@ struct Page {
 async fn requests(State(shared): State<Arc<Shared>>, Query(page): Query<Page>) -> Json<Value> {
     let core = shared.core();
     let offset = page.offset.unwrap_or(0);
-    let items: Vec<_> = core
-        .planned
-        .iter()
-        .skip(offset)
-        .take(page.limit.unwrap_or(100).min(MAX_PAGE))
-        .collect();
+    let items: Vec<_> = core.planned.iter().skip(offset).take(page.limit.unwrap_or(100).min(MAX_PAGE)).collect();
     Json(json!({"total": core.planned.len(), "items": items}))
 }

@@ -18,12 +18,7 @@ use super::{
 
 /// The routes, without the `/face` prefix.
 pub(super) fn routes() -> Router<Arc<Shared>> {
-    Router::new()
-        .route(
-            "/health",
-            get(async || Answer::ok(&json!({"status": "up"}))),
-        )
-        .route("/compare", post(compare))
+    Router::new().route("/health", get(async || Answer::ok(&json!({"status": "up"})))).route("/compare", post(compare))
 }
 
 #[derive(Deserialize)]

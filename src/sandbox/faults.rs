@@ -142,14 +142,7 @@ fn certain() -> f64 {
 impl Fault {
     /// A rule for all calls that match the path.
     pub fn new(path: impl Into<String>, trouble: Trouble) -> Self {
-        Self {
-            method: None,
-            path: path.into(),
-            trouble,
-            probability: 1.0,
-            skip: 0,
-            count: None,
-        }
+        Self { method: None, path: path.into(), trouble, probability: 1.0, skip: 0, count: None }
     }
 
     /// Only calls with this method.
@@ -181,10 +174,7 @@ impl Fault {
     }
 
     fn matches(&self, method: &str, path: &str) -> bool {
-        self.method
-            .as_deref()
-            .is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))
-            && glob(&self.path, path)
+        self.method.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method)) && glob(&self.path, path)
     }
 }
 
@@ -212,22 +202,13 @@ pub(super) struct Faults {
 
 impl Faults {
     pub(super) fn new(seed: u64) -> Self {
-        Self {
-            rules: Vec::new(),
-            next_id: 1,
-            dice: Random::new(seed),
-        }
+        Self { rules: Vec::new(), next_id: 1, dice: Random::new(seed) }
     }
 
     pub(super) fn add(&mut self, fault: Fault) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
-        self.rules.push(ActiveFault {
-            id,
-            fault,
-            seen: 0,
-            caught: 0,
-        });
+        self.rules.push(ActiveFault { id, fault, seen: 0, caught: 0 });
         id
     }
 
@@ -249,9 +230,7 @@ impl Faults {
     /// The trouble for this call, if any; counts.
     pub(super) fn pick(&mut self, method: &str, path: &str) -> Option<Trouble> {
         for rule in &mut self.rules {
-            if rule.fault.count.is_some_and(|count| rule.caught >= count)
-                || !rule.fault.matches(method, path)
-            {
+            if rule.fault.count.is_some_and(|count| rule.caught >= count) || !rule.fault.matches(method, path) {
                 continue;
             }
             rule.seen += 1;
@@ -328,9 +307,7 @@ mod tests {
     fn a_rule_is_spent_after_its_count_and_starts_after_its_skip() {
         let mut faults = Faults::new(1);
         faults.add(Fault::new("/bank/**", Trouble::Hang).after(1).times(2));
-        let caught: Vec<_> = (0..5)
-            .map(|_| faults.pick("GET", "/bank/health").is_some())
-            .collect();
+        let caught: Vec<_> = (0..5).map(|_| faults.pick("GET", "/bank/health").is_some()).collect();
         assert_eq!(caught, [false, true, true, false, false]);
     }
 
@@ -348,9 +325,7 @@ mod tests {
         let run = |seed| {
             let mut faults = Faults::new(seed);
             faults.add(Fault::new("/**", Trouble::Hang).probability(0.3));
-            (0..200)
-                .map(|_| faults.pick("GET", "/x").is_some())
-                .collect::<Vec<_>>()
+            (0..200).map(|_| faults.pick("GET", "/x").is_some()).collect::<Vec<_>>()
         };
         assert_eq!(run(42), run(42));
         assert_ne!(run(42), run(43));
@@ -362,28 +337,8 @@ mod tests {
             r#"{"path": "/bank/**", "trouble": {"kind": "status", "status": 503, "retry_after_s": 2}, "count": 3}"#,
         )
         .unwrap();
-        assert_eq!(
-            fault,
-            Fault::new(
-                "/bank/**",
-                Trouble::Status {
-                    status: 503,
-                    retry_after_s: Some(2)
-                }
-            )
-            .times(3)
-        );
-        assert!(
-            serde_json::from_str::<Fault>(
-                r#"{"path": "/", "trouble": {"kind": "hang"}, "cuont": 3}"#
-            )
-            .is_err()
-        );
-        assert!(
-            serde_json::from_str::<Fault>(
-                r#"{"path": "/", "trouble": {"kind": "delay", "msec": 3}}"#
-            )
-            .is_err()
-        );
+        assert_eq!(fault, Fault::new("/bank/**", Trouble::Status { status: 503, retry_after_s: Some(2) }).times(3));
+        assert!(serde_json::from_str::<Fault>(r#"{"path": "/", "trouble": {"kind": "hang"}, "cuont": 3}"#).is_err());
+        assert!(serde_json::from_str::<Fault>(r#"{"path": "/", "trouble": {"kind": "delay", "msec": 3}}"#).is_err());
     }
 }

@@ -32,12 +32,7 @@ impl Keys {
         if stored.fingerprint != *fingerprint {
             return Some(Answer::invalid("key_used_for_another_call"));
         }
-        Some(Answer {
-            status: stored.status,
-            body: stored.body.clone(),
-            applied: false,
-            replayed: true,
-        })
+        Some(Answer { status: stored.status, body: stored.body.clone(), applied: false, replayed: true })
     }
 
     pub(super) fn remember(&mut self, key: &str, fingerprint: [u8; 32], answer: &Answer) {
@@ -46,11 +41,7 @@ impl Keys {
         {
             self.stored.remove(&oldest);
         }
-        let stored = Stored {
-            fingerprint,
-            status: answer.status,
-            body: answer.body.clone(),
-        };
+        let stored = Stored { fingerprint, status: answer.status, body: answer.body.clone() };
         if self.stored.insert(key.to_owned(), stored).is_none() {
             self.order.push_back(key.to_owned());
         }

@@ -80,23 +80,11 @@ pub(super) struct Ledger {
 
 impl Ledger {
     pub(super) fn new(capacity: usize) -> Self {
-        Self {
-            ring: VecDeque::new(),
-            capacity,
-            totals: Totals::default(),
-            effects: HashMap::new(),
-        }
+        Self { ring: VecDeque::new(), capacity, totals: Totals::default(), effects: HashMap::new() }
     }
 
     /// Records an arrival and gives its number.
-    pub(super) fn arrive(
-        &mut self,
-        at_us: u64,
-        method: &str,
-        path: &str,
-        key: Option<&str>,
-        body_sha256: String,
-    ) -> u64 {
+    pub(super) fn arrive(&mut self, at_us: u64, method: &str, path: &str, key: Option<&str>, body_sha256: String) -> u64 {
         self.totals.calls += 1;
         let seq = self.totals.calls;
         if self.ring.len() >= self.capacity {
@@ -131,14 +119,8 @@ impl Ledger {
             *totals.by_fault.entry(fault).or_default() += 1;
         }
         // The ring holds consecutive numbers, so the place follows from the first one; the call may have left already.
-        let place = self
-            .ring
-            .front()
-            .and_then(|first| seq.checked_sub(first.seq));
-        if let Some(call) = place
-            .and_then(|at| usize::try_from(at).ok())
-            .and_then(|at| self.ring.get_mut(at))
-        {
+        let place = self.ring.front().and_then(|first| seq.checked_sub(first.seq));
+        if let Some(call) = place.and_then(|at| usize::try_from(at).ok()).and_then(|at| self.ring.get_mut(at)) {
             call.took_us = Some(now_us.saturating_sub(call.at_us));
             call.status = ending.status;
             call.applied = ending.applied;
@@ -161,10 +143,7 @@ impl Ledger {
     }
 
     pub(super) fn applied(&self, effect: &str, object: &str) -> u32 {
-        self.effects
-            .get(format!("{effect} {object}").as_str())
-            .copied()
-            .unwrap_or(0)
+        self.effects.get(format!("{effect} {object}").as_str()).copied().unwrap_or(0)
     }
 
     /// Every `(effect, object, times)` applied at least `min` times, sorted.
@@ -188,11 +167,7 @@ impl Ledger {
 
     /// The calls still in the ring that the filter likes, oldest first.
     pub(super) fn calls(&self, mut wanted: impl FnMut(&Call) -> bool) -> Vec<Call> {
-        self.ring
-            .iter()
-            .filter(|call| wanted(call))
-            .cloned()
-            .collect()
+        self.ring.iter().filter(|call| wanted(call)).cloned().collect()
     }
 }
 
@@ -206,29 +181,15 @@ mod tests {
         for n in 1..=3 {
             let seq = ledger.arrive(n, "POST", "/x", None, String::new());
             ledger.count("unbind", "C1");
-            ledger.end(
-                seq,
-                n + 5,
-                Ending {
-                    status: Some(200),
-                    applied: true,
-                    ..Ending::default()
-                },
-            );
+            ledger.end(seq, n + 5, Ending { status: Some(200), applied: true, ..Ending::default() });
         }
         let calls = ledger.calls(|_| true);
-        assert_eq!(
-            calls.iter().map(|call| call.seq).collect::<Vec<_>>(),
-            [2, 3]
-        );
+        assert_eq!(calls.iter().map(|call| call.seq).collect::<Vec<_>>(), [2, 3]);
         assert_eq!(calls[0].took_us, Some(5));
         assert_eq!(ledger.totals().calls, 3);
         assert_eq!(ledger.applied("unbind", "C1"), 3);
         assert_eq!(ledger.applied("unbind", "C2"), 0);
-        assert_eq!(
-            ledger.effects(2),
-            [("unbind".to_owned(), "C1".to_owned(), 3)]
-        );
+        assert_eq!(ledger.effects(2), [("unbind".to_owned(), "C1".to_owned(), 3)]);
     }
 
     #[test]
@@ -236,14 +197,7 @@ mod tests {
         let mut ledger = Ledger::new(1);
         let first = ledger.arrive(0, "GET", "/x", None, String::new());
         ledger.arrive(0, "GET", "/y", None, String::new());
-        ledger.end(
-            first,
-            9,
-            Ending {
-                fault: Some("hang"),
-                ..Ending::default()
-            },
-        );
+        ledger.end(first, 9, Ending { fault: Some("hang"), ..Ending::default() });
         assert_eq!(ledger.totals().unanswered, 1);
         assert_eq!(ledger.totals().by_fault["hang"], 1);
         assert_eq!(ledger.calls(|_| true)[0].took_us, None);

@@ -80,10 +80,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            seed: 1,
-            calls_kept: 100_000,
-        }
+        Self { seed: 1, calls_kept: 100_000 }
     }
 }
 
@@ -179,34 +176,13 @@ impl Handle {
     /// Adds a generated world to what is there: its people, their habits, its faults and its proposed requests.
     pub fn load(&self, world: &World) {
         let mut core = self.shared.core();
-        world
-            .customers
-            .iter()
-            .for_each(|customer| core.bank.put_customer(customer.clone()));
-        world
-            .cards
-            .iter()
-            .for_each(|card| core.bank.put_card(card.clone()));
-        world
-            .accounts
-            .iter()
-            .for_each(|account| core.bank.put_account(account.clone()));
-        world
-            .loans
-            .iter()
-            .for_each(|loan| core.bank.put_loan(loan.clone()));
-        world
-            .hr
-            .iter()
-            .for_each(|person| core.hr.put(person.clone()));
-        world
-            .legacy
-            .iter()
-            .for_each(|person| core.legacy.put(person.clone()));
-        world
-            .habits
-            .iter()
-            .for_each(|(phone, replies)| core.sms.script(phone.clone(), replies.clone()));
+        world.customers.iter().for_each(|customer| core.bank.put_customer(customer.clone()));
+        world.cards.iter().for_each(|card| core.bank.put_card(card.clone()));
+        world.accounts.iter().for_each(|account| core.bank.put_account(account.clone()));
+        world.loans.iter().for_each(|loan| core.bank.put_loan(loan.clone()));
+        world.hr.iter().for_each(|person| core.hr.put(person.clone()));
+        world.legacy.iter().for_each(|person| core.legacy.put(person.clone()));
+        world.habits.iter().for_each(|(phone, replies)| core.sms.script(phone.clone(), replies.clone()));
         core.planned.extend(world.requests.iter().cloned());
         drop(core);
         let mut faults = self.shared.faults();
@@ -226,10 +202,7 @@ pub fn router(handle: &Handle) -> Router {
         .nest("/sms", sms::routes())
         .nest("/hr", people::hr_routes())
         .nest("/legacy", people::legacy_routes())
-        .layer(middleware::from_fn_with_state(
-            Arc::clone(&shared),
-            trouble::pass,
-        ))
+        .layer(middleware::from_fn_with_state(Arc::clone(&shared), trouble::pass))
         .nest("/sandbox", control::routes())
         .with_state(shared)
 }
@@ -251,24 +224,14 @@ impl Sandbox {
     /// Starts a sandbox.
     pub async fn start_with(addr: SocketAddr, settings: &Settings) -> Result<Self, Error> {
         let handle = Handle::new(settings)?;
-        let listener = TcpListener::bind(addr)
-            .await
-            .map_err(|source| Error::Listen { addr, source })?;
-        let addr = listener
-            .local_addr()
-            .map_err(|source| Error::Listen { addr, source })?;
+        let listener = TcpListener::bind(addr).await.map_err(|source| Error::Listen { addr, source })?;
+        let addr = listener.local_addr().map_err(|source| Error::Listen { addr, source })?;
         let service = router(&handle).into_make_service_with_connect_info::<Cut>();
         let stop = handle.shared.stop.clone();
         let server = tokio::spawn(async move {
-            axum::serve(CuttableListener(listener), service)
-                .with_graceful_shutdown(stop.cancelled_owned())
-                .await
+            axum::serve(CuttableListener(listener), service).with_graceful_shutdown(stop.cancelled_owned()).await
         });
-        Ok(Self {
-            addr,
-            handle,
-            server: Some(server),
-        })
+        Ok(Self { addr, handle, server: Some(server) })
     }
 
     /// Where it listens.

@@ -5,13 +5,12 @@ use super::random::Random;
 
 /// Surnames and given names that are combined freely.
 const SURNAMES: &[&str] = &[
-    "王", "李", "张", "刘", "陈", "杨", "黄", "赵", "吴", "周", "徐", "孙", "马", "朱", "胡", "郭",
-    "何", "林", "罗", "梁", "欧阳", "司马", "诸葛", "上官", "㐆", "𠮷",
+    "王", "李", "张", "刘", "陈", "杨", "黄", "赵", "吴", "周", "徐", "孙", "马", "朱", "胡", "郭", "何", "林", "罗", "梁",
+    "欧阳", "司马", "诸葛", "上官", "㐆", "𠮷",
 ];
 const GIVEN: &[&str] = &[
-    "伟", "芳", "娜", "敏", "静", "秀英", "丽", "强", "磊", "洋", "艳", "勇", "杰", "娟", "涛",
-    "明", "超", "秀兰", "霞", "平", "刚", "桂英", "子涵", "雨桐", "欣怡", "梓轩", "浩然", "思远",
-    "若曦", "𬀩", "喆", "骉",
+    "伟", "芳", "娜", "敏", "静", "秀英", "丽", "强", "磊", "洋", "艳", "勇", "杰", "娟", "涛", "明", "超", "秀兰", "霞", "平",
+    "刚", "桂英", "子涵", "雨桐", "欣怡", "梓轩", "浩然", "思远", "若曦", "𬀩", "喆", "骉",
 ];
 /// Whole names in other scripts and shapes.
 const OTHERS: &[&str] = &[
@@ -44,10 +43,7 @@ const OTHERS: &[&str] = &[
     "Li",
 ];
 /// Areas of six digits that exist.
-const AREAS: &[&str] = &[
-    "110101", "310104", "440305", "510107", "330106", "420111", "610113", "500103", "650102",
-    "540102",
-];
+const AREAS: &[&str] = &["110101", "310104", "440305", "510107", "330106", "420111", "610113", "500103", "650102", "540102"];
 
 /// A name: Chinese in four of five cases, otherwise from anywhere.
 pub(super) fn name(random: &mut Random) -> String {
@@ -81,9 +77,7 @@ pub(super) fn invalid_id_number(valid: &str) -> String {
 
 /// GB 11643 (ISO 7064, MOD 11-2): the weight of a digit is 2 to the power of its distance from the end, modulo 11.
 fn check_character(body: &str) -> char {
-    let sum = body
-        .bytes()
-        .fold(0, |sum, digit| (sum + u32::from(digit - b'0')) * 2 % 11);
+    let sum = body.bytes().fold(0, |sum, digit| (sum + u32::from(digit - b'0')) * 2 % 11);
     match (12 - sum) % 11 {
         10 => 'X',
         digit => char::from_digit(digit, 10).unwrap_or('0'),
@@ -97,11 +91,7 @@ mod tests {
     #[test]
     fn check_characters_of_published_examples() {
         // The example of the standard, and two numbers widely used in documentation.
-        for number in [
-            "11010519491231002X",
-            "440524188001010014",
-            "34052419800101001X",
-        ] {
+        for number in ["11010519491231002X", "440524188001010014", "34052419800101001X"] {
             let (body, check) = number.split_at(17);
             assert_eq!(check_character(body).to_string(), check, "{number}");
         }
@@ -113,10 +103,7 @@ mod tests {
         for _ in 0..1000 {
             let number = id_number(&mut random);
             assert_eq!(number.len(), 18);
-            assert!(
-                number.bytes().take(17).all(|byte| byte.is_ascii_digit()),
-                "{number}"
-            );
+            assert!(number.bytes().take(17).all(|byte| byte.is_ascii_digit()), "{number}");
             let (body, check) = number.split_at(17);
             assert_eq!(check_character(body).to_string(), check);
             assert_ne!(invalid_id_number(&number), number);

@@ -76,10 +76,7 @@ impl Registry {
 /// `/hr`.
 pub(super) fn hr_routes() -> Router<Arc<Shared>> {
     Router::new()
-        .route(
-            "/health",
-            get(async || Answer::ok(&json!({"status": "up"}))),
-        )
+        .route("/health", get(async || Answer::ok(&json!({"status": "up"}))))
         .route("/people/{id}", get(hr_person))
         .route("/people/{id}/document", get(hr_document))
         .route("/people/{id}/name", put(hr_rename))
@@ -88,10 +85,7 @@ pub(super) fn hr_routes() -> Router<Arc<Shared>> {
 /// `/legacy`.
 pub(super) fn legacy_routes() -> Router<Arc<Shared>> {
     Router::new()
-        .route(
-            "/health",
-            get(async || Answer::ok(&json!({"status": "up"}))),
-        )
+        .route("/health", get(async || Answer::ok(&json!({"status": "up"}))))
         .route("/people/{id}", get(legacy_person))
         .route("/people/{id}/rename", post(legacy_rename))
 }
@@ -107,12 +101,7 @@ async fn hr_person(State(shared): State<Arc<Shared>>, Path(id): Path<String>) ->
 }
 
 async fn hr_document(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Answer {
-    match shared
-        .core()
-        .hr
-        .person(&id)
-        .and_then(|person| person.document.as_ref())
-    {
+    match shared.core().hr.person(&id).and_then(|person| person.document.as_ref()) {
         Some(document) => Answer::ok(&json!(document)),
         None => Answer::missing("document"),
     }
@@ -133,14 +122,12 @@ async fn hr_rename(
         Ok(new) => new,
         Err(answer) => return answer,
     };
-    shared.effect(System::Hr, &call, "hr_name", &id, |core| {
-        match core.hr.people.get_mut(&id) {
-            Some(person) => {
-                person.name.clone_from(&new.name);
-                Answer::applied(&json!({"person_id": id, "name": new.name}))
-            }
-            None => Answer::missing("person"),
+    shared.effect(System::Hr, &call, "hr_name", &id, |core| match core.hr.people.get_mut(&id) {
+        Some(person) => {
+            person.name.clone_from(&new.name);
+            Answer::applied(&json!({"person_id": id, "name": new.name}))
         }
+        None => Answer::missing("person"),
     })
 }
 
@@ -170,11 +157,7 @@ async fn legacy_rename(
         Ok(new) => new,
         Err(answer) => return answer,
     };
-    shared.effect(System::Legacy, &call, "legacy_name", &id, |core| match core
-        .legacy
-        .people
-        .get_mut(&id)
-    {
+    shared.effect(System::Legacy, &call, "legacy_name", &id, |core| match core.legacy.people.get_mut(&id) {
         Some(person) => {
             person.name.clone_from(&new.full_name);
             Answer::applied(&json!({"no": id, "full_name": new.full_name}))

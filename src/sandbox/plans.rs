@@ -82,11 +82,7 @@ pub(super) fn plan(making: &mut Making) -> Planned {
     let (_, process, plan, roads) = STREAM[weighted(STREAM.iter().map(|row| row.0), dice)];
     let dice = making.random.below(roads.iter().map(|row| row.0).sum());
     let road = roads[weighted(roads.iter().map(|row| row.0), dice)].1;
-    Planned {
-        process,
-        payload: plan(making, road),
-        road,
-    }
+    Planned { process, payload: plan(making, road), road }
 }
 
 /// The place whose share of the weights the dice fell into; the dice must be below their sum.
@@ -104,9 +100,7 @@ fn weighted(weights: impl Iterator<Item = u64>, mut dice: u64) -> usize {
 
 #[cfg(test)]
 pub(super) fn all_roads() -> Vec<String> {
-    let roads = STREAM
-        .iter()
-        .flat_map(|row| row.3.iter().map(|(_, road)| format!("{} {road}", row.1)));
+    let roads = STREAM.iter().flat_map(|row| row.3.iter().map(|(_, road)| format!("{} {road}", row.1)));
     let mut roads: Vec<_> = roads.collect();
     roads.sort();
     roads
@@ -173,10 +167,7 @@ fn phone_change(making: &mut Making, road: Road) -> Value {
     let mut old_phone = customer.phone.clone();
     let mut new_phone = format!("+8618{:09}", making.number);
     match road {
-        Road::Refused("wrong_code") => making
-            .world
-            .habits
-            .push((new_phone.clone(), vec![Reply::wrong(50)])),
+        Road::Refused("wrong_code") => making.world.habits.push((new_phone.clone(), vec![Reply::wrong(50)])),
         Road::Waiting => making.world.habits.push((new_phone.clone(), Vec::new())),
         Road::Refused("old_phone_mismatch") => old_phone = format!("+8615{:09}", making.number),
         Road::Refused("phone_taken") => {
@@ -208,9 +199,7 @@ fn phone_change(making: &mut Making, road: Road) -> Value {
 fn account_close(making: &mut Making, road: Road) -> Value {
     let customer = making.customer();
     let balance_minor = match road {
-        Road::Review("large_balance") => {
-            i64::from(LARGE_BALANCE_MINOR) + 1 + making.amount(90_000_000)
-        }
+        Road::Review("large_balance") => i64::from(LARGE_BALANCE_MINOR) + 1 + making.amount(90_000_000),
         Road::Refused("account_overdrawn") => -1 - making.amount(100_000),
         // A third of those who leave have taken their money out before.
         _ if making.random.chance(0.33) => 0,
@@ -245,26 +234,15 @@ fn name_correction(making: &mut Making, road: Road) -> Value {
     let wrong = format!("{right} ");
     let signing_limit_minor = match road {
         Road::Review("high_signing_limit") => HIGH_LIMIT_MINOR * 5,
-        _ => {
-            [0, 1_000_000, 20_000_000][weighted([60, 30, 10].into_iter(), making.random.below(100))]
-        }
+        _ => [0, 1_000_000, 20_000_000][weighted([60, 30, 10].into_iter(), making.random.below(100))],
     };
     let mut person = Person {
         person_id: person_id.clone(),
         name: wrong.clone(),
-        department: making
-            .random
-            .pick(DEPARTMENTS)
-            .copied()
-            .unwrap_or("Support")
-            .to_owned(),
+        department: making.random.pick(DEPARTMENTS).copied().unwrap_or("Support").to_owned(),
         status: PersonStatus::Active,
         signing_limit_minor,
-        document: Some(Document {
-            kind: "id_card".into(),
-            name: right.clone(),
-            verified: true,
-        }),
+        document: Some(Document { kind: "id_card".into(), name: right.clone(), verified: true }),
     };
     let mut legacy = person.clone();
     let mut new_name = right;

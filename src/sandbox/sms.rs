@@ -56,18 +56,12 @@ pub struct Reply {
 impl Reply {
     /// The right code after so many milliseconds.
     pub fn right(after_ms: u64) -> Self {
-        Self {
-            after_ms,
-            code: Said::Right,
-        }
+        Self { after_ms, code: Said::Right }
     }
 
     /// A wrong code after so many milliseconds.
     pub fn wrong(after_ms: u64) -> Self {
-        Self {
-            after_ms,
-            code: Said::Wrong,
-        }
+        Self { after_ms, code: Said::Wrong }
     }
 }
 
@@ -121,11 +115,7 @@ impl SmsBook {
 
     /// The messages remembered for a number, oldest first.
     pub fn messages_to(&self, phone: &str) -> Vec<Message> {
-        self.messages
-            .iter()
-            .filter(|message| message.to == phone)
-            .cloned()
-            .collect()
+        self.messages.iter().filter(|message| message.to == phone).cloned().collect()
     }
 
     fn send(&mut self, send: Send) -> (Message, Vec<Reply>) {
@@ -144,21 +134,12 @@ impl SmsBook {
             self.messages.pop_front();
         }
         self.messages.push_back(message.clone());
-        let replies = self
-            .habits
-            .get(&message.to)
-            .unwrap_or(&self.default)
-            .clone();
+        let replies = self.habits.get(&message.to).unwrap_or(&self.default).clone();
         (message, replies)
     }
 
     fn called_back(&mut self, message_id: u64, status: u16) {
-        if let Some(message) = self
-            .messages
-            .iter_mut()
-            .rev()
-            .find(|message| message.message_id == message_id)
-        {
+        if let Some(message) = self.messages.iter_mut().rev().find(|message| message.message_id == message_id) {
             message.callbacks.push(status);
         }
     }
@@ -167,27 +148,19 @@ impl SmsBook {
 /// Six digits that depend on the number and the message only.
 fn code(to: &str, message_id: u64) -> String {
     let digest = Sha256::digest(format!("{to}#{message_id}"));
-    let number = digest
-        .iter()
-        .take(4)
-        .fold(0_u32, |number, byte| (number << 8) | u32::from(*byte));
+    let number = digest.iter().take(4).fold(0_u32, |number, byte| (number << 8) | u32::from(*byte));
     format!("{:06}", number % 1_000_000)
 }
 
 /// Another code of six digits.
 fn wrong(code: &str) -> String {
-    code.chars()
-        .map(|digit| if digit == '9' { '0' } else { '9' })
-        .collect()
+    code.chars().map(|digit| if digit == '9' { '0' } else { '9' }).collect()
 }
 
 /// The routes, without the `/sms` prefix.
 pub(super) fn routes() -> Router<Arc<Shared>> {
     Router::new()
-        .route(
-            "/health",
-            get(async || Answer::ok(&json!({"status": "up"}))),
-        )
+        .route("/health", get(async || Answer::ok(&json!({"status": "up"}))))
         .route("/send", post(send))
         .route("/check", post(check))
         .route("/cancel", post(cancel))
@@ -203,11 +176,7 @@ struct Send {
     callback_url: Option<String>,
 }
 
-async fn send(
-    State(shared): State<Arc<Shared>>,
-    Extension(call): Extension<Arrived>,
-    body: Bytes,
-) -> Answer {
+async fn send(State(shared): State<Arc<Shared>>, Extension(call): Extension<Arrived>, body: Bytes) -> Answer {
     let send: Send = match parse(&body) {
         Ok(send) => send,
         Err(answer) => return answer,
@@ -218,14 +187,9 @@ async fn send(
         let (message, replies) = core.sms.send(send);
         let answer = json!({"message_id": message.message_id, "to": message.to, "status": "sent"});
         if !message.callback_url.is_empty() && !replies.is_empty() {
-            later
-                .tasks
-                .spawn(react(Arc::clone(&later), message, replies));
+            later.tasks.spawn(react(Arc::clone(&later), message, replies));
         }
-        Answer {
-            status: StatusCode::ACCEPTED,
-            ..Answer::applied(&answer)
-        }
+        Answer { status: StatusCode::ACCEPTED, ..Answer::applied(&answer) }
     })
 }
 
@@ -251,19 +215,10 @@ async fn react(shared: Arc<Shared>, message: Message, replies: Vec<Reply>) {
 async fn call_back(shared: &Shared, message: &Message, code: &str) {
     let mut pause = FIRST_PAUSE;
     for _ in 0..TRIES {
-        match shared
-            .http
-            .post(&message.callback_url)
-            .json(&json!({"code": code}))
-            .send()
-            .await
-        {
+        match shared.http.post(&message.callback_url).json(&json!({"code": code})).send().await {
             Ok(response) => {
                 let status = response.status();
-                shared
-                    .core()
-                    .sms
-                    .called_back(message.message_id, status.as_u16());
+                shared.core().sms.called_back(message.message_id, status.as_u16());
                 if !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS {
                     return;
                 }
@@ -287,12 +242,7 @@ async fn check(State(shared): State<Arc<Shared>>, body: Bytes) -> Answer {
         Ok(check) => check,
         Err(answer) => return answer,
     };
-    let valid = shared
-        .core()
-        .sms
-        .codes
-        .get(&check.to)
-        .is_some_and(|code| *code == check.code);
+    let valid = shared.core().sms.codes.get(&check.to).is_some_and(|code| *code == check.code);
     Answer::ok(&json!({"to": check.to, "valid": valid}))
 }
 
@@ -302,11 +252,7 @@ struct To {
 }
 
 /// Voids the code that was sent to a number: the reverse of sending.
-async fn cancel(
-    State(shared): State<Arc<Shared>>,
-    Extension(call): Extension<Arrived>,
-    body: Bytes,
-) -> Answer {
+async fn cancel(State(shared): State<Arc<Shared>>, Extension(call): Extension<Arrived>, body: Bytes) -> Answer {
     let To { to } = match parse(&body) {
         Ok(to) => to,
         Err(answer) => return answer,

@@ -10,8 +10,7 @@ use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    answer::Answer, bank::Records, faults::Faults, keys::Keys, ledger::Ledger, people::Registry,
-    sms::SmsBook, world::Planned,
+    answer::Answer, bank::Records, faults::Faults, keys::Keys, ledger::Ledger, people::Registry, sms::SmsBook, world::Planned,
 };
 
 /// Everything that the handlers share.

@@ -31,30 +31,16 @@ const MAX_BODY: usize = 1 << 20;
 const MAX_HANG: Duration = Duration::from_mins(10);
 
 /// Records the call and sends it through the trouble that a rule has for it.
-pub(super) async fn pass(
-    State(shared): State<Arc<Shared>>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(super) async fn pass(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let Ok(bytes) = to_bytes(body, MAX_BODY).await else {
-        return Answer::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            &serde_json::json!({"error": "body_too_large"}),
-        )
-        .into_response();
+        return Answer::new(StatusCode::PAYLOAD_TOO_LARGE, &serde_json::json!({"error": "body_too_large"})).into_response();
     };
     let method = parts.method.as_str().to_owned();
     let path = parts.uri.path().to_owned();
     let key = header_text(&parts.headers, "idempotency-key");
-    let digest = if bytes.is_empty() {
-        String::new()
-    } else {
-        hex::encode(Sha256::digest(&bytes))
-    };
-    let seq = shared
-        .ledger()
-        .arrive(shared.now_us(), &method, &path, key.as_deref(), digest);
+    let digest = if bytes.is_empty() { String::new() } else { hex::encode(Sha256::digest(&bytes)) };
+    let seq = shared.ledger().arrive(shared.now_us(), &method, &path, key.as_deref(), digest);
     let trouble = shared.faults().pick(&method, &path);
     let mut fingerprint = Sha256::new();
     fingerprint.update(&method);
@@ -62,20 +48,9 @@ pub(super) async fn pass(
     fingerprint.update(&path);
     fingerprint.update([0]);
     fingerprint.update(&bytes);
-    parts.extensions.insert(Arrived {
-        key,
-        fingerprint: fingerprint.finalize().into(),
-    });
-    let cut = parts
-        .extensions
-        .get::<ConnectInfo<Cut>>()
-        .map(|info| info.0.clone());
-    let call = Call {
-        seq,
-        fault: trouble.as_ref().map(Trouble::name),
-        shared,
-        cut,
-    };
+    parts.extensions.insert(Arrived { key, fingerprint: fingerprint.finalize().into() });
+    let cut = parts.extensions.get::<ConnectInfo<Cut>>().map(|info| info.0.clone());
+    let call = Call { seq, fault: trouble.as_ref().map(Trouble::name), shared, cut };
     let request = Request::from_parts(parts, Body::from(bytes));
     match trouble {
         None => {
@@ -87,10 +62,7 @@ pub(super) async fn pass(
 }
 
 fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
-    headers
-        .get(name)
-        .and_then(|value| value.to_str().ok())
-        .map(ToOwned::to_owned)
+    headers.get(name).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned)
 }
 
 /// A recorded call on its way.
@@ -110,9 +82,7 @@ impl Call {
             replayed: did.replayed,
             fault: self.fault,
         };
-        self.shared
-            .ledger()
-            .end(self.seq, self.shared.now_us(), ending);
+        self.shared.ledger().end(self.seq, self.shared.now_us(), ending);
     }
 
     fn answered(&self, response: Response) -> Response {
@@ -122,15 +92,10 @@ impl Call {
 
     async fn meet(self, trouble: Trouble, request: Request, next: Next) -> Response {
         match trouble {
-            Trouble::Status {
-                status,
-                retry_after_s,
-            } => {
+            Trouble::Status { status, retry_after_s } => {
                 let mut response = failure(status);
                 if let Some(seconds) = retry_after_s {
-                    response
-                        .headers_mut()
-                        .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+                    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
                 }
                 self.answered(response)
             }
@@ -170,16 +135,13 @@ impl Call {
                 self.answered(response)
             }
             Trouble::Html => {
-                const PAGE: &str =
-                    "<!doctype html><title>Sign in</title><p>Please sign in to continue.";
+                const PAGE: &str = "<!doctype html><title>Sign in</title><p>Please sign in to continue.";
                 self.answered(typed("text/html; charset=utf-8", PAGE.into()))
             }
             Trouble::Huge { bytes } => self.answered(typed("application/json", huge(bytes))),
             Trouble::GzipBomb { bytes } => {
                 let mut response = typed("application/json", bomb(bytes));
-                response
-                    .headers_mut()
-                    .insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+                response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
                 self.answered(response)
             }
             Trouble::Redirect { to } => {
@@ -219,9 +181,7 @@ impl Call {
         let body = match trouble {
             Trouble::Truncated => Body::from(bytes.slice(..bytes.len() / 2)),
             Trouble::EmptyBody => Body::empty(),
-            Trouble::Trickle { ms_per_byte } => {
-                self.trickle(bytes, Duration::from_millis(ms_per_byte))
-            }
+            Trouble::Trickle { ms_per_byte } => self.trickle(bytes, Duration::from_millis(ms_per_byte)),
             Trouble::Rename { field, to } => json(&bytes, |value| rename(value, &field, &to)),
             Trouble::Retype { field } => json(&bytes, |value| retype(value, &field)),
             _ => Body::from(bytes),
@@ -231,19 +191,16 @@ impl Call {
 
     fn trickle(&self, bytes: Bytes, pause: Duration) -> Body {
         let stop = self.shared.stop.clone();
-        Body::from_stream(stream::unfold(
-            (bytes, stop),
-            move |(mut rest, stop)| async move {
-                if rest.is_empty() {
-                    return None;
-                }
-                let byte = rest.split_to(1);
-                tokio::select! {
-                    () = stop.cancelled() => None,
-                    () = tokio::time::sleep(pause) => Some((Ok::<_, Infallible>(byte), (rest, stop))),
-                }
-            },
-        ))
+        Body::from_stream(stream::unfold((bytes, stop), move |(mut rest, stop)| async move {
+            if rest.is_empty() {
+                return None;
+            }
+            let byte = rest.split_to(1);
+            tokio::select! {
+                () = stop.cancelled() => None,
+                () = tokio::time::sleep(pause) => Some((Ok::<_, Infallible>(byte), (rest, stop))),
+            }
+        }))
     }
 
     async fn sleep(&self, time: Duration) {
@@ -269,11 +226,7 @@ impl Call {
 }
 
 fn did(response: &Response) -> Did {
-    response
-        .extensions()
-        .get::<Did>()
-        .copied()
-        .unwrap_or_default()
+    response.extensions().get::<Did>().copied().unwrap_or_default()
 }
 
 fn failure(status: u16) -> Response {
@@ -283,9 +236,6 @@ fn failure(status: u16) -> Response {
 
 fn typed(content_type: &'static str, body: Body) -> Response {
     let mut response = Response::new(body);
-    response.headers_mut().insert(
-        HeaderName::from_static("content-type"),
-        HeaderValue::from_static(content_type),
-    );
+    response.headers_mut().insert(HeaderName::from_static("content-type"), HeaderValue::from_static(content_type));
     response
 }

@@ -88,24 +88,15 @@ pub struct World {
 impl World {
     /// `n` requests with everybody and everything that they are about.
     pub fn generate(seed: u64, n: u32) -> Self {
-        let mut making = Making {
-            random: Random::new(seed),
-            world: Self::default(),
-            number: 0,
-        };
+        let mut making = Making { random: Random::new(seed), world: Self::default(), number: 0 };
         for number in 1..=n {
             making.number = number;
             let planned = plans::plan(&mut making);
             making.world.requests.push(planned);
         }
         let mut world = making.world;
-        let renamed = Trouble::Rename {
-            field: "status".into(),
-            to: "card_state".into(),
-        };
-        world
-            .faults
-            .push(Fault::new("/bank/cards/NB*", renamed).method("GET"));
+        let renamed = Trouble::Rename { field: "status".into(), to: "card_state".into() };
+        world.faults.push(Fault::new("/bank/cards/NB*", renamed).method("GET"));
         world
     }
 }
@@ -172,14 +163,7 @@ mod tests {
     fn the_same_seed_makes_the_same_world() {
         let of = |seed| {
             let world = World::generate(seed, 300);
-            serde_json::to_string(&(
-                &world.customers,
-                &world.cards,
-                &world.accounts,
-                &world.hr,
-                &world.requests,
-            ))
-            .unwrap()
+            serde_json::to_string(&(&world.customers, &world.cards, &world.accounts, &world.hr, &world.requests)).unwrap()
         };
         assert_eq!(of(7), of(7));
         assert_ne!(of(7), of(8));
@@ -191,9 +175,7 @@ mod tests {
         assert_eq!(world.requests.len(), 5_000);
         let mut roads: BTreeMap<String, u32> = BTreeMap::new();
         for planned in &world.requests {
-            *roads
-                .entry(format!("{} {}", planned.process, planned.road))
-                .or_default() += 1;
+            *roads.entry(format!("{} {}", planned.process, planned.road)).or_default() += 1;
         }
         let roads: Vec<_> = roads.into_keys().collect();
         assert_eq!(roads, plans::all_roads());
@@ -204,23 +186,8 @@ mod tests {
         let world = World::generate(1, 3_000);
         let mut seen = HashSet::new();
         assert!(world.cards.iter().all(|card| seen.insert(&card.card_id)));
-        assert!(
-            world
-                .accounts
-                .iter()
-                .all(|account| seen.insert(&account.account_id))
-        );
-        assert!(
-            world
-                .customers
-                .iter()
-                .all(|customer| seen.insert(&customer.customer_id))
-        );
-        assert!(
-            world
-                .customers
-                .iter()
-                .all(|customer| seen.insert(&customer.phone))
-        );
+        assert!(world.accounts.iter().all(|account| seen.insert(&account.account_id)));
+        assert!(world.customers.iter().all(|customer| seen.insert(&customer.customer_id)));
+        assert!(world.customers.iter().all(|customer| seen.insert(&customer.phone)));
     }
 }

@@ -68,8 +68,7 @@ pub struct Running {
 impl Running {
     /// Starts `command` in its own process group; stdout and stderr are appended to `FOLDER/LOG` and `FOLDER/LOG.err`.
     pub fn start(mut command: Command, folder: &Path, log: &str) -> Self {
-        let open =
-            |name: String| File::options().create(true).append(true).open(folder.join(name)).expect("open a log");
+        let open = |name: String| File::options().create(true).append(true).open(folder.join(name)).expect("open a log");
         let child = command
             .process_group(0)
             .stdin(Stdio::null())

@@ -110,11 +110,7 @@ impl RabbitMq {
         let port = self.port;
         wait::until("RabbitMQ to speak AMQP", START, || {
             if let Some(status) = node.ended() {
-                panic!(
-                    "rabbitmq-server ended: {status}\n{}\n{}",
-                    self.folder.tail("node"),
-                    self.folder.tail("node.err")
-                );
+                panic!("rabbitmq-server ended: {status}\n{}\n{}", self.folder.tail("node"), self.folder.tail("node.err"));
             }
             speaks_amqp(port)
         })

@@ -30,21 +30,9 @@ pub(super) async fn customer(State(shared): State<Arc<Shared>>, Path(id): Path<S
 /// `open_loans` are counts.
 fn summary(records: &Records, customer: &Customer) -> Value {
     let owned = records.owned.get(&customer.customer_id);
-    let cards: Vec<_> = owned
-        .iter()
-        .flat_map(|owned| &owned.cards)
-        .filter_map(|id| records.cards.get(id))
-        .collect();
-    let accounts: Vec<_> = owned
-        .iter()
-        .flat_map(|owned| &owned.accounts)
-        .filter_map(|id| records.accounts.get(id))
-        .collect();
-    let loans: Vec<_> = owned
-        .iter()
-        .flat_map(|owned| &owned.loans)
-        .filter_map(|id| records.loans.get(id))
-        .collect();
+    let cards: Vec<_> = owned.iter().flat_map(|owned| &owned.cards).filter_map(|id| records.cards.get(id)).collect();
+    let accounts: Vec<_> = owned.iter().flat_map(|owned| &owned.accounts).filter_map(|id| records.accounts.get(id)).collect();
+    let loans: Vec<_> = owned.iter().flat_map(|owned| &owned.loans).filter_map(|id| records.loans.get(id)).collect();
     json!({
         "customer_id": customer.customer_id,
         "name": customer.name,
@@ -76,28 +64,15 @@ pub(super) async fn loans(State(shared): State<Arc<Shared>>, Path(id): Path<Stri
     if !core.bank.customers.contains_key(&id) {
         return Answer::missing("customer");
     }
-    let ids = core
-        .bank
-        .owned
-        .get(&id)
-        .map(|owned| owned.loans.as_slice())
-        .unwrap_or_default();
-    let items: Vec<_> = ids
-        .iter()
-        .filter_map(|id| core.bank.loans.get(id))
-        .collect();
+    let ids = core.bank.owned.get(&id).map(|owned| owned.loans.as_slice()).unwrap_or_default();
+    let items: Vec<_> = ids.iter().filter_map(|id| core.bank.loans.get(id)).collect();
     Answer::ok(&json!({"customer_id": id, "items": items}))
 }
 
 /// Who has this phone number; an empty list for nobody.
 pub(super) async fn phone(State(shared): State<Arc<Shared>>, Path(phone): Path<String>) -> Answer {
     let core = shared.core();
-    let owners = core
-        .bank
-        .phones
-        .get(&phone)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
+    let owners = core.bank.phones.get(&phone).map(Vec::as_slice).unwrap_or_default();
     Answer::ok(&json!({"customer_ids": owners}))
 }
 
@@ -140,11 +115,7 @@ pub(super) async fn change_name(
         Ok(new) => new,
         Err(answer) => return answer,
     };
-    shared.effect(System::Bank, &call, "customer_name", &id, |core| match core
-        .bank
-        .customers
-        .get_mut(&id)
-    {
+    shared.effect(System::Bank, &call, "customer_name", &id, |core| match core.bank.customers.get_mut(&id) {
         Some(customer) => {
             customer.name.clone_from(&new.name);
             Answer::applied(&json!({"customer_id": id, "name": new.name}))

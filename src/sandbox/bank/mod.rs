@@ -21,17 +21,13 @@ use super::{
     state::{Arrived, Shared, System},
 };
 pub use records::{
-    Account, AccountStatus, Card, CardStatus, Customer, CustomerStatus, Loan, LoanStatus, Pending,
-    Records, Statements,
+    Account, AccountStatus, Card, CardStatus, Customer, CustomerStatus, Loan, LoanStatus, Pending, Records, Statements,
 };
 
 /// The routes, without the `/bank` prefix.
 pub(super) fn routes() -> Router<Arc<Shared>> {
     Router::new()
-        .route(
-            "/health",
-            get(async || Answer::ok(&json!({"status": "up"}))),
-        )
+        .route("/health", get(async || Answer::ok(&json!({"status": "up"}))))
         .route("/cards/{id}", get(card))
         .route("/cards/{id}/pending", get(pending))
         .route("/cards/{id}/unbind", post(unbind))
@@ -44,19 +40,10 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/accounts/{id}", get(accounts::account))
         .route("/accounts/{id}/freeze", post(accounts::freeze))
         .route("/accounts/{id}/unfreeze", post(accounts::unfreeze))
-        .route(
-            "/accounts/{id}/statements/stop",
-            post(accounts::stop_statements),
-        )
-        .route(
-            "/accounts/{id}/statements/resume",
-            post(accounts::resume_statements),
-        )
+        .route("/accounts/{id}/statements/stop", post(accounts::stop_statements))
+        .route("/accounts/{id}/statements/resume", post(accounts::resume_statements))
         .route("/accounts/{id}/payout", post(accounts::pay_out))
-        .route(
-            "/accounts/{id}/payout/reverse",
-            post(accounts::reverse_payout),
-        )
+        .route("/accounts/{id}/payout/reverse", post(accounts::reverse_payout))
         .route("/accounts/{id}/close", post(accounts::close))
         .route("/accounts/{id}/reopen", post(accounts::reopen))
 }
@@ -75,11 +62,7 @@ async fn pending(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> A
     }
 }
 
-async fn unbind(
-    State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
-    Extension(call): Extension<Arrived>,
-) -> Answer {
+async fn unbind(State(shared): State<Arc<Shared>>, Path(id): Path<String>, Extension(call): Extension<Arrived>) -> Answer {
     shared.effect(System::Bank, &call, "unbind", &id, |core| {
         let Some(card) = core.bank.cards.get_mut(&id) else {
             return Answer::missing("card");
@@ -92,11 +75,7 @@ async fn unbind(
     })
 }
 
-async fn bind(
-    State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
-    Extension(call): Extension<Arrived>,
-) -> Answer {
+async fn bind(State(shared): State<Arc<Shared>>, Path(id): Path<String>, Extension(call): Extension<Arrived>) -> Answer {
     shared.effect(System::Bank, &call, "bind", &id, |core| {
         let Some(card) = core.bank.cards.get_mut(&id) else {
             return Answer::missing("card");

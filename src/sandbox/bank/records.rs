@@ -182,10 +182,7 @@ impl Records {
             let phone = old.phone.clone();
             self.drop_phone(&phone, &id);
         }
-        self.phones
-            .entry(customer.phone.clone())
-            .or_default()
-            .push(id.clone());
+        self.phones.entry(customer.phone.clone()).or_default().push(id.clone());
         self.customers.insert(id, customer);
     }
 
@@ -237,10 +234,7 @@ impl Records {
         };
         let old = std::mem::replace(&mut customer.phone, phone.to_owned());
         self.drop_phone(&old, id);
-        self.phones
-            .entry(phone.to_owned())
-            .or_default()
-            .push(id.to_owned());
+        self.phones.entry(phone.to_owned()).or_default().push(id.to_owned());
         true
     }
 
