@@ -1,1 +1,0 @@
-//! Expressions and templates of the process language (CEL behind our own type).
