@@ -6,9 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// A point in time: microseconds since 1970-01-01T00:00:00Z.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Time(pub i64);
 
@@ -16,19 +14,13 @@ impl Time {
     /// This time plus `length`; saturates.
     #[must_use]
     pub fn plus(self, length: Duration) -> Time {
-        Time(
-            self.0
-                .saturating_add(i64::try_from(length.as_micros()).unwrap_or(i64::MAX)),
-        )
+        Time(self.0.saturating_add(i64::try_from(length.as_micros()).unwrap_or(i64::MAX)))
     }
 
     /// This time minus `length`; saturates.
     #[must_use]
     pub fn minus(self, length: Duration) -> Time {
-        Time(
-            self.0
-                .saturating_sub(i64::try_from(length.as_micros()).unwrap_or(i64::MAX)),
-        )
+        Time(self.0.saturating_sub(i64::try_from(length.as_micros()).unwrap_or(i64::MAX)))
     }
 
     /// How long after `earlier` this is; zero where it is not after it.
@@ -53,11 +45,7 @@ impl fmt::Display for Time {
 /// # Errors
 /// A sentence that says what a length looks like.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let shape = || {
-        format!(
-            "`{text}` is not a length of time; write a whole number and a unit: 500ms, 30s, 10m, 4h or 7d"
-        )
-    };
+    let shape = || format!("`{text}` is not a length of time; write a whole number and a unit: 500ms, 30s, 10m, 4h or 7d");
     let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(shape)?;
     let (number, unit) = text.split_at(digits);
     let number: u64 = number.parse().map_err(|_| shape())?;
@@ -80,12 +68,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 #[must_use]
 pub fn show_duration(length: Duration) -> String {
     let millis = length.as_millis();
-    for (unit, size) in [
-        ("d", 86_400_000),
-        ("h", 3_600_000),
-        ("m", 60_000),
-        ("s", 1_000),
-    ] {
+    for (unit, size) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)] {
         if millis != 0 && millis.is_multiple_of(size) {
             return format!("{}{unit}", millis / size);
         }
@@ -99,27 +82,11 @@ mod tests {
 
     #[test]
     fn lengths_are_read_and_written() {
-        for (text, millis) in [
-            ("500ms", 500),
-            ("30s", 30_000),
-            ("10m", 600_000),
-            ("4h", 14_400_000),
-            ("7d", 604_800_000),
-        ] {
+        for (text, millis) in [("500ms", 500), ("30s", 30_000), ("10m", 600_000), ("4h", 14_400_000), ("7d", 604_800_000)] {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(millis)));
             assert_eq!(show_duration(Duration::from_millis(millis)), text);
         }
-        for bad in [
-            "",
-            "10",
-            "m",
-            "-1s",
-            "1.5h",
-            "1w",
-            "99999999999999999999s",
-            "4000d",
-            "１０m",
-        ] {
+        for bad in ["", "10", "m", "-1s", "1.5h", "1w", "99999999999999999999s", "4000d", "１０m"] {
             assert!(parse_duration(bad).is_err(), "{bad}");
         }
     }

@@ -50,13 +50,9 @@ pub(super) fn charge_shallow(value: &dyn Val) -> Result<(), ExecutionError> {
 pub(super) fn charge_deep(value: &dyn Val) -> Result<(), ExecutionError> {
     charge(shallow(value))?;
     if let Some(list) = value.downcast_ref::<CelList>() {
-        list.inner()
-            .iter()
-            .try_for_each(|item| charge_deep(item.as_ref()))
+        list.inner().iter().try_for_each(|item| charge_deep(item.as_ref()))
     } else if let Some(map) = value.downcast_ref::<CelMap>() {
-        map.inner()
-            .values()
-            .try_for_each(|item| charge_deep(item.as_ref()))
+        map.inner().values().try_for_each(|item| charge_deep(item.as_ref()))
     } else {
         Ok(())
     }

@@ -60,13 +60,8 @@ impl<'a> Checker<'a> {
         self.level += 1;
         if self.level > MAX_LEVELS {
             return Err(self
-                .error(
-                    node.id,
-                    format!("the expression has more than {MAX_LEVELS} levels"),
-                )
-                .hint(
-                    "a long chain of `+` counts one level per term; use a template for long texts",
-                ));
+                .error(node.id, format!("the expression has more than {MAX_LEVELS} levels"))
+                .hint("a long chain of `+` counts one level per term; use a template for long texts"));
         }
         self.check_node(node)?;
         self.level -= 1;
@@ -79,9 +74,9 @@ impl<'a> Checker<'a> {
         }
         let id = node.id;
         match &mut node.expr {
-            Expr::Literal(LiteralValue::Bytes(_)) => Err(self
-                .error(id, "bytes are not part of the language")
-                .hint("write a string")),
+            Expr::Literal(LiteralValue::Bytes(_)) => {
+                Err(self.error(id, "bytes are not part of the language").hint("write a string"))
+            }
             Expr::Literal(_) | Expr::Ident(_) => Ok(()),
             Expr::Select(select) => self.check(&mut select.operand),
             Expr::Call(call) => self.check_call(id, call),
@@ -89,9 +84,7 @@ impl<'a> Checker<'a> {
                 if !list.optional_indices.is_empty() {
                     return Err(self.error(id, "optional values are not part of the language"));
                 }
-                list.elements
-                    .iter_mut()
-                    .try_for_each(|item| self.check_copied(item))
+                list.elements.iter_mut().try_for_each(|item| self.check_copied(item))
             }
             Expr::Map(map) => {
                 for entry in &mut map.entries {
@@ -102,18 +95,16 @@ impl<'a> Checker<'a> {
                             self.check_copied(&mut entry.value)?;
                         }
                         _ => {
-                            return Err(
-                                self.error(id, "optional values are not part of the language")
-                            );
+                            return Err(self.error(id, "optional values are not part of the language"));
                         }
                     }
                 }
                 Ok(())
             }
             Expr::Comprehension(_) => self.check_comprehension(node),
-            Expr::Struct(_) => Err(self
-                .error(id, "messages are not part of the language")
-                .hint("write an object: {'key': value}")),
+            Expr::Struct(_) => {
+                Err(self.error(id, "messages are not part of the language").hint("write an object: {'key': value}"))
+            }
             Expr::Unspecified => Err(self.error(id, "the expression is incomplete")),
         }
     }
@@ -124,18 +115,13 @@ impl<'a> Checker<'a> {
             self.count(id)?;
         }
         if self.level + chain.len() > MAX_LEVELS {
-            return Err(self.error(
-                id,
-                format!("the expression has more than {MAX_LEVELS} levels"),
-            ));
+            return Err(self.error(id, format!("the expression has more than {MAX_LEVELS} levels")));
         }
         let Some(root) = chain.first() else {
             return Ok(());
         };
         if root.starts_with('.') {
-            return Err(self
-                .error(id, "a name does not start with a dot")
-                .hint("remove the dot"));
+            return Err(self.error(id, "a name does not start with a dot").hint("remove the dot"));
         }
         if self.bound.contains(root) || (chain.len() == 1 && TYPE_NAMES.contains(&root.as_str())) {
             return Ok(());
@@ -146,15 +132,9 @@ impl<'a> Checker<'a> {
     }
 
     fn check_call(&mut self, id: u64, call: &mut CallExpr) -> Result<(), ExprError> {
-        let operator = call.target.is_none()
-            && !call
-                .func_name
-                .starts_with(|c: char| c.is_ascii_alphabetic());
+        let operator = call.target.is_none() && !call.func_name.starts_with(|c: char| c.is_ascii_alphabetic());
         if operator {
-            if matches!(
-                call.func_name.as_str(),
-                operators::OPT_INDEX | operators::OPT_SELECT
-            ) {
+            if matches!(call.func_name.as_str(), operators::OPT_INDEX | operators::OPT_SELECT) {
                 return Err(self.error(id, "optional values are not part of the language"));
             }
             self.check_operator(call)
@@ -170,11 +150,7 @@ impl<'a> Checker<'a> {
         let looks = self.in_loop
             && matches!(
                 call.func_name.as_str(),
-                operators::LESS
-                    | operators::LESS_EQUALS
-                    | operators::GREATER
-                    | operators::GREATER_EQUALS
-                    | operators::INDEX
+                operators::LESS | operators::LESS_EQUALS | operators::GREATER | operators::GREATER_EQUALS | operators::INDEX
             );
         for arg in &mut call.args {
             if looks {
@@ -184,10 +160,7 @@ impl<'a> Checker<'a> {
             }
         }
         if looks {
-            call.args
-                .iter_mut()
-                .skip(1)
-                .for_each(|arg| charged(arg, functions::LOOK));
+            call.args.iter_mut().skip(1).for_each(|arg| charged(arg, functions::LOOK));
         }
         let ours = match call.func_name.as_str() {
             operators::EQUALS => functions::EQ,
@@ -208,9 +181,7 @@ impl<'a> Checker<'a> {
         let count = call.args.len();
         let fits = known.takes(call.target.is_some(), count);
         if !fits || name != call.func_name {
-            return Err(self
-                .error(id, format!("`{name}` is not called like this"))
-                .hint(format!("write {}", known.usage())));
+            return Err(self.error(id, format!("`{name}` is not called like this")).hint(format!("write {}", known.usage())));
         }
         if let Some(target) = &mut call.target {
             self.check_charged(target)?;
@@ -226,9 +197,7 @@ impl<'a> Checker<'a> {
             if let Some(target) = &mut call.target {
                 charged(target, functions::LOOK);
             }
-            call.args
-                .iter_mut()
-                .for_each(|arg| charged(arg, functions::LOOK));
+            call.args.iter_mut().for_each(|arg| charged(arg, functions::LOOK));
         }
         Ok(())
     }
@@ -244,10 +213,8 @@ impl<'a> Checker<'a> {
                 .error(id, "the pattern of matches() must be a constant string")
                 .hint("write the pattern into the expression, or use startsWith, endsWith or contains"));
         };
-        functions::compile_pattern(&pattern).map_err(|why| {
-            self.error(id, why)
-                .hint("patterns are those of RE2: no look-around, no back-references")
-        })?;
+        functions::compile_pattern(&pattern)
+            .map_err(|why| self.error(id, why).hint("patterns are those of RE2: no look-around, no back-references"))?;
         functions::MATCHES.clone_into(&mut call.func_name);
         if let Some(target) = call.target.take() {
             call.args.insert(0, *target);
@@ -265,14 +232,9 @@ impl<'a> Checker<'a> {
                 .error(id, "a loop inside a loop is not part of the language")
                 .hint("loops may follow each other: a.filter(x, …).exists(y, …)"));
         }
-        if ROOTS.contains(&comprehension.iter_var.as_str())
-            || comprehension.iter_var.starts_with('.')
-        {
+        if ROOTS.contains(&comprehension.iter_var.as_str()) || comprehension.iter_var.starts_with('.') {
             return Err(self
-                .error(
-                    id,
-                    format!("the loop variable hides `{}`", comprehension.iter_var),
-                )
+                .error(id, format!("the loop variable hides `{}`", comprehension.iter_var))
                 .hint("choose another name for it"));
         }
         self.check_charged(&mut comprehension.iter_range)?;
@@ -308,18 +270,14 @@ impl<'a> Checker<'a> {
         self.nodes += 1;
         if self.nodes > MAX_NODES {
             return Err(self
-                .error(
-                    id,
-                    format!("the expression has more than {MAX_NODES} parts"),
-                )
+                .error(id, format!("the expression has more than {MAX_NODES} parts"))
                 .hint("split it over several steps, or use `in` for a list of alternatives"));
         }
         Ok(())
     }
 
     fn unknown_function(&self, id: u64, name: &str) -> ExprError {
-        self.error(id, format!("there is no function `{name}`"))
-            .hint(vocabulary::instead_of(name))
+        self.error(id, format!("there is no function `{name}`")).hint(vocabulary::instead_of(name))
     }
 
     fn error(&self, id: u64, message: impl Into<String>) -> ExprError {
@@ -350,19 +308,8 @@ fn member_chain(node: &IdedExpr) -> Option<Vec<String>> {
                 chain.push(select.field.clone());
                 node = &select.operand;
             }
-            Expr::Call(CallExpr {
-                func_name,
-                target: None,
-                args,
-            }) if func_name == operators::INDEX => {
-                let [
-                    operand,
-                    IdedExpr {
-                        expr: Expr::Literal(LiteralValue::String(key)),
-                        ..
-                    },
-                ] = args.as_slice()
-                else {
+            Expr::Call(CallExpr { func_name, target: None, args }) if func_name == operators::INDEX => {
+                let [operand, IdedExpr { expr: Expr::Literal(LiteralValue::String(key)), .. }] = args.as_slice() else {
                     return None;
                 };
                 chain.push(key.inner().to_owned());
@@ -380,12 +327,5 @@ fn charged(node: &mut IdedExpr, function: &str) {
     }
     let id = node.id;
     let inner = mem::take(node);
-    *node = IdedExpr {
-        id,
-        expr: Expr::Call(CallExpr {
-            func_name: function.to_owned(),
-            target: None,
-            args: vec![inner],
-        }),
-    };
+    *node = IdedExpr { id, expr: Expr::Call(CallExpr { func_name: function.to_owned(), target: None, args: vec![inner] }) };
 }

@@ -49,9 +49,7 @@ impl Expr {
                 .spawn_scoped(scope, || parse_and_check(source))
                 .map_err(|error| ExprError::new(format!("no thread for the parser: {error}")))?
                 .join()
-                .unwrap_or_else(|_| {
-                    Err(ExprError::new("the parser gave up on this expression").at(0))
-                })
+                .unwrap_or_else(|_| Err(ExprError::new("the parser gave up on this expression").at(0)))
         })?;
         Ok(Expr(Arc::new(compiled)))
     }
@@ -78,32 +76,20 @@ impl Expr {
 
     /// Its value in `scope`, as JSON. A timestamp becomes RFC 3339 text, a duration `"90s"`.
     pub fn eval(&self, scope: &Scope) -> Result<serde_json::Value, EvalError> {
-        self.resolve(scope, |value| {
-            to_json(value).map_err(|error| EvalError::translate(self.source(), &error))
-        })
+        self.resolve(scope, |value| to_json(value).map_err(|error| EvalError::translate(self.source(), &error)))
     }
 
     /// Its value in `scope`, which must be a bool: nothing else counts as true or false.
     pub fn test(&self, scope: &Scope) -> Result<bool, EvalError> {
         self.resolve(scope, |value| {
-            value
-                .downcast_ref::<CelBool>()
-                .map(|truth| *truth.inner())
-                .ok_or_else(|| {
-                    let found = plain_type(value.get_type().name());
-                    EvalError::new(
-                        self.source(),
-                        format!("expected a condition (bool), found {found}"),
-                    )
-                })
+            value.downcast_ref::<CelBool>().map(|truth| *truth.inner()).ok_or_else(|| {
+                let found = plain_type(value.get_type().name());
+                EvalError::new(self.source(), format!("expected a condition (bool), found {found}"))
+            })
         })
     }
 
-    fn resolve<T>(
-        &self,
-        scope: &Scope,
-        finish: impl FnOnce(&dyn Val) -> Result<T, EvalError>,
-    ) -> Result<T, EvalError> {
+    fn resolve<T>(&self, scope: &Scope, finish: impl FnOnce(&dyn Val) -> Result<T, EvalError>) -> Result<T, EvalError> {
         budget::start();
         // The tree holds nothing the interpreter is known to panic on; if it does all the same, that is this
         // expression's defect and not the worker's end.
@@ -138,20 +124,12 @@ impl fmt::Display for Expr {
 
 /// Runs on the parser's thread, where a deep tree may also be dropped.
 fn parse_and_check(source: &str) -> Result<Compiled, ExprError> {
-    let (mut tree, info): (IdedExpr, SourceInfo) = Parser::new()
-        .error_recovery_limit(2)
-        .parse_with_source_info(source)
-        .map_err(|errors| syntax_error(source, &errors))?;
+    let (mut tree, info): (IdedExpr, SourceInfo) =
+        Parser::new().error_recovery_limit(2).parse_with_source_info(source).map_err(|errors| syntax_error(source, &errors))?;
     let mut checker = Checker::new(source, &info);
     checker.check(&mut tree)?;
     let (names, paths, functions) = checker.into_findings();
-    Ok(Compiled {
-        source: source.to_owned(),
-        tree,
-        names,
-        paths,
-        functions,
-    })
+    Ok(Compiled { source: source.to_owned(), tree, names, paths, functions })
 }
 
 /// The first error, without the parser's list of every token it would have liked.
@@ -160,18 +138,10 @@ fn syntax_error(source: &str, errors: &ParseErrors) -> ExprError {
         return ExprError::new("the expression cannot be parsed").at(0);
     };
     if first.msg.contains("Recursion limit") {
-        return ExprError::new("the expression is nested too deep")
-            .at(0)
-            .hint("split it over several steps");
+        return ExprError::new("the expression is nested too deep").at(0).hint("split it over several steps");
     }
-    let raw = first
-        .msg
-        .strip_prefix("Syntax error: ")
-        .unwrap_or(&first.msg);
-    let quoted = raw
-        .split_once('\'')
-        .and_then(|(_, rest)| rest.rsplit_once('\''))
-        .map(|(inner, _)| inner);
+    let raw = first.msg.strip_prefix("Syntax error: ").unwrap_or(&first.msg);
+    let quoted = raw.split_once('\'').and_then(|(_, rest)| rest.rsplit_once('\'')).map(|(inner, _)| inner);
     let quoted = quoted.map(|inner| inner.split("' expecting").next().unwrap_or(inner));
     let message = match quoted {
         Some("<EOF>") => "the expression ends too early".to_owned(),
@@ -190,38 +160,20 @@ fn syntax_error(source: &str, errors: &ParseErrors) -> ExprError {
 fn offset_of(source: &str, (line, column): (isize, isize)) -> usize {
     let line = usize::try_from(line).unwrap_or(1).max(1);
     let column = usize::try_from(column).unwrap_or(1).max(1);
-    let start: usize = source
-        .split_inclusive('\n')
-        .take(line - 1)
-        .map(str::len)
-        .sum();
+    let start: usize = source.split_inclusive('\n').take(line - 1).map(str::len).sum();
     let rest = source.get(start..).unwrap_or("");
-    let within = rest
-        .char_indices()
-        .nth(column - 1)
-        .map_or(rest.len(), |(at, _)| at);
+    let within = rest.char_indices().nth(column - 1).map_or(rest.len(), |(at, _)| at);
     (start + within).min(source.len())
 }
 
 /// The slips that people who come from other languages make.
 fn hint_for(source: &str) -> Option<String> {
-    let has_word = |word: &str| {
-        source
-            .split(|c: char| !c.is_alphanumeric())
-            .any(|found| found == word)
-    };
-    let lone_equals = source
-        .as_bytes()
-        .windows(3)
-        .any(|w| w[1] == b'=' && !matches!(w[0], b'=' | b'!' | b'<' | b'>') && w[2] != b'=');
+    let has_word = |word: &str| source.split(|c: char| !c.is_alphanumeric()).any(|found| found == word);
+    let lone_equals =
+        source.as_bytes().windows(3).any(|w| w[1] == b'=' && !matches!(w[0], b'=' | b'!' | b'<' | b'>') && w[2] != b'=');
     let hint = if source.contains("===") || lone_equals {
         "compare with `==`"
-    } else if has_word("and")
-        || has_word("or")
-        || has_word("not")
-        || has_word("AND")
-        || has_word("OR")
-    {
+    } else if has_word("and") || has_word("or") || has_word("not") || has_word("AND") || has_word("OR") {
         "write `&&`, `||` and `!`"
     } else if source.contains("${") {
         "inside an expression write the name alone, without `${…}`"

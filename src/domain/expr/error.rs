@@ -23,12 +23,7 @@ pub struct ExprError {
 
 impl ExprError {
     pub(super) fn new(message: impl Into<String>) -> ExprError {
-        ExprError {
-            message: message.into(),
-            offset: None,
-            hint: None,
-            pointer: None,
-        }
+        ExprError { message: message.into(), offset: None, hint: None, pointer: None }
     }
 
     pub(super) fn at(mut self, offset: usize) -> ExprError {
@@ -60,10 +55,7 @@ pub struct EvalError {
 
 impl EvalError {
     pub(super) fn new(expr: &str, message: impl Into<String>) -> EvalError {
-        EvalError {
-            expr: expr.to_owned(),
-            message: message.into(),
-        }
+        EvalError { expr: expr.to_owned(), message: message.into() }
     }
 
     pub(super) fn translate(expr: &str, error: &ExecutionError) -> EvalError {
@@ -79,30 +71,18 @@ fn describe(source: &str, error: &ExecutionError) -> String {
             format!("there is no `{key}`")
         }
         ExecutionError::NoSuchKey(_) => "there is no such key".to_owned(),
-        ExecutionError::UndeclaredReference(name)
-            if source.contains(name.trim_start_matches('@')) =>
-        {
+        ExecutionError::UndeclaredReference(name) if source.contains(name.trim_start_matches('@')) => {
             format!("`{name}` is not known here")
         }
         ExecutionError::NoSuchOverload(call) => {
-            format!(
-                "`{}` does not go with {}",
-                operator(call.function()),
-                types(call.argument_types())
-            )
+            format!("`{}` does not go with {}", operator(call.function()), types(call.argument_types()))
         }
         ExecutionError::UnexpectedType { got, want } => format!("expected {want}, found {got}"),
         ExecutionError::ValuesNotComparable(left, right) => {
             format!("{} and {} cannot be compared", kind(left), kind(right))
         }
         ExecutionError::UnsupportedBinaryOperator(name, left, right) => {
-            format!(
-                "`{}` does not go with {} and {}{}",
-                operator(name),
-                kind(left),
-                kind(right),
-                mixed(left, right)
-            )
+            format!("`{}` does not go with {} and {}{}", operator(name), kind(left), kind(right), mixed(left, right))
         }
         ExecutionError::UnsupportedKeyType(value) => format!("{} cannot be a key", kind(value)),
         ExecutionError::UnsupportedIndex(index, value) => {
@@ -115,15 +95,11 @@ fn describe(source: &str, error: &ExecutionError) -> String {
             format!("`{method}` cannot be called on {}", kind(target))
         }
         // Our own functions are named with an `@` inside and speak of types only.
-        ExecutionError::FunctionError { function, message } if function.starts_with('@') => {
-            message.clone()
-        }
+        ExecutionError::FunctionError { function, message } if function.starts_with('@') => message.clone(),
         ExecutionError::FunctionError { function, .. } => {
             format!("`{function}` cannot take this value")
         }
-        ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => {
-            "division by zero".to_owned()
-        }
+        ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => "division by zero".to_owned(),
         ExecutionError::Overflow(name, ..) => format!("`{}` overflows", operator(name)),
         ExecutionError::IndexOutOfBounds(_) => "the index is outside the list".to_owned(),
         ExecutionError::DuplicateKey(_) => "a map repeats a key".to_owned(),
@@ -137,11 +113,7 @@ fn describe(source: &str, error: &ExecutionError) -> String {
 /// Arithmetic does not mix `int` and `double`; the way out is worth a word.
 fn mixed(left: &Value, right: &Value) -> &'static str {
     let number = |v: &Value| matches!(v, Value::Int(_) | Value::UInt(_) | Value::Float(_));
-    if number(left) && number(right) {
-        ": write double(…) or int(…) around one of them"
-    } else {
-        ""
-    }
+    if number(left) && number(right) { ": write double(…) or int(…) around one of them" } else { "" }
 }
 
 fn kind(value: &Value) -> &'static str {

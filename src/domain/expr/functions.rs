@@ -9,9 +9,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use cel::common::functions::Function;
-use cel::common::types::{
-    CelBool, CelDouble, CelInt, CelList, CelString, CelUInt, DYN_TYPE, Kind, STRING_TYPE, Type,
-};
+use cel::common::types::{CelBool, CelDouble, CelInt, CelList, CelString, CelUInt, DYN_TYPE, Kind, STRING_TYPE, Type};
 use cel::common::value::{CowVal, Val};
 use cel::{DeclarationError, Env, ExecutionError};
 use regex::{Regex, RegexBuilder};
@@ -35,10 +33,7 @@ pub(super) const COPY: &str = "@copy";
 pub(super) static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| {
     let mut env = Env::stdlib();
     let declared = declare(&mut env);
-    debug_assert!(
-        declared.is_ok(),
-        "our functions clash with the standard library"
-    );
+    debug_assert!(declared.is_ok(), "our functions clash with the standard library");
     Arc::new(env)
 });
 
@@ -47,9 +42,7 @@ fn declare(env: &mut Env) -> Result<(), DeclarationError> {
         ("luhn", |args| Ok(truth(luhn(text(&args, 0)?)))),
         ("cn_id", |args| Ok(truth(cn_id(text(&args, 0)?)))),
         ("mrz", |args| Ok(truth(mrz(text(&args, 0)?)))),
-        ("mask", |args| {
-            Ok(CowVal::owned(CelString::from(mask_text(text(&args, 0)?))))
-        }),
+        ("mask", |args| Ok(CowVal::owned(CelString::from(mask_text(text(&args, 0)?))))),
     ];
     for (name, function) in one_string {
         env.add_overload(name, name, vec![STRING_TYPE], function)?;
@@ -89,9 +82,7 @@ fn text<'a>(args: &'a [CowVal<'_, '_>], index: usize) -> Result<&'a str, Executi
         .ok_or_else(|| ExecutionError::function_error("@call", "expected a string"))
 }
 
-fn two<'a, 'b, 'v>(
-    args: &'a [CowVal<'b, 'v>],
-) -> Result<(&'a (dyn Val + 'v), &'a (dyn Val + 'v)), ExecutionError> {
+fn two<'a, 'b, 'v>(args: &'a [CowVal<'b, 'v>]) -> Result<(&'a (dyn Val + 'v), &'a (dyn Val + 'v)), ExecutionError> {
     match args {
         [left, right] => Ok((left.as_ref(), right.as_ref())),
         _ => Err(missing()),
@@ -115,11 +106,7 @@ fn equals(operator: &str, args: &[CowVal<'_, '_>]) -> Result<bool, ExecutionErro
     let (left, right) = two(args)?;
     same(left, right)?.ok_or_else(|| {
         let (left, right) = (name_of(left), name_of(right));
-        let why = if left == right {
-            "has no answer for"
-        } else {
-            "does not compare"
-        };
+        let why = if left == right { "has no answer for" } else { "does not compare" };
         ExecutionError::function_error(EQ, format!("`{operator}` {why} {left} and {right}"))
     })
 }
@@ -157,9 +144,7 @@ impl Numeric {
         } else if let Some(uint) = value.downcast_ref::<CelUInt>() {
             Some(Numeric::Whole(i128::from(*uint.inner())))
         } else {
-            value
-                .downcast_ref::<CelDouble>()
-                .map(|double| Numeric::Double(*double.inner()))
+            value.downcast_ref::<CelDouble>().map(|double| Numeric::Double(*double.inner()))
         }
     }
 
@@ -172,11 +157,8 @@ impl Numeric {
     fn same(self, other: Numeric) -> Option<bool> {
         match (self, other) {
             (Numeric::Whole(left), Numeric::Whole(right)) => Some(left == right),
-            (Numeric::Double(left), Numeric::Double(right)) => {
-                (!left.is_nan() && !right.is_nan()).then_some(left == right)
-            }
-            (Numeric::Whole(whole), Numeric::Double(double))
-            | (Numeric::Double(double), Numeric::Whole(whole)) => {
+            (Numeric::Double(left), Numeric::Double(right)) => (!left.is_nan() && !right.is_nan()).then_some(left == right),
+            (Numeric::Whole(whole), Numeric::Double(double)) | (Numeric::Double(double), Numeric::Whole(whole)) => {
                 (!double.is_nan()).then_some(double.fract() == 0.0 && double as i128 == whole)
             }
         }
@@ -199,23 +181,14 @@ fn contains(args: &[CowVal<'_, '_>]) -> Result<bool, ExecutionError> {
         }
         return senseless.map_or(Ok(false), |item| {
             let (left, item) = (name_of(left), name_of(item.as_ref()));
-            Err(ExecutionError::function_error(
-                IN,
-                format!("`in` does not compare {left} and {item}"),
-            ))
+            Err(ExecutionError::function_error(IN, format!("`in` does not compare {left} and {item}")))
         });
     }
     let (kind, name) = (left.get_type().kind(), name_of(right));
     match right.as_container() {
         Some(keys) if kind == Kind::String => keys.contains(left),
-        Some(_) => Err(ExecutionError::function_error(
-            IN,
-            format!("the keys of an object are strings, not {}", name_of(left)),
-        )),
-        None => Err(ExecutionError::function_error(
-            IN,
-            format!("`in` needs a list or an object on its right, found {name}"),
-        )),
+        Some(_) => Err(ExecutionError::function_error(IN, format!("the keys of an object are strings, not {}", name_of(left)))),
+        None => Err(ExecutionError::function_error(IN, format!("`in` needs a list or an object on its right, found {name}"))),
     }
 }
 
@@ -242,8 +215,7 @@ fn matches(subject: &str, pattern: &str) -> Result<bool, ExecutionError> {
         if let Some(regex) = compiled.get(pattern) {
             return Ok(regex.is_match(subject));
         }
-        let regex = compile_pattern(pattern)
-            .map_err(|_| ExecutionError::function_error(MATCHES, "the pattern is not valid"))?;
+        let regex = compile_pattern(pattern).map_err(|_| ExecutionError::function_error(MATCHES, "the pattern is not valid"))?;
         // Patterns come from process files: a few dozen. A full cache means many versions went by; start over.
         if compiled.len() >= 256 {
             compiled.clear();
@@ -262,13 +234,10 @@ pub(super) fn compile_pattern(pattern: &str) -> Result<Regex, String> {
     if pattern.len() > MAX_PATTERN {
         return Err(format!("the pattern has more than {MAX_PATTERN} bytes"));
     }
-    RegexBuilder::new(pattern)
-        .size_limit(256 * 1024)
-        .dfa_size_limit(256 * 1024)
-        .nest_limit(32)
-        .build()
-        .map_err(|error| match error {
+    RegexBuilder::new(pattern).size_limit(256 * 1024).dfa_size_limit(256 * 1024).nest_limit(32).build().map_err(|error| {
+        match error {
             regex::Error::CompiledTooBig(_) => "the pattern's repetitions are too large".to_owned(),
             _ => "the pattern is not a valid regular expression".to_owned(),
-        })
+        }
+    })
 }

@@ -26,8 +26,8 @@ pub fn luhn(text: &str) -> bool {
 
 /// GB/T 2260 codes of provinces, the first two digits.
 const PROVINCES: &[u8] = &[
-    11, 12, 13, 14, 15, 21, 22, 23, 31, 32, 33, 34, 35, 36, 37, 41, 42, 43, 44, 45, 46, 50, 51, 52,
-    53, 54, 61, 62, 63, 64, 65, 71, 81, 82, 83,
+    11, 12, 13, 14, 15, 21, 22, 23, 31, 32, 33, 34, 35, 36, 37, 41, 42, 43, 44, 45, 46, 50, 51, 52, 53, 54, 61, 62, 63, 64, 65,
+    71, 81, 82, 83,
 ];
 
 /// A foreigner's permanent residence card: 9, then the first digit of the province of issue.
@@ -45,11 +45,7 @@ pub fn cn_id(text: &str) -> bool {
     if !body.iter().all(u8::is_ascii_digit) {
         return false;
     }
-    let number = |range: std::ops::Range<usize>| {
-        body[range]
-            .iter()
-            .fold(0_u16, |sum, byte| sum * 10 + u16::from(byte - b'0'))
-    };
+    let number = |range: std::ops::Range<usize>| body[range].iter().fold(0_u16, |sum, byte| sum * 10 + u16::from(byte - b'0'));
     let region = u8::try_from(number(0..2)).unwrap_or(0);
     if !PROVINCES.contains(&region) && !RESIDENCE_CARDS.contains(&region) {
         return false;
@@ -59,11 +55,7 @@ pub fn cn_id(text: &str) -> bool {
 
 fn cn_check_digit(body: &[u8]) -> u8 {
     const WEIGHTS: [u32; 17] = [7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2];
-    let sum: u32 = body
-        .iter()
-        .zip(WEIGHTS)
-        .map(|(byte, weight)| u32::from(byte - b'0') * weight)
-        .sum();
+    let sum: u32 = body.iter().zip(WEIGHTS).map(|(byte, weight)| u32::from(byte - b'0') * weight).sum();
     b"10X98765432"[(sum % 11) as usize]
 }
 
@@ -85,14 +77,7 @@ mod tests {
 
     #[test]
     fn luhn_numbers() {
-        for good in [
-            "4111111111111111",
-            "5500005555555559",
-            "378282246310005",
-            "6222021234567890128",
-            "79927398713",
-            "00",
-        ] {
+        for good in ["4111111111111111", "5500005555555559", "378282246310005", "6222021234567890128", "79927398713", "00"] {
             assert!(luhn(good), "{good}");
         }
         for bad in [
@@ -127,11 +112,7 @@ mod tests {
     #[test]
     fn chinese_identity_numbers() {
         // The first two are the examples of GB 11643-1999.
-        for good in [
-            "11010519491231002X",
-            "440524188001010014",
-            "310101200002290007",
-        ] {
+        for good in ["11010519491231002X", "440524188001010014", "310101200002290007"] {
             assert!(cn_id(good), "{good}");
         }
         let bad = [

@@ -39,11 +39,7 @@ impl JsonTemplate {
     pub fn compile(source: &Value) -> Result<JsonTemplate, ExprError> {
         let mut exprs = Vec::new();
         let root = build(source, &mut String::new(), 0, &mut exprs)?;
-        Ok(JsonTemplate(Arc::new(Compiled {
-            source: source.clone(),
-            root,
-            exprs,
-        })))
+        Ok(JsonTemplate(Arc::new(Compiled { source: source.clone(), root, exprs })))
     }
 
     /// The JSON it was compiled from.
@@ -62,17 +58,9 @@ impl JsonTemplate {
     }
 }
 
-fn build(
-    value: &Value,
-    pointer: &mut String,
-    depth: usize,
-    exprs: &mut Vec<Expr>,
-) -> Result<Node, ExprError> {
+fn build(value: &Value, pointer: &mut String, depth: usize, exprs: &mut Vec<Expr>) -> Result<Node, ExprError> {
     if depth > MAX_DEPTH {
-        return Err(in_pointer(
-            pointer,
-            ExprError::new(format!("the JSON is nested deeper than {MAX_DEPTH} levels")),
-        ));
+        return Err(in_pointer(pointer, ExprError::new(format!("the JSON is nested deeper than {MAX_DEPTH} levels"))));
     }
     let length = pointer.len();
     match value {
@@ -122,14 +110,12 @@ impl Node {
     /// A list or object of constants is one constant.
     fn folded(self) -> Node {
         match self {
-            Node::List(nodes) if nodes.iter().all(Node::is_constant) => Node::Literal(
-                Value::Array(nodes.into_iter().filter_map(Node::into_constant).collect()),
-            ),
+            Node::List(nodes) if nodes.iter().all(Node::is_constant) => {
+                Node::Literal(Value::Array(nodes.into_iter().filter_map(Node::into_constant).collect()))
+            }
             Node::Object(nodes) if nodes.iter().all(|(_, node)| node.is_constant()) => {
-                let entries: Map<String, Value> = nodes
-                    .into_iter()
-                    .filter_map(|(key, node)| node.into_constant().map(|value| (key, value)))
-                    .collect();
+                let entries: Map<String, Value> =
+                    nodes.into_iter().filter_map(|(key, node)| node.into_constant().map(|value| (key, value))).collect();
                 Node::Literal(Value::Object(entries))
             }
             other => other,
@@ -147,9 +133,7 @@ impl Node {
     fn into_constant(self) -> Option<Value> {
         match self {
             Node::Literal(value) => Some(value),
-            Node::Text(template) => template
-                .constant()
-                .map(|text| Value::String(text.to_owned())),
+            Node::Text(template) => template.constant().map(|text| Value::String(text.to_owned())),
             Node::List(_) | Node::Object(_) => None,
         }
     }
@@ -159,11 +143,7 @@ fn render(node: &Node, scope: &Scope) -> Result<Value, EvalError> {
     match node {
         Node::Literal(value) => Ok(value.clone()),
         Node::Text(template) => template.render(scope),
-        Node::List(nodes) => nodes
-            .iter()
-            .map(|node| render(node, scope))
-            .collect::<Result<_, _>>()
-            .map(Value::Array),
+        Node::List(nodes) => nodes.iter().map(|node| render(node, scope)).collect::<Result<_, _>>().map(Value::Array),
         Node::Object(nodes) => nodes
             .iter()
             .map(|(key, node)| Ok((key.clone(), render(node, scope)?)))

@@ -44,11 +44,7 @@ fn clusters(text: &str) -> Vec<&str> {
         joined = c == '\u{200D}';
     }
     let ends = starts.iter().skip(1).copied().chain([text.len()]);
-    starts
-        .iter()
-        .zip(ends)
-        .filter_map(|(&start, end)| text.get(start..end))
-        .collect()
+    starts.iter().zip(ends).filter_map(|(&start, end)| text.get(start..end)).collect()
 }
 
 fn is_extending(c: char) -> bool {

@@ -6,26 +6,14 @@
 pub fn mrz(text: &str) -> bool {
     let text = text.strip_suffix('\n').unwrap_or(text);
     let text = text.strip_suffix('\r').unwrap_or(text);
-    let lines: Vec<&[u8]> = text
-        .split('\n')
-        .map(|line| line.strip_suffix('\r').unwrap_or(line).as_bytes())
-        .collect();
-    if !lines
-        .iter()
-        .all(|line| line.iter().all(|&b| value(b).is_some()))
-    {
+    let lines: Vec<&[u8]> = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line).as_bytes()).collect();
+    if !lines.iter().all(|line| line.iter().all(|&b| value(b).is_some())) {
         return false;
     }
     match lines.as_slice() {
-        [first, second, third] if [first, second, third].iter().all(|line| line.len() == 30) => {
-            td1(first, second)
-        }
-        [first, second] if first.len() == 36 && second.len() == 36 => {
-            first[0] != b'V' && td2(second)
-        }
-        [first, second] if first.len() == 44 && second.len() == 44 => {
-            first[0] == b'P' && td3(second)
-        }
+        [first, second, third] if [first, second, third].iter().all(|line| line.len() == 30) => td1(first, second),
+        [first, second] if first.len() == 36 && second.len() == 36 => first[0] != b'V' && td2(second),
+        [first, second] if first.len() == 44 && second.len() == 44 => first[0] == b'P' && td3(second),
         _ => false,
     }
 }
@@ -35,40 +23,25 @@ fn td1(first: &[u8], second: &[u8]) -> bool {
         && document_number(&first[5..14], first[14], &first[15..30])
         && holds(&[&second[0..6]], second[6])
         && holds(&[&second[8..14]], second[14])
-        && holds(
-            &[
-                &first[5..30],
-                &second[0..7],
-                &second[8..15],
-                &second[18..29],
-            ],
-            second[29],
-        )
+        && holds(&[&first[5..30], &second[0..7], &second[8..15], &second[18..29]], second[29])
 }
 
 fn td2(second: &[u8]) -> bool {
     document_number(&second[0..9], second[9], &second[28..35])
         && holds(&[&second[13..19]], second[19])
         && holds(&[&second[21..27]], second[27])
-        && holds(
-            &[&second[0..10], &second[13..20], &second[21..35]],
-            second[35],
-        )
+        && holds(&[&second[0..10], &second[13..20], &second[21..35]], second[35])
 }
 
 fn td3(second: &[u8]) -> bool {
     let personal = &second[28..42];
     // An empty personal number may have `<` for its check digit.
-    let personal_holds = holds(&[personal], second[42])
-        || (second[42] == b'<' && personal.iter().all(|&b| b == b'<'));
+    let personal_holds = holds(&[personal], second[42]) || (second[42] == b'<' && personal.iter().all(|&b| b == b'<'));
     holds(&[&second[0..9]], second[9])
         && holds(&[&second[13..19]], second[19])
         && holds(&[&second[21..27]], second[27])
         && personal_holds
-        && holds(
-            &[&second[0..10], &second[13..20], &second[21..43]],
-            second[43],
-        )
+        && holds(&[&second[0..10], &second[13..20], &second[21..43]], second[43])
 }
 
 /// A number of more than nine characters has `<` where its check digit would be; the rest of it stands at the
@@ -77,14 +50,9 @@ fn document_number(number: &[u8], check: u8, optional: &[u8]) -> bool {
     if check != b'<' {
         return holds(&[number], check);
     }
-    let end = optional
-        .iter()
-        .position(|&b| b == b'<')
-        .unwrap_or(optional.len());
+    let end = optional.iter().position(|&b| b == b'<').unwrap_or(optional.len());
     match optional[..end].split_last() {
-        Some((check, rest)) if !rest.is_empty() => {
-            holds(&[number, b"<", rest], *check) || holds(&[number, rest], *check)
-        }
+        Some((check, rest)) if !rest.is_empty() => holds(&[number, b"<", rest], *check) || holds(&[number, rest], *check),
         _ => false,
     }
 }
@@ -167,20 +135,13 @@ mod tests {
     fn an_empty_personal_number_may_have_a_filler_for_its_check_digit() {
         for check in ["0", "<"] {
             let line = format!("L898902C36UTO7408122F1204159<<<<<<<<<<<<<<{check}");
-            let composite: u32 = [
-                &line.as_bytes()[0..10],
-                &line.as_bytes()[13..20],
-                &line.as_bytes()[21..43],
-            ]
-            .iter()
-            .flat_map(|part| part.iter())
-            .zip([7, 3, 1].into_iter().cycle())
-            .map(|(&b, weight)| value(b).unwrap_or(0) * weight)
-            .sum();
-            let zone = format!(
-                "P<UTOERIKSSON<<ANNA<MARIA<<<<<<<<<<<<<<<<<<<\n{line}{}",
-                composite % 10
-            );
+            let composite: u32 = [&line.as_bytes()[0..10], &line.as_bytes()[13..20], &line.as_bytes()[21..43]]
+                .iter()
+                .flat_map(|part| part.iter())
+                .zip([7, 3, 1].into_iter().cycle())
+                .map(|(&b, weight)| value(b).unwrap_or(0) * weight)
+                .sum();
+            let zone = format!("P<UTOERIKSSON<<ANNA<MARIA<<<<<<<<<<<<<<<<<<<\n{line}{}", composite % 10);
             assert!(mrz(&zone), "{zone}");
         }
     }

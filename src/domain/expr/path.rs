@@ -13,11 +13,7 @@ use super::scope::Scope;
 use super::template::{Piece, Template, scalar};
 
 /// Everything but the unreserved characters of RFC 3986.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 impl Template {
     /// Whether the author's own text can be a path below a base URL: it starts with one `/`, and has no fragment,
@@ -27,16 +23,12 @@ impl Template {
         match self.pieces().first() {
             Some(Piece::Text(text)) if text.starts_with('/') && !text.starts_with("//") => {}
             _ => {
-                return Err(ExprError::new("a path starts with one `/`")
-                    .at(0)
-                    .hint("the connector's base URL comes before it"));
+                return Err(ExprError::new("a path starts with one `/`").at(0).hint("the connector's base URL comes before it"));
             }
         }
         for piece in self.pieces() {
             let Piece::Text(text) = piece else { continue };
-            let bad = text.chars().find(|&c| {
-                matches!(c, '#' | '\\') || c.is_whitespace() || c.is_control() || !c.is_ascii()
-            });
+            let bad = text.chars().find(|&c| matches!(c, '#' | '\\') || c.is_whitespace() || c.is_control() || !c.is_ascii());
             if let Some(bad) = bad {
                 let error = ExprError::new(format!("{bad:?} cannot stand in a path"))
                     .hint("percent-encode it; values in ${…} are encoded for you");
@@ -89,11 +81,8 @@ impl Template {
     /// Refuses a segment that a value emptied or turned into a step through the tree. URL parsers read `%2e` as a dot.
     fn refuse_traversal(&self, path: &str, start: usize, has_value: bool) -> Result<(), EvalError> {
         let segment = path.get(start..).unwrap_or("");
-        let plain: Cow<'_, str> = if segment.contains('%') {
-            segment.to_ascii_lowercase().replace("%2e", ".").into()
-        } else {
-            segment.into()
-        };
+        let plain: Cow<'_, str> =
+            if segment.contains('%') { segment.to_ascii_lowercase().replace("%2e", ".").into() } else { segment.into() };
         let what = match plain.as_ref() {
             "" => "empty",
             "." => "`.`",
@@ -103,9 +92,6 @@ impl Template {
         if !has_value {
             return Ok(());
         }
-        Err(EvalError::new(
-            self.source(),
-            format!("a value makes a segment of the path {what}"),
-        ))
+        Err(EvalError::new(self.source(), format!("a value makes a segment of the path {what}")))
     }
 }

@@ -15,12 +15,9 @@ const MAX_NESTING: usize = 24;
 /// Refuses what the parser should not see at all.
 pub(super) fn precheck(source: &str) -> Result<(), ExprError> {
     if source.len() > MAX_SOURCE {
-        return Err(ExprError::new(format!(
-            "the expression has {} bytes; at most {MAX_SOURCE} are allowed",
-            source.len()
-        ))
-        .at(MAX_SOURCE)
-        .hint("split it over several steps, or ask the remote system a narrower question"));
+        return Err(ExprError::new(format!("the expression has {} bytes; at most {MAX_SOURCE} are allowed", source.len()))
+            .at(MAX_SOURCE)
+            .hint("split it over several steps, or ask the remote system a narrower question"));
     }
     if source.trim().is_empty() {
         return Err(ExprError::new("the expression is empty").at(0));
@@ -31,11 +28,8 @@ pub(super) fn precheck(source: &str) -> Result<(), ExprError> {
     while let Some(&byte) = bytes.get(at) {
         match byte {
             b'\'' | b'"' => {
-                at = string_end(bytes, at).ok_or_else(|| {
-                    ExprError::new("the string is not closed")
-                        .at(at)
-                        .hint("close it with the same quote")
-                })?;
+                at = string_end(bytes, at)
+                    .ok_or_else(|| ExprError::new("the string is not closed").at(at).hint("close it with the same quote"))?;
                 continue;
             }
             b'/' if bytes.get(at + 1) == Some(&b'/') => {
@@ -45,26 +39,20 @@ pub(super) fn precheck(source: &str) -> Result<(), ExprError> {
             b'(' | b'[' | b'{' => {
                 open.push(at);
                 if open.len() > MAX_NESTING {
-                    return Err(ExprError::new(format!(
-                        "brackets are nested deeper than {MAX_NESTING} levels"
-                    ))
-                    .at(at)
-                    .hint("remove brackets, or split the expression"));
+                    return Err(ExprError::new(format!("brackets are nested deeper than {MAX_NESTING} levels"))
+                        .at(at)
+                        .hint("remove brackets, or split the expression"));
                 }
             }
             b')' | b']' | b'}' if open.pop().is_none() => {
-                return Err(ExprError::new("the bracket closes nothing")
-                    .at(at)
-                    .hint("remove it"));
+                return Err(ExprError::new("the bracket closes nothing").at(at).hint("remove it"));
             }
             _ => {}
         }
         at += 1;
     }
     match open.first() {
-        Some(&at) => Err(ExprError::new("the bracket is not closed")
-            .at(at)
-            .hint("close it")),
+        Some(&at) => Err(ExprError::new("the bracket is not closed").at(at).hint("close it")),
         None => Ok(()),
     }
 }
@@ -74,9 +62,7 @@ pub(super) fn precheck(source: &str) -> Result<(), ExprError> {
 pub(super) fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
     let quote = *bytes.get(start)?;
     let raw = is_raw(bytes, start);
-    let triple = bytes
-        .get(start..start + 3)
-        .is_some_and(|three| three.iter().all(|&b| b == quote));
+    let triple = bytes.get(start..start + 3).is_some_and(|three| three.iter().all(|&b| b == quote));
     let mut at = start + if triple { 3 } else { 1 };
     loop {
         let byte = *bytes.get(at)?;
@@ -84,11 +70,7 @@ pub(super) fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
             at += 2;
         } else if byte == quote && !triple {
             return Some(at + 1);
-        } else if byte == quote
-            && bytes
-                .get(at..at + 3)
-                .is_some_and(|three| three.iter().all(|&b| b == quote))
-        {
+        } else if byte == quote && bytes.get(at..at + 3).is_some_and(|three| three.iter().all(|&b| b == quote)) {
             return Some(at + 3);
         } else {
             at += 1;
@@ -98,12 +80,7 @@ pub(super) fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
 
 /// Whether the quote at `start` has an `r` before it that is not the end of a name.
 fn is_raw(bytes: &[u8], start: usize) -> bool {
-    let before = |back: usize| {
-        start
-            .checked_sub(back)
-            .and_then(|at| bytes.get(at))
-            .copied()
-    };
+    let before = |back: usize| start.checked_sub(back).and_then(|at| bytes.get(at)).copied();
     let is_name = |byte: Option<u8>| byte.is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_');
     match before(1) {
         Some(b'r' | b'R') => match before(2) {

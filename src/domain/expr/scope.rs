@@ -20,23 +20,19 @@ pub struct Scope {
 impl Scope {
     /// A scope with our functions and no variables.
     pub fn new() -> Scope {
-        Scope {
-            context: Context::with_env(Arc::clone(&ENV)),
-        }
+        Scope { context: Context::with_env(Arc::clone(&ENV)) }
     }
 
     /// Sets the variable `name`, replacing what it was. Integers are signed where they fit; a list or object of
     /// more than 10,000 items, and what is nested deeper than 64 levels, fails the expressions that use it.
     pub fn set(&mut self, name: &str, value: &Value) {
-        self.context
-            .add_variable_as_val(name, value::from_json(value));
+        self.context.add_variable_as_val(name, value::from_json(value));
     }
 
     /// Sets `name` to a CEL timestamp: `micros` are microseconds since 1970-01-01T00:00:00Z. Outside of the
     /// years 1 to 9999 the variable fails the expressions that use it.
     pub fn set_time(&mut self, name: &str, micros: i64) {
-        self.context
-            .add_variable_as_val(name, value::from_micros(micros));
+        self.context.add_variable_as_val(name, value::from_micros(micros));
     }
 }
 

@@ -39,12 +39,9 @@ impl Template {
     /// Parses `source` and compiles its expressions. Offsets of errors count from the start of `source`.
     pub fn compile(source: &str) -> Result<Template, ExprError> {
         if source.len() > MAX_TEMPLATE {
-            return Err(ExprError::new(format!(
-                "the text has {} bytes; at most {MAX_TEMPLATE} are allowed",
-                source.len()
-            ))
-            .at(MAX_TEMPLATE)
-            .hint("put long texts into the remote system"));
+            return Err(ExprError::new(format!("the text has {} bytes; at most {MAX_TEMPLATE} are allowed", source.len()))
+                .at(MAX_TEMPLATE)
+                .hint("put long texts into the remote system"));
         }
         let mut pieces = Vec::new();
         let mut exprs = 0_usize;
@@ -70,14 +67,11 @@ impl Template {
             })?;
             exprs += 1;
             if exprs > MAX_EXPRS {
-                return Err(ExprError::new(format!(
-                    "the text has more than {MAX_EXPRS} expressions"
-                ))
-                .at(dollar)
-                .hint("build the value in an earlier step"));
+                return Err(ExprError::new(format!("the text has more than {MAX_EXPRS} expressions"))
+                    .at(dollar)
+                    .hint("build the value in an earlier step"));
             }
-            let expr = Expr::compile(source.get(start..end).unwrap_or(""))
-                .map_err(|error| error.shifted(start))?;
+            let expr = Expr::compile(source.get(start..end).unwrap_or("")).map_err(|error| error.shifted(start))?;
             pieces.push(Piece::Value(expr));
             rest = end + 1;
         }
@@ -85,10 +79,7 @@ impl Template {
         if !text.is_empty() {
             pieces.push(Piece::Text(text));
         }
-        Ok(Template(Arc::new(Compiled {
-            source: source.to_owned(),
-            pieces,
-        })))
+        Ok(Template(Arc::new(Compiled { source: source.to_owned(), pieces })))
     }
 
     /// The text it was compiled from.
@@ -148,10 +139,7 @@ pub(super) fn scalar(expr: &Expr, scope: &Scope) -> Result<String, EvalError> {
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
     };
-    Err(EvalError::new(
-        expr.source(),
-        format!("expected text or a number, found {found}"),
-    ))
+    Err(EvalError::new(expr.source(), format!("expected text or a number, found {found}")))
 }
 
 impl PartialEq for Template {

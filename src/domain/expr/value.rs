@@ -10,8 +10,7 @@ use std::collections::HashMap;
 
 use cel::ExecutionError;
 use cel::common::types::{
-    CelBool, CelDouble, CelDuration, CelInt, CelList, CelMap, CelMapKey, CelNull, CelString,
-    CelTimestamp, CelUInt, Type,
+    CelBool, CelDouble, CelDuration, CelInt, CelList, CelMap, CelMapKey, CelNull, CelString, CelTimestamp, CelUInt, Type,
 };
 use cel::common::value::{CowVal, StaticVal, Val};
 use serde_json::{Map, Number, Value};
@@ -73,17 +72,12 @@ fn from_json_at(value: &Value, depth: usize) -> Box<dyn Val> {
         Value::Array(items) if items.len() > MAX_ITEMS => Box::new(Poison(&TOO_LONG)),
         Value::Object(entries) if entries.len() > MAX_ITEMS => Box::new(Poison(&TOO_WIDE)),
         Value::Array(items) => {
-            let items: Vec<Box<dyn Val>> = items
-                .iter()
-                .map(|item| from_json_at(item, depth + 1))
-                .collect();
+            let items: Vec<Box<dyn Val>> = items.iter().map(|item| from_json_at(item, depth + 1)).collect();
             Box::new(CelList::from(items))
         }
         Value::Object(entries) => {
-            let entries: HashMap<CelMapKey<'static>, Box<dyn Val>> = entries
-                .iter()
-                .map(|(key, item)| (CelMapKey::from(key.clone()), from_json_at(item, depth + 1)))
-                .collect();
+            let entries: HashMap<CelMapKey<'static>, Box<dyn Val>> =
+                entries.iter().map(|(key, item)| (CelMapKey::from(key.clone()), from_json_at(item, depth + 1))).collect();
             Box::new(CelMap::from(entries))
         }
     }
@@ -104,10 +98,7 @@ pub(super) fn from_micros(micros: i64) -> Box<dyn Val> {
     jiff::Timestamp::from_microsecond(micros)
         .ok()
         .and_then(|at| convert("timestamp", CowVal::owned(CelString::from(at.to_string()))))
-        .map_or_else(
-            || Box::new(Poison(&NO_TIME)) as Box<dyn Val>,
-            CowVal::into_owned,
-        )
+        .map_or_else(|| Box::new(Poison(&NO_TIME)) as Box<dyn Val>, CowVal::into_owned)
 }
 
 /// One of CEL's one-argument conversions; `None` where it does not take the value.
@@ -128,9 +119,7 @@ pub(super) fn to_json(value: &dyn Val) -> Result<Value, ExecutionError> {
     } else if let Some(truth) = value.downcast_ref::<CelBool>() {
         Ok(Value::Bool(*truth.inner()))
     } else if let Some(double) = value.downcast_ref::<CelDouble>() {
-        Number::from_f64(*double.inner())
-            .map(Value::Number)
-            .ok_or_else(|| unfit("the result is not a finite number".to_owned()))
+        Number::from_f64(*double.inner()).map(Value::Number).ok_or_else(|| unfit("the result is not a finite number".to_owned()))
     } else if value.downcast_ref::<CelNull>().is_some() {
         Ok(Value::Null)
     } else if let Some(list) = value.downcast_ref::<CelList>() {
@@ -153,22 +142,13 @@ pub(super) fn to_json(value: &dyn Val) -> Result<Value, ExecutionError> {
 }
 
 fn time_to_json(value: &dyn Val) -> Result<Value, ExecutionError> {
-    let is_time = value.downcast_ref::<CelTimestamp>().is_some()
-        || value.downcast_ref::<CelDuration>().is_some();
+    let is_time = value.downcast_ref::<CelTimestamp>().is_some() || value.downcast_ref::<CelDuration>().is_some();
     is_time
         .then(|| convert("string", CowVal::Borrowed(value)))
         .flatten()
-        .and_then(|text| {
-            text.downcast_ref::<CelString>()
-                .map(|text| text.inner().to_owned())
-        })
+        .and_then(|text| text.downcast_ref::<CelString>().map(|text| text.inner().to_owned()))
         .map(Value::String)
-        .ok_or_else(|| {
-            unfit(format!(
-                "the result cannot be {}",
-                plain_type(value.get_type().name())
-            ))
-        })
+        .ok_or_else(|| unfit(format!("the result cannot be {}", plain_type(value.get_type().name()))))
 }
 
 fn unfit(message: String) -> ExecutionError {

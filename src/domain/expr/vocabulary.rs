@@ -8,33 +8,17 @@ pub(super) struct Signature {
 }
 
 const fn global(name: &'static str) -> Signature {
-    Signature {
-        name,
-        global: Some(1),
-        member: None,
-    }
+    Signature { name, global: Some(1), member: None }
 }
 
 const fn member(name: &'static str, least: usize, most: usize) -> Signature {
-    Signature {
-        name,
-        global: None,
-        member: Some((least, most)),
-    }
+    Signature { name, global: None, member: Some((least, most)) }
 }
 
 /// Every function of the language; anything else is refused when the expression is loaded.
 pub(super) const FUNCTIONS: &[Signature] = &[
-    Signature {
-        name: "size",
-        global: Some(1),
-        member: Some((0, 0)),
-    },
-    Signature {
-        name: "matches",
-        global: Some(2),
-        member: Some((1, 1)),
-    },
+    Signature { name: "size", global: Some(1), member: Some((0, 0)) },
+    Signature { name: "matches", global: Some(2), member: Some((1, 1)) },
     member("contains", 1, 1),
     member("startsWith", 1, 1),
     member("endsWith", 1, 1),
@@ -63,46 +47,19 @@ pub(super) const FUNCTIONS: &[Signature] = &[
 ];
 
 /// Names of types that may stand in an expression (`type(answer.n) == int`).
-pub(super) const TYPE_NAMES: &[&str] = &[
-    "bool",
-    "int",
-    "uint",
-    "double",
-    "string",
-    "list",
-    "map",
-    "null_type",
-    "type",
-];
+pub(super) const TYPE_NAMES: &[&str] = &["bool", "int", "uint", "double", "string", "list", "map", "null_type", "type"];
 
 /// Variables that a loop variable must not hide.
-pub(super) const ROOTS: &[&str] = &[
-    "request",
-    "answer",
-    "status",
-    "answers",
-    "meta",
-    "now",
-    "callbacks",
-];
+pub(super) const ROOTS: &[&str] = &["request", "answer", "status", "answers", "meta", "now", "callbacks"];
 
 /// Macros, for telling a wrong use from an unknown function.
-const MACROS: &[&str] = &[
-    "has",
-    "all",
-    "exists",
-    "exists_one",
-    "existsOne",
-    "map",
-    "filter",
-];
+const MACROS: &[&str] = &["has", "all", "exists", "exists_one", "existsOne", "map", "filter"];
 
 impl Signature {
     /// Whether it may be called with `count` arguments, on a value (`x.f(…)`) or not.
     pub(super) fn takes(&self, on_value: bool, count: usize) -> bool {
         if on_value {
-            self.member
-                .is_some_and(|(least, most)| (least..=most).contains(&count))
+            self.member.is_some_and(|(least, most)| (least..=most).contains(&count))
         } else {
             self.global == Some(count)
         }
@@ -127,22 +84,14 @@ impl Signature {
 /// What to write in place of a function that does not exist.
 pub(super) fn instead_of(name: &str) -> String {
     if MACROS.contains(&name) {
-        return "write has(a.b), a.exists(x, …), a.all(x, …), a.map(x, …) or a.filter(x, …)"
-            .to_owned();
+        return "write has(a.b), a.exists(x, …), a.all(x, …), a.map(x, …) or a.filter(x, …)".to_owned();
     }
     let plain = |name: &str| name.to_lowercase().replace('_', "");
     let names = || FUNCTIONS.iter().map(|known| known.name);
     let wanted = plain(name);
-    let alike = names()
-        .chain(MACROS.iter().copied())
-        .find(|known| plain(known).starts_with(&wanted));
+    let alike = names().chain(MACROS.iter().copied()).find(|known| plain(known).starts_with(&wanted));
     alike.map_or_else(
-        || {
-            format!(
-                "the functions are {}",
-                names().collect::<Vec<_>>().join(", ")
-            )
-        },
+        || format!("the functions are {}", names().collect::<Vec<_>>().join(", ")),
         |known| format!("did you mean `{known}`?"),
     )
 }

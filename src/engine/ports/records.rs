@@ -207,7 +207,7 @@ pub struct DefectRow {
 pub struct ControlRow {
     /// `dependency:<name>` or `defect:<fingerprint>`.
     pub group: String,
-    /// `closed`, `open`, `half_open` (a canary is on its way), `resuming`.
+    /// `closed`, `open`, `half_open` (a canary is on its way), `resuming`, `stopped` (the canary failed).
     pub state: String,
     /// Why, for people.
     pub reason: String,
@@ -221,6 +221,8 @@ pub struct ControlRow {
     pub rate: u32,
     /// The version that they are moved to.
     pub to_version: Option<u32>,
+    /// When this resume began: requests parked later are not part of it.
+    pub since: Option<Time>,
     /// When it last changed.
     pub changed_at: Time,
     /// Optimistic lock, from 1.

@@ -59,6 +59,21 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
 }
 
+/// When a dependency counts as down. The breaker itself is the engine's: its state must be durable and visible.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BreakerSettings {
+    /// So many failures in a row open it.
+    pub failures: u32,
+    /// How long it stays open before a probe.
+    pub open_for: Duration,
+}
+
+impl Default for BreakerSettings {
+    fn default() -> Self {
+        BreakerSettings { failures: 5, open_for: Duration::from_secs(10) }
+    }
+}
+
 /// Remote systems by name.
 #[async_trait]
 pub trait Remote: Send + Sync + 'static {
@@ -68,6 +83,10 @@ pub trait Remote: Send + Sync + 'static {
     fn timeout(&self, connector: &str) -> Duration;
     /// How long this connector's target recognises our keys; `None`: it does not.
     fn key_window(&self, connector: &str) -> Option<Duration>;
+    /// When this connector's target counts as down.
+    fn breaker(&self, _connector: &str) -> BreakerSettings {
+        BreakerSettings::default()
+    }
     /// The connectors' names.
     fn names(&self) -> Vec<String>;
 }

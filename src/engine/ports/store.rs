@@ -365,9 +365,17 @@ pub trait Store: Send + Sync + 'static {
     /// Inserts or replaces a control row where its `version` in the database is `row.version - 1` (or it is absent and
     /// `row.version` is 1); false where somebody else was faster.
     async fn put_control(&self, row: &ControlRow) -> Result<bool, StoreError>;
-    /// Sends `Resume` signals to up to `limit` requests parked under the group, oldest first, in one transaction; clears nothing
-    /// else. Returns the requests. A request gets one unconsumed resume signal at most.
-    async fn resume_some(&self, group: &str, signal: &Signal, at: Time, limit: usize) -> Result<Vec<RequestId>, StoreError>;
+    /// Sends `Resume` signals to up to `limit` requests that have been parked under the group since before `before`
+    /// (`updated_at`), oldest first, in one transaction; changes nothing else. Returns the requests. A request gets one unconsumed
+    /// signal at most (`signalled = seen` is the guard), so that two resumers do not wake the same one twice.
+    async fn resume_some(
+        &self,
+        group: &str,
+        signal: &Signal,
+        at: Time,
+        before: Time,
+        limit: usize,
+    ) -> Result<Vec<RequestId>, StoreError>;
     /// How many requests are parked under the group (at most `cap` are counted).
     async fn parked_under(&self, group: &str, cap: u64) -> Result<u64, StoreError>;
 

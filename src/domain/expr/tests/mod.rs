@@ -36,9 +36,7 @@ fn scope() -> Scope {
 }
 
 fn eval(source: &str) -> Result<Value, EvalError> {
-    Expr::compile(source)
-        .unwrap_or_else(|error| panic!("{source}: {error} {error:?}"))
-        .eval(&scope())
+    Expr::compile(source).unwrap_or_else(|error| panic!("{source}: {error} {error:?}")).eval(&scope())
 }
 
 fn value(source: &str) -> Value {

@@ -17,8 +17,7 @@ fn any_json() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(5, 64, 6, |inner| {
         prop_oneof![
             vec(inner.clone(), 0..6).prop_map(Value::from),
-            btree_map("\\PC{0,8}", inner, 0..6)
-                .prop_map(|entries| Value::Object(entries.into_iter().collect())),
+            btree_map("\\PC{0,8}", inner, 0..6).prop_map(|entries| Value::Object(entries.into_iter().collect())),
         ]
     })
 }
@@ -81,16 +80,8 @@ fn check(source: &str) {
     match Expr::compile(source) {
         Ok(expr) => drop(expr.eval(&scope())),
         Err(error) => {
-            assert!(
-                error
-                    .offset
-                    .is_none_or(|at| at <= source.len() && source.is_char_boundary(at)),
-                "{source:?}: {error:?}"
-            );
-            assert_ne!(
-                error.message, "the parser gave up on this expression",
-                "{source:?}"
-            );
+            assert!(error.offset.is_none_or(|at| at <= source.len() && source.is_char_boundary(at)), "{source:?}: {error:?}");
+            assert_ne!(error.message, "the parser gave up on this expression", "{source:?}");
         }
     }
     if let Ok(template) = Template::compile(source) {

@@ -14,10 +14,7 @@ fn one_expression_keeps_its_type_and_everything_else_is_text() {
         ("${request.nothing}", Value::Null),
         (" ${request.n}", json!(" 41")),
         ("${request.n}${request.half}", json!("410.5")),
-        (
-            "n=${request.n}, ${request.yes}, ${request.name}",
-            json!("n=41, true, 张三 & Söhne"),
-        ),
+        ("n=${request.n}, ${request.yes}, ${request.name}", json!("n=41, true, 张三 & Söhne")),
         ("", json!("")),
         ("plain", json!("plain")),
         ("a $ b $$ c {d} $e", json!("a $ b $$ c {d} $e")),
@@ -37,26 +34,13 @@ fn one_expression_keeps_its_type_and_everything_else_is_text() {
 
 #[test]
 fn text_takes_scalars_only() {
-    for (source, found) in [
-        ("${request.nothing}", "null"),
-        ("x${request.tags}", "a list"),
-        ("x${request.object}", "an object"),
-    ] {
+    for (source, found) in [("${request.nothing}", "null"), ("x${request.tags}", "a list"), ("x${request.object}", "an object")] {
         let error = template(source).render_text(&scope()).unwrap_err();
-        assert_eq!(
-            error.message,
-            format!("expected text or a number, found {found}")
-        );
+        assert_eq!(error.message, format!("expected text or a number, found {found}"));
         assert!(source.contains(&error.expr));
     }
-    assert_eq!(
-        template("${request.n}").render_text(&scope()),
-        Ok("41".to_owned())
-    );
-    assert_eq!(
-        template("${status}").render_path(&scope()),
-        Ok("200".to_owned())
-    );
+    assert_eq!(template("${request.n}").render_text(&scope()), Ok("41".to_owned()));
+    assert_eq!(template("${status}").render_path(&scope()), Ok("200".to_owned()));
 }
 
 #[test]
@@ -66,29 +50,16 @@ fn refusals_point_into_the_text() {
         ("张三 ${'unclosed}", 7, "`${` is not closed"),
         ("张三 ${}", 9, "the expression is empty"),
         ("张三 ${request.x +}", 20, "the expression ends too early"),
-        (
-            "ok ${request.n} ${foo(1)}",
-            21,
-            "there is no function `foo`",
-        ),
+        ("ok ${request.n} ${foo(1)}", 21, "there is no function `foo`"),
     ];
     for (source, offset, message) in table {
         let error = Template::compile(source).unwrap_err();
-        assert_eq!(
-            (error.offset, error.message.as_str()),
-            (Some(offset), message),
-            "{source}"
-        );
+        assert_eq!((error.offset, error.message.as_str()), (Some(offset), message), "{source}");
         if message.contains("closed") {
             assert!(error.hint.is_some());
         }
     }
-    for source in [
-        "${".repeat(5000),
-        "x".repeat(10_000_000),
-        "${1}".repeat(65),
-        "}".repeat(20_000),
-    ] {
+    for source in ["${".repeat(5000), "x".repeat(10_000_000), "${1}".repeat(65), "}".repeat(20_000)] {
         assert!(Template::compile(&source).is_err_and(|error| error.hint.is_some()));
     }
 }
@@ -97,30 +68,17 @@ fn refusals_point_into_the_text() {
 fn paths_encode_values_and_keep_the_rest() {
     let table = [
         ("/cards/${request.customer_id}", "/cards/c1"),
-        (
-            "/cards/${request.card_id}/pending",
-            "/cards/k%2F7%3Fx%23%25/pending",
-        ),
-        (
-            "/c/${request.name}",
-            "/c/%E5%BC%A0%E4%B8%89%20%26%20S%C3%B6hne",
-        ),
+        ("/cards/${request.card_id}/pending", "/cards/k%2F7%3Fx%23%25/pending"),
+        ("/c/${request.name}", "/c/%E5%BC%A0%E4%B8%89%20%26%20S%C3%B6hne"),
         ("/c/a-${request.n}.json", "/c/a-41.json"),
         ("/c/${request.empty}${request.n}/", "/c/41/"),
         ("/c/x${request.dots}", "/c/x.."),
-        (
-            "/c?id=${request.card_id}&e=${request.empty}&d=${request.dots}/x?y",
-            "/c?id=k%2F7%3Fx%23%25&e=&d=../x?y",
-        ),
+        ("/c?id=${request.card_id}&e=${request.empty}&d=${request.dots}/x?y", "/c?id=k%2F7%3Fx%23%25&e=&d=../x?y"),
         ("/", "/"),
         ("/a//b/../c", "/a//b/../c"),
     ];
     for (source, expected) in table {
-        assert_eq!(
-            template(source).render_path(&scope()),
-            Ok(expected.to_owned()),
-            "{source}"
-        );
+        assert_eq!(template(source).render_path(&scope()), Ok(expected.to_owned()), "{source}");
     }
 }
 
@@ -138,23 +96,13 @@ fn a_value_cannot_walk_the_tree() {
     ];
     for (source, what) in table {
         let error = template(source).render_path(&scope()).unwrap_err();
-        assert_eq!(
-            error.message,
-            format!("a value makes a segment of the path {what}"),
-            "{source}"
-        );
+        assert_eq!(error.message, format!("a value makes a segment of the path {what}"), "{source}");
     }
 }
 
 #[test]
 fn lint_of_paths() {
-    for good in [
-        "/",
-        "/a",
-        "/a/${request.n}?x=${request.n}",
-        "/%20",
-        "/$${x}",
-    ] {
+    for good in ["/", "/a", "/a/${request.n}?x=${request.n}", "/%20", "/$${x}"] {
         assert_eq!(template(good).check_path(), Ok(()), "{good}");
     }
     let table = [
@@ -192,15 +140,7 @@ fn json_templates() {
     assert_eq!(template.source(), &source);
     let mut exprs: Vec<&str> = template.exprs().map(Expr::source).collect();
     exprs.sort_unstable();
-    assert_eq!(
-        exprs,
-        [
-            "request.customer_id",
-            "request.half",
-            "request.n",
-            "request.tags"
-        ]
-    );
+    assert_eq!(exprs, ["request.customer_id", "request.half", "request.n", "request.tags"]);
 
     let missing = JsonTemplate::compile(&json!(["${answer.missing}"])).unwrap();
     assert_eq!(missing.render(&scope()).unwrap_err().expr, "answer.missing");
@@ -213,33 +153,14 @@ fn refusals_point_into_the_json() {
         deep = json!([deep]);
     }
     let table = [
-        (
-            json!({"a/b": [1, "x ${request."]}),
-            "/a~1b/1",
-            Some(2),
-            "`${` is not closed",
-        ),
-        (
-            json!({"a": {"${request.n}": 1}}),
-            "/a/${request.n}",
-            None,
-            "a key cannot hold `${…}`",
-        ),
-        (
-            json!("${1 +}"),
-            "",
-            Some(5),
-            "the expression ends too early",
-        ),
+        (json!({"a/b": [1, "x ${request."]}), "/a~1b/1", Some(2), "`${` is not closed"),
+        (json!({"a": {"${request.n}": 1}}), "/a/${request.n}", None, "a key cannot hold `${…}`"),
+        (json!("${1 +}"), "", Some(5), "the expression ends too early"),
     ];
     for (source, pointer, offset, message) in table {
         let error = JsonTemplate::compile(&source).unwrap_err();
         assert_eq!(
-            (
-                error.pointer.as_deref(),
-                error.offset,
-                error.message.as_str()
-            ),
+            (error.pointer.as_deref(), error.offset, error.message.as_str()),
             (Some(pointer), offset, message),
             "{source}"
         );
