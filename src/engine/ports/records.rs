@@ -412,7 +412,7 @@ pub struct Retention {
 
 impl Default for Retention {
     fn default() -> Self {
-        let day = Duration::from_secs(86_400);
+        let day = Duration::from_hours(24);
         Retention { inbox: day * 400, events: day * 7, signals: day * 30 }
     }
 }

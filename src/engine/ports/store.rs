@@ -5,6 +5,11 @@
 //!   (`FOR KEY SHARE` on PostgreSQL); if not, the whole batch is [`StoreError::Fenced`].
 //! - An [`Advance`] happens only where the request is owned by the worker and its head is `expect_seq`; otherwise
 //!   that one write is [`Written::Lost`] and the rest of the batch stands.
+//! - A batch holds one [`Advance`] per request; a second one is [`Written::Lost`]. Numbers of a lane are given before the
+//!   batch's endings release it.
+//! - A queued request that is not in its turn has no owner and rests until its turn comes, a signal, or its `expires_at`: it may
+//!   be claimed out of turn, to be withdrawn or to expire, never to run ([`RequestRow::turn`]).
+//! - Text with a NUL character is [`StoreError::Data`]; bytes (payloads, entries, raw messages) may hold anything.
 //! - Entries are numbered by their request; the primary key (request, seq) decides, not a SELECT.
 //! - Leases, heartbeats and due times are compared with the database's clock ([`Store::now`]); times inside
 //!   entries are the writer's.
@@ -74,7 +79,8 @@ pub struct Accept {
     /// SHA-256 of the canonical body: the same key with another body is a conflict.
     pub body_sha256: [u8; 32],
     /// The row as it is to be inserted: `seq`, `head` of the first entry; `lane_no`, `turn` and `over_limit` are
-    /// set by the store; `owner` is the worker where it is to run at once, and then only while it is its turn.
+    /// set by the store; `owner` is the worker where it is to run at once. Out of turn the store clears `owner` and sets `wake_at` to
+    /// `expires_at`.
     pub row: RequestRow,
     /// The payload's canonical JSON.
     pub payload: Arc<[u8]>,
@@ -109,7 +115,8 @@ pub struct Advance {
     /// The new entries, numbered from `expect_seq + 1`. May be empty (to release ownership, or to consume signals).
     pub entries: Vec<Entry>,
     /// The row's new summary. `owner` `None` gives up ownership; `wake_at` is when somebody should look again —
-    /// at once instead where `signalled` in the database is above [`Advance::seen`].
+    /// at once instead where `signalled` in the database is above [`Advance::seen`], or where it is `queued` and its turn has come.
+    /// Queued out of turn, `None` means its expiry. Releasing it sets its count of deaths to zero.
     pub summary: Summary,
     /// How many signals of this request the owner has consumed, these included.
     pub seen: u64,
@@ -264,7 +271,8 @@ pub enum ReviewAct {
         by: String,
     },
     /// Decide. With four eyes the first decision is kept on the row (version + 1) and the second, by another person and
-    /// with the same choice, goes to the owner; a different one reopens the review (first decision cleared, version + 1).
+    /// with the same choice, reason and fields, goes to the owner; a different one reopens the review (first decision cleared,
+    /// version + 1). A decision ends the claim.
     Decide {
         /// The version that the reviewer saw.
         version: u32,
@@ -292,7 +300,8 @@ pub trait Store: Send + Sync + 'static {
     /// Renews the heartbeat; [`Heartbeat::Gone`] where the row was deleted.
     async fn heartbeat(&self, worker: WorkerId) -> Result<Heartbeat, StoreError>;
     /// Deletes workers whose heartbeat is older than `lease` and makes their requests unowned and due (`deaths` + 1), in
-    /// one transaction each; also requests whose owner has no row. Only for a caller whose own row exists.
+    /// one transaction each; also requests whose owner has no row. Never the caller's own row, which must exist
+    /// ([`StoreError::Fenced`]). A `lease` of zero takes over from every other worker (SQLite after a restart).
     async fn rescue(&self, by: WorkerId, lease: Duration) -> Result<Vec<WorkerId>, StoreError>;
     /// Removes the worker's own row; requests that it still owns become due without counting a death.
     async fn deregister(&self, worker: WorkerId) -> Result<(), StoreError>;
@@ -301,7 +310,7 @@ pub trait Store: Send + Sync + 'static {
     /// Writes a batch in one transaction; one answer per write, in order.
     async fn commit(&self, worker: WorkerId, batch: &[Write]) -> Result<Vec<Written>, StoreError>;
     /// Takes up to `limit` due requests: unowned ones become the worker's (`wake_at` cleared), its own with new signals are
-    /// reported once. Oldest `wake_at` first; requests locked by another claim are skipped.
+    /// reported once. Oldest `wake_at` first; requests locked by another claim are skipped. [`StoreError::Fenced`] where the worker's row is gone.
     async fn claim(&self, worker: WorkerId, limit: usize) -> Result<Vec<Claimed>, StoreError>;
     /// Everything about a request.
     async fn load(&self, request: RequestId) -> Result<Loaded, StoreError>;
@@ -310,11 +319,12 @@ pub trait Store: Send + Sync + 'static {
 
     // From outside.
     /// Stores a signal and makes its request due, in one transaction, unless it has ended. `id` makes it idempotent: the same id
-    /// twice is stored once.
+    /// twice is stored once, and still [`Sent::Stored`] after the request has ended.
     async fn signal(&self, id: Uuid, request: RequestId, signal: &Signal, at: Time) -> Result<Sent, StoreError>;
-    /// What the owner answered; `None` while it has not.
+    /// What the owner answered; `None` while it has not. An unknown or swept signal is [`StoreError::NotFound`].
     async fn signal_answer(&self, id: Uuid) -> Result<Option<String>, StoreError>;
-    /// Changes a review under its own guard; a decision's signal is stored in the same transaction under `signal_id`.
+    /// Changes a review under its own guard; a decision's signal is stored in the same transaction under `signal_id`. The same
+    /// `signal_id` again, after it was stored, is [`ReviewPut::Done`] without another change.
     async fn review_act(&self, review: Uuid, act: &ReviewAct, signal_id: Uuid, at: Time) -> Result<ReviewPut, StoreError>;
 
     // Events.
@@ -384,7 +394,7 @@ pub trait Store: Send + Sync + 'static {
     async fn publish_process(&self, row: &ProcessRow) -> Result<String, StoreError>;
     /// All published versions.
     async fn processes(&self) -> Result<Vec<ProcessRow>, StoreError>;
-    /// Adds a token.
+    /// Adds a token; a name or secret that is there already is [`StoreError::Data`].
     async fn add_token(&self, token: &TokenRow) -> Result<(), StoreError>;
     /// The token with this SHA-256.
     async fn token(&self, sha256: &[u8; 32]) -> Result<TokenRow, StoreError>;

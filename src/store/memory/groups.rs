@@ -1,0 +1,47 @@
+//! Defects, controls, and the requests parked under a group.
+
+use super::State;
+use crate::domain::request::signal::Signal;
+use crate::domain::time::Time;
+use crate::engine::ports::clock::Clock;
+use crate::engine::ports::records::{ControlRow, DefectRow};
+use crate::engine::ports::store::RequestId;
+
+impl State {
+    pub(super) fn list_defects(&self, limit: usize) -> Vec<DefectRow> {
+        let mut rows: Vec<&DefectRow> = self.defects.values().collect();
+        rows.sort_by_key(|row| (std::cmp::Reverse(row.last_seen), row.fingerprint.clone()));
+        rows.into_iter().take(limit).cloned().collect()
+    }
+
+    pub(super) fn put_control(&mut self, row: &ControlRow) -> bool {
+        let stored = self.controls.get(&row.group).map_or(0, |old| old.version);
+        if row.version != stored + 1 {
+            return false;
+        }
+        self.controls.insert(row.group.clone(), row.clone());
+        true
+    }
+
+    pub(super) fn resume_some(
+        &mut self,
+        group: &str,
+        signal: &Signal,
+        _at: Time,
+        limit: usize,
+        clock: &dyn Clock,
+    ) -> Vec<RequestId> {
+        let resuming = |request| self.signals_of(request).iter().any(|(_, signal)| matches!(signal, Signal::Resume { .. }));
+        let parked = self.open_rows().filter(|row| row.parked.as_deref() == Some(group)).map(|row| row.id);
+        let chosen: Vec<RequestId> = parked.filter(|id| !resuming(*id)).take(limit).collect();
+        for request in &chosen {
+            self.deliver(clock.id(), *request, signal, clock.now());
+        }
+        chosen
+    }
+
+    pub(super) fn parked_under(&self, group: &str, cap: u64) -> u64 {
+        let parked = self.open_rows().filter(|row| row.parked.as_deref() == Some(group));
+        parked.zip(0..cap).count() as u64
+    }
+}

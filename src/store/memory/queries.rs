@@ -1,0 +1,87 @@
+//! Reads for people and programs.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::State;
+use crate::domain::request::chain::Entry;
+use crate::domain::time::Time;
+use crate::engine::ports::records::{Balance, Counted, RejectedRow, RequestFilter, RequestRow};
+use crate::engine::ports::store::RequestId;
+
+impl State {
+    pub(super) fn entries(&self, request: RequestId, after: u64, limit: usize) -> Vec<Entry> {
+        let all = self.requests.get(&request).map(|held| held.entries.as_slice()).unwrap_or_default();
+        all.iter().filter(|entry| entry.seq > after).take(limit).cloned().collect()
+    }
+
+    pub(super) fn list(&self, filter: &RequestFilter, before: Option<RequestId>, limit: usize) -> Vec<RequestRow> {
+        let upper = before.map_or(Bound::Unbounded, Bound::Excluded);
+        let rows = self.requests.range((Bound::Unbounded, upper)).rev().map(|(_, held)| &held.row);
+        rows.filter(|row| matches(filter, row)).take(limit).cloned().collect()
+    }
+
+    pub(super) fn list_rejected(&self, before: Option<Uuid>, limit: usize) -> Vec<RejectedRow> {
+        let upper = before.map_or(Bound::Unbounded, Bound::Excluded);
+        self.rejected.range((Bound::Unbounded, upper)).rev().take(limit).map(|(_, row)| row.clone()).collect()
+    }
+
+    pub(super) fn balance(&self, now: Time) -> Balance {
+        let tally = |name: &str| self.tallies.get(name).copied().unwrap_or_default();
+        let mut balance = Balance {
+            accepted: tally("accepted"),
+            done: tally("done"),
+            refused: tally("refused"),
+            withdrawn: tally("withdrawn"),
+            expired: tally("expired"),
+            rejected: tally("rejected"),
+            automated: tally("automated"),
+            unpublished: self.outbox.values().filter(|out| out.published_at.is_none()).count() as u64,
+            ..Balance::default()
+        };
+        let late = now.minus(Duration::from_mins(1));
+        for row in self.open_rows() {
+            let slot = match row.state.as_str() {
+                "queued" => &mut balance.queued,
+                "running" => &mut balance.running,
+                "waiting" => &mut balance.waiting,
+                "parked" => &mut balance.parked,
+                _ => &mut balance.in_review,
+            };
+            *slot += 1;
+            balance.overdue += u64::from(row.owner.is_none() && row.wake_at.is_some_and(|wake| wake < late));
+        }
+        balance
+    }
+
+    pub(super) fn counted(&self) -> Vec<Counted> {
+        let mut counts: BTreeMap<_, u64> = BTreeMap::new();
+        for row in self.open_rows() {
+            let key = (row.process.clone(), row.state.clone(), row.parked.clone(), row.step.clone());
+            *counts.entry(key).or_default() += 1;
+        }
+        let group = |((process, state, parked, step), count)| Counted { process, state, parked, step, count };
+        counts.into_iter().map(group).collect()
+    }
+
+    pub(super) fn open_rows(&self) -> impl Iterator<Item = &RequestRow> {
+        self.open.iter().filter_map(|id| self.requests.get(id)).map(|held| &held.row)
+    }
+}
+
+fn matches(filter: &RequestFilter, row: &RequestRow) -> bool {
+    let listed = |list: &[String], value: &String| list.is_empty() || list.contains(value);
+    let same = |wanted: &Option<String>, value: Option<&String>| wanted.is_none() || wanted.as_ref() == value;
+    listed(&filter.processes, &row.process)
+        && listed(&filter.states, &row.state)
+        && same(&filter.customer, Some(&row.customer))
+        && same(&filter.producer, Some(&row.producer))
+        && same(&filter.reason, row.reason.as_ref())
+        && same(&filter.parked, row.parked.as_ref())
+        && same(&filter.step, row.step.as_ref())
+        && filter.before.is_none_or(|before| row.accepted_at < before)
+        && filter.after.is_none_or(|after| row.accepted_at >= after)
+}

@@ -1,0 +1,62 @@
+//! Reviewers' acts and lists of reviews.
+
+use uuid::Uuid;
+
+use super::State;
+use crate::domain::request::signal::Signal;
+use crate::domain::time::Time;
+use crate::engine::ports::records::{ReviewFilter, ReviewRow};
+use crate::engine::ports::store::{ReviewAct, ReviewPut, StoreError};
+use crate::store::rules::{self, Acted};
+
+impl State {
+    pub(super) fn review_act(
+        &mut self,
+        review: Uuid,
+        act: &ReviewAct,
+        signal_id: Uuid,
+        _at: Time,
+        now: Time,
+    ) -> Result<ReviewPut, StoreError> {
+        let row = self.reviews.get(&review).ok_or(StoreError::NotFound("the review"))?.clone();
+        let ended = self.held(row.request)?.row.ended_at.is_some();
+        if self.signals.get(&signal_id).is_some_and(|signal| signal.request == row.request) {
+            return Ok(ReviewPut::Done(Box::new(row), Some(signal_id)));
+        }
+        if ended {
+            return Ok(ReviewPut::Stale(Box::new(row)));
+        }
+        let (next, sent) = match rules::act(&row, act, now) {
+            Acted::Stale => return Ok(ReviewPut::Stale(Box::new(row))),
+            Acted::Taken => return Ok(ReviewPut::Taken(Box::new(row))),
+            Acted::Changed(next) => (next, None),
+            Acted::Sent(next, decision) => {
+                self.deliver(signal_id, row.request, &Signal::Decide(decision), now);
+                (next, Some(signal_id))
+            }
+        };
+        self.reviews.insert(review, next.clone());
+        Ok(ReviewPut::Done(Box::new(next), sent))
+    }
+
+    pub(super) fn list_reviews(&self, filter: &ReviewFilter, after: Option<(Time, Uuid)>, limit: usize) -> Vec<ReviewRow> {
+        let mut rows: Vec<&ReviewRow> = self.reviews.values().filter(|row| matches(filter, row)).collect();
+        rows.retain(|row| after.is_none_or(|after| (row.due_at, row.id) > after));
+        rows.sort_by_key(|row| (row.due_at, row.id));
+        rows.into_iter().take(limit).cloned().collect()
+    }
+}
+
+fn matches(filter: &ReviewFilter, row: &ReviewRow) -> bool {
+    let state = if filter.states.is_empty() { row.state == "open" } else { filter.states.contains(&row.state) };
+    let role = match (&filter.roles, &row.role) {
+        (Some(roles), Some(role)) => roles.contains(role),
+        _ => true,
+    };
+    let unclaimed =
+        filter.unclaimed_at.is_none_or(|at| row.claimed_by.is_none() || row.claimed_until.is_none_or(|until| until <= at));
+    let held = filter.claimed_by.is_none() || filter.claimed_by == row.claimed_by;
+    let process = filter.processes.is_empty() || filter.processes.contains(&row.process);
+    let name = filter.name.as_ref().is_none_or(|name| *name == row.name);
+    state && role && unclaimed && held && process && name && filter.request.is_none_or(|request| request == row.request)
+}

@@ -1,0 +1,69 @@
+//! Processes, tokens, settings, and sweeping what is past its window.
+
+use uuid::Uuid;
+
+use super::State;
+use crate::domain::time::Time;
+use crate::engine::ports::records::{ProcessRow, TokenRow};
+use crate::engine::ports::store::StoreError;
+
+impl State {
+    pub(super) fn publish_process(&mut self, row: &ProcessRow) -> String {
+        self.processes.entry((row.name.clone(), row.version)).or_insert_with(|| row.clone()).digest.clone()
+    }
+
+    pub(super) fn add_token(&mut self, token: &TokenRow) -> Result<(), StoreError> {
+        if self.tokens.values().any(|old| old.name == token.name || old.sha256 == token.sha256) {
+            return Err(StoreError::Data(format!("a token named {} exists already", token.name)));
+        }
+        self.tokens.insert(token.name.clone(), token.clone());
+        Ok(())
+    }
+
+    pub(super) fn token(&self, sha256: &[u8; 32]) -> Result<TokenRow, StoreError> {
+        self.tokens.values().find(|token| token.sha256 == *sha256).cloned().ok_or(StoreError::NotFound("the token"))
+    }
+
+    /// A token that was revoked before keeps its first date.
+    pub(super) fn revoke_token(&mut self, name: &str, at: Time) -> bool {
+        let Some(token) = self.tokens.get_mut(name) else { return false };
+        token.revoked_at.get_or_insert(at);
+        true
+    }
+
+    pub(super) fn setting(&mut self, name: &str, fresh: &[u8]) -> Vec<u8> {
+        self.settings.entry(name.to_owned()).or_insert_with(|| fresh.to_vec()).clone()
+    }
+
+    /// At most `limit` rows of each table.
+    pub(super) fn sweep(&mut self, now: Time, limit: usize) -> u64 {
+        let keep = self.retention;
+        let mut removed = 0;
+        let old: Vec<_> =
+            self.inbox.iter().filter(|(_, key)| key.at < now.minus(keep.inbox)).map(|(key, _)| key.clone()).collect();
+        for key in old.into_iter().take(limit) {
+            removed += u64::from(self.inbox.remove(&key).is_some());
+        }
+        let old: Vec<_> = self.limits.iter().filter(|(_, count)| count.until < now).map(|(key, _)| key.clone()).collect();
+        for key in old.into_iter().take(limit) {
+            removed += u64::from(self.limits.remove(&key).is_some());
+        }
+        let before = now.minus(keep.signals);
+        let answered = self.signals.iter().filter(|(_, row)| row.answer.as_ref().is_some_and(|(at, _)| *at < before));
+        let old: Vec<Uuid> = answered.map(|(id, _)| *id).take(limit).collect();
+        for id in old {
+            let Some(row) = self.signals.remove(&id) else { continue };
+            removed += 1;
+            if let Some(held) = self.requests.get_mut(&row.request) {
+                held.signals.retain(|other| *other != id);
+            }
+        }
+        let before = now.minus(keep.events);
+        let sent = self.outbox.iter().filter(|(_, out)| out.published_at.is_some_and(|at| at < before));
+        let old: Vec<Uuid> = sent.map(|(id, _)| *id).take(limit).collect();
+        for id in old {
+            removed += u64::from(self.outbox.remove(&id).is_some());
+        }
+        removed
+    }
+}

@@ -1,0 +1,101 @@
+//! Decisions that all implementations must take alike, as pure functions of rows. The databases take the first two in
+//! SQL, under the row's lock; they are written here once more so that the rule can be read, and so that memory can use it.
+
+use crate::domain::request::signal::Decision;
+use crate::domain::time::Time;
+use crate::engine::ports::records::{RequestRow, ReviewRow};
+use crate::engine::ports::store::{ReviewAct, Summary};
+
+/// The row's `wake_at` after an owner's step, where `now` is the database's clock and `signalled` the count in the database.
+///
+/// Two things may have come that the owner has not seen: a signal, and the request's turn. They must not get lost however the
+/// step and they interleave: while the request stays owned a pending wake is kept, and a release makes the request due at once.
+pub(super) fn wake_after(row: &RequestRow, summary: &Summary, seen: u64, now: Time) -> Option<Time> {
+    if summary.ended_at.is_some() {
+        return None;
+    }
+    let queued = summary.state == "queued";
+    let pending = row.signalled > seen || (queued && row.turn);
+    match (summary.owned, pending) {
+        (true, true) => row.wake_at.or(summary.wake_at),
+        (false, true) => Some(now),
+        // Out of turn: it rests until its turn, a signal, or its expiry.
+        (false, false) if queued => summary.wake_at.or(Some(row.expires_at)),
+        (_, false) => summary.wake_at,
+    }
+}
+
+/// The row's `wake_at` after its owner was lost: at once, except out of turn with nothing new to see.
+pub(super) fn wake_orphan(row: &RequestRow, now: Time) -> Time {
+    if row.turn || row.signalled > row.seen { now } else { row.expires_at }
+}
+
+/// How a request ended, where its state says so.
+pub(super) fn outcome(state: &str) -> Option<&'static str> {
+    ["done", "refused", "withdrawn", "expired"].into_iter().find(|outcome| *outcome == state)
+}
+
+/// What a reviewer's act does to the review's row.
+#[derive(Debug)]
+pub(super) enum Acted {
+    /// The row changes to this.
+    Changed(ReviewRow),
+    /// The row changes to this, and the decision goes to the request's owner.
+    Sent(ReviewRow, Decision),
+    /// Nothing changes: the review is not what the caller saw.
+    Stale,
+    /// Nothing changes: somebody else holds it, or the second person must differ.
+    Taken,
+}
+
+/// Decides a reviewer's act on the row as it is in the database. The caller holds the row's lock and writes the answer.
+pub(super) fn act(row: &ReviewRow, act: &ReviewAct, now: Time) -> Acted {
+    if row.state != "open" {
+        return Acted::Stale;
+    }
+    let holder = row.claimed_by.as_deref().filter(|_| row.claimed_until.is_some_and(|until| until > now));
+    let held_by_another = |by: &str| holder.is_some_and(|holder| holder != by);
+    let decided_first = |by: &str| row.decision.as_ref().is_some_and(|first| first.by == by);
+    let free = ReviewRow { claimed_by: None, claimed_until: None, ..row.clone() };
+    match act {
+        ReviewAct::Claim { by, until, steal } => {
+            if decided_first(by) || (held_by_another(by) && !steal) {
+                return Acted::Taken;
+            }
+            Acted::Changed(ReviewRow { claimed_by: Some(by.clone()), claimed_until: Some(*until), ..free })
+        }
+        ReviewAct::Release { by } if held_by_another(by) => Acted::Taken,
+        ReviewAct::Release { .. } => Acted::Changed(free),
+        ReviewAct::Escalate { .. } => Acted::Changed(ReviewRow { escalated: row.escalated + 1, ..free }),
+        ReviewAct::Decide { version, decision } => {
+            if *version != row.version {
+                return Acted::Stale;
+            }
+            if decided_first(&decision.by) || held_by_another(&decision.by) {
+                return Acted::Taken;
+            }
+            decide(row, ReviewRow { version: row.version + 1, ..free }, decision)
+        }
+    }
+}
+
+fn decide(row: &ReviewRow, next: ReviewRow, decision: &Decision) -> Acted {
+    if !row.four_eyes {
+        let next = ReviewRow { state: "deciding".into(), decision: Some(decision.clone()), ..next };
+        return Acted::Sent(next, decision.clone());
+    }
+    match &row.decision {
+        None => Acted::Changed(ReviewRow { decision: Some(decision.clone()), ..next }),
+        Some(first) if agree(first, decision) => {
+            let decision = Decision { first_by: Some(first.by.clone()), ..decision.clone() };
+            let next = ReviewRow { state: "deciding".into(), decision: Some(decision.clone()), ..next };
+            Acted::Sent(next, decision)
+        }
+        Some(_) => Acted::Changed(ReviewRow { decision: None, ..next }),
+    }
+}
+
+/// Two decisions agree where they would do the same: notes may differ.
+fn agree(first: &Decision, second: &Decision) -> bool {
+    first.choice == second.choice && first.reason == second.reason && first.fields == second.fields
+}
