@@ -1,0 +1,30 @@
+//! Process files: how one kind of request is handled, as data.
+//!
+//! A file is read once, strictly ([`parse`]), into a [`Process`] whose every name is resolved and whose every expression
+//! is compiled; whatever is wrong with it comes as [`Finding`]s with places and hints. The engine never meets a process
+//! that has not passed.
+
+mod builtin;
+mod call;
+mod finding;
+mod lint;
+pub mod model;
+mod parse;
+mod read;
+mod rules;
+pub mod schema;
+mod schema_fault;
+mod schema_path;
+mod scope;
+mod sensitive;
+mod steps;
+mod texts;
+mod words;
+mod yaml;
+
+pub use builtin::{BUILTIN_LANGUAGES, BUILTIN_REVIEWS, OVERDUE, UNDO_FAILED, UNKNOWN_EFFECT, builtin_options, builtin_review};
+pub use finding::{Finding, Severity};
+pub use model::*;
+pub use parse::{Known, MAX_FILE_BYTES, Parsed, parse};
+pub use schema::{Schema, SchemaFault};
+pub use sensitive::Sensitive;

@@ -1,0 +1,51 @@
+//! The example of the design parses, with all its parts where they belong.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use std::time::Duration;
+
+use super::*;
+use crate::domain::process::{Accept, BUILTIN_REVIEWS, Block, Method, Otherwise, Retry, StepKind};
+
+const EXAMPLE: &str = include_str!("../../../tests/data/processes/card_unbind.ok.yaml");
+
+fn example() -> Process {
+    match parse("card_unbind.yaml", EXAMPLE, &Known::default()) {
+        Ok(parsed) => {
+            assert_eq!(parsed.warnings, []);
+            parsed.process
+        }
+        Err(findings) => panic!("{}", findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")),
+    }
+}
+
+#[test]
+fn the_example_parses_whole() {
+    let process = example();
+    assert_eq!((process.name.as_str(), process.version), ("card_unbind", 1));
+    assert_eq!(process.digest.len(), 64);
+    let names: Vec<&str> = process.steps.iter().map(|step| step.name.as_str()).collect();
+    assert_eq!(names, ["card", "money_in_flight", "face", "unbind"]);
+    let ranges: Vec<_> = process.blocks.iter().map(Block::range).collect();
+    assert_eq!(ranges, [0..1, 1..3, 3..4]);
+    assert_eq!(process.steps[0].line, 22);
+
+    let StepKind::Verify(card) = &process.steps[0].kind else { panic!("a verify step") };
+    let call = card.call.as_ref().unwrap();
+    assert_eq!((call.method, &call.accept), (Method::Get, &Accept::Listed(vec![200, 404])));
+    assert_eq!(card.rules.refuse_when.len(), 3);
+    assert_eq!(card.rules.otherwise, Otherwise::Review("card_unclear".to_owned()));
+
+    let StepKind::Execute(unbind) = &process.steps[3].kind else { panic!("an execute step") };
+    assert_eq!(unbind.retry, Retry::default());
+    assert_eq!(unbind.reconcile.as_ref().unwrap().settle, Duration::from_secs(30));
+    assert!(unbind.undo.as_ref().unwrap().reconcile.is_some());
+    assert_eq!(process.done_when.within, Duration::from_secs(120));
+    assert_eq!(process.limit.as_ref().unwrap().max, 3);
+    assert_eq!(process.serialize_by.as_ref().unwrap().scope, "customer");
+    let pointers: Vec<&str> = process.request.sensitive().iter().map(|one| one.pointer.as_str()).collect();
+    assert_eq!(pointers, ["/id_number", "/selfie"]);
+    for name in BUILTIN_REVIEWS {
+        assert!(process.reviews.contains_key(name), "{name}");
+    }
+}
