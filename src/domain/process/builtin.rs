@@ -20,7 +20,7 @@ pub const BUILTIN_REVIEWS: [&str; 3] = [UNKNOWN_EFFECT, OVERDUE, UNDO_FAILED];
 pub const BUILTIN_LANGUAGES: [&str; 2] = ["en", "zh-CN"];
 
 /// How long the reviewer of a built-in review has.
-const DUE: Duration = Duration::from_secs(24 * 3600);
+const DUE: Duration = Duration::from_hours(24);
 
 /// The built-in review of this name.
 #[must_use]
@@ -30,10 +30,9 @@ pub fn builtin_review(name: &str) -> Option<ReviewSpec> {
             "Did this effect happen at the target? Look there before you answer.",
             "该操作在目标系统中是否已生效？请先到目标系统核实再作答。",
         ),
-        OVERDUE => (
-            "The request's time is up and it could not be finished. What now?",
-            "该申请已超过办理时限仍未办结，如何处理？",
-        ),
+        OVERDUE => {
+            ("The request's time is up and it could not be finished. What now?", "该申请已超过办理时限仍未办结，如何处理？")
+        }
         UNDO_FAILED => (
             "An effect could not be reversed by itself. Is it reversed by now, or shall it be tried again?",
             "有一项操作未能自动撤销。现在是否已撤销，或是否需要再试一次？",

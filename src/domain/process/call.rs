@@ -1,5 +1,7 @@
 //! Calls and what stands around them: retries, the read that reconciles, the undo, the outcome.
 
+#![expect(clippy::option_option, reason = "a key is absent, wrong or right, and each reader says which")]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -8,11 +10,12 @@ use super::model::{Accept, Call, DoneWhen, Method, Otherwise, Reconcile, Retry, 
 use super::read::{Reader, UsedBy};
 use super::rules;
 use super::scope::Scope;
-use super::words::{did_you_mean, quoted};
+use super::spelling::{did_you_mean, quoted};
 use super::yaml::{Node, Value};
 
 /// The keys of a call.
-pub(super) const CALL_KEYS: &[&str] = &["connector", "get", "post", "put", "patch", "delete", "headers", "body", "accept", "answer", "timeout"];
+pub(super) const CALL_KEYS: &[&str] =
+    &["connector", "get", "post", "put", "patch", "delete", "headers", "body", "accept", "answer", "timeout"];
 /// The keys of `retry`.
 pub(super) const RETRY_KEYS: &[&str] = &["first", "factor", "max", "attempts", "within"];
 /// The keys of `reconcile`.
@@ -25,9 +28,9 @@ pub(super) const DONE_KEYS: &[&str] = &["call", "is", "within", "otherwise"];
 /// How long after a call's deadline "it did not happen" is believed, where the file does not say.
 const SETTLE: Duration = Duration::from_secs(30);
 /// How long the outcome may take to show, where the file does not say.
-const DONE_WITHIN: Duration = Duration::from_secs(120);
+const DONE_WITHIN: Duration = Duration::from_mins(2);
 /// The longest deadline of one call.
-const MAX_TIMEOUT: Duration = Duration::from_secs(600);
+const MAX_TIMEOUT: Duration = Duration::from_mins(10);
 /// The most attempts.
 const MAX_ATTEMPTS: i64 = 1_000;
 
@@ -94,7 +97,6 @@ pub(super) fn read_call(reader: &mut Reader<'_>, node: &Node, effect: Effect, sc
 }
 
 /// `None`: absent; `Some(None)`: present and wrong.
-#[expect(clippy::option_option, reason = "absent, wrong and right are three things")]
 pub(super) fn flip<T>(value: Option<Option<T>>) -> Option<Option<T>> {
     match value {
         None => Some(None),
@@ -142,8 +144,16 @@ fn read_path(reader: &mut Reader<'_>, node: &Node, key: &str, scope: &Scope) -> 
 }
 
 /// Headers that the connection or the connector sets.
-const RESERVED_HEADERS: &[&str] =
-    &["authorization", "connection", "content-length", "content-type", "host", "idempotency-key", "traceparent", "transfer-encoding"];
+const RESERVED_HEADERS: &[&str] = &[
+    "authorization",
+    "connection",
+    "content-length",
+    "content-type",
+    "host",
+    "idempotency-key",
+    "traceparent",
+    "transfer-encoding",
+];
 
 fn read_headers(reader: &mut Reader<'_>, node: &Node, scope: &Scope) -> Option<BTreeMap<String, crate::domain::expr::Template>> {
     let mut headers = BTreeMap::new();
@@ -152,7 +162,11 @@ fn read_headers(reader: &mut Reader<'_>, node: &Node, scope: &Scope) -> Option<B
         if key.name.is_empty() || !key.name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.!~".contains(&b)) {
             reader.report.error(key.at, format!("`{}` is not the name of a header", key.name));
         } else if RESERVED_HEADERS.contains(&lower.as_str()) {
-            reader.report.error_hint(key.at, format!("`{}` is set by the worker", key.name), "credentials belong into the connector's configuration");
+            reader.report.error_hint(
+                key.at,
+                format!("`{}` is set by the worker", key.name),
+                "credentials belong into the connector's configuration",
+            );
         }
         let template = reader.template(value, "a header", scope);
         if headers.insert(lower, template?).is_some() {
@@ -172,7 +186,11 @@ fn read_accept(reader: &mut Reader<'_>, node: &Node) -> Option<Accept> {
                 if statuses.contains(&status) {
                     reader.report.error(item.at, format!("the status {status} stands here twice"));
                 } else if (300..400).contains(&status) {
-                    reader.report.error_hint(item.at, format!("{status} is a redirect"), "redirects are never followed; call the address itself");
+                    reader.report.error_hint(
+                        item.at,
+                        format!("{status} is a redirect"),
+                        "redirects are never followed; call the address itself",
+                    );
                 }
                 statuses.push(status);
             }

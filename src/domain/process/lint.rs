@@ -9,7 +9,7 @@ use super::model::{Choice, Otherwise, Process, StepKind};
 use super::read::{Fields, Reader, UsedBy};
 use super::schema::Schema;
 use super::scope::StepInfo;
-use super::words::{did_you_mean, quoted};
+use super::spelling::{did_you_mean, quoted};
 use super::yaml::{Key, Node, Value};
 
 /// The payload must be an object, and a schema that lets unknown fields through lets typing errors through.
@@ -38,7 +38,11 @@ pub(super) fn check_declared(reader: &mut Reader<'_>, fields: &Fields<'_>) {
         } else {
             used_reviews.entry(&one.name).or_default().push(one.by);
             if BUILTIN_REVIEWS.contains(&one.name.as_str()) {
-                reader.report.error_hint(one.at, format!("`{}` is asked by the engine itself", one.name), "declare a review of your own");
+                reader.report.error_hint(
+                    one.at,
+                    format!("`{}` is asked by the engine itself", one.name),
+                    "declare a review of your own",
+                );
                 continue;
             }
         }
@@ -53,7 +57,11 @@ pub(super) fn check_declared(reader: &mut Reader<'_>, fields: &Fields<'_>) {
         let by = used_reviews.get(name).map(Vec::as_slice).unwrap_or_default();
         let builtin = BUILTIN_REVIEWS.contains(name);
         if by.is_empty() && !builtin {
-            reader.report.warning(key.at, format!("the review `{name}` is never asked"), "remove it, or use it in an `otherwise`");
+            reader.report.warning(
+                key.at,
+                format!("the review `{name}` is never asked"),
+                "remove it, or use it in an `otherwise`",
+            );
         }
         reviewers_refuse |= check_options(reader, name, node, by);
     }
@@ -95,7 +103,11 @@ fn check_options(reader: &mut Reader<'_>, name: &str, node: &Node, by: &[UsedBy]
             reader.report.error_hint(item.at, format!("`{option}` does not answer a question about a verdict"), hint);
         }
         if option == Choice::Retry.as_str() && by == [UsedBy::ReviewStep] {
-            reader.report.error_hint(item.at, "a review step has nothing to retry", "offer `approve`, `refuse`, `amend` or `ask_customer`");
+            reader.report.error_hint(
+                item.at,
+                "a review step has nothing to retry",
+                "offer `approve`, `refuse`, `amend` or `ask_customer`",
+            );
         }
         if option == Choice::Refuse.as_str() && by.contains(&UsedBy::Done) {
             let hint = "offer `approve`, `retry`, `applied` or `not_applied`";
@@ -123,7 +135,11 @@ pub(super) fn check_flow(reader: &mut Reader<'_>, process: &Process, infos: &[St
     let last_effect = process.steps.iter().rposition(|step| matches!(step.kind, StepKind::Execute(_)));
     for (index, step) in process.steps.iter().enumerate() {
         if let Some(closed) = closed_by {
-            reader.report.error_hint(at(index), format!("the step `{}` is never reached", step.name), format!("no request gets past `{closed}`"));
+            reader.report.error_hint(
+                at(index),
+                format!("the step `{}` is never reached", step.name),
+                format!("no request gets past `{closed}`"),
+            );
             break;
         }
         if step.when.is_none() && never_passes(process, &step.kind) {
@@ -136,7 +152,10 @@ pub(super) fn check_flow(reader: &mut Reader<'_>, process: &Process, infos: &[St
                     let message = format!("`valid_for` of `{}` does nothing: no effect comes after it", step.name);
                     reader.report.warning(at(index), message, "leave it out");
                 } else if valid_for >= process.expire_after {
-                    let message = format!("`valid_for` of `{}` is not shorter than `expire_after`: the verdict is never checked again", step.name);
+                    let message = format!(
+                        "`valid_for` of `{}` is not shorter than `expire_after`: the verdict is never checked again",
+                        step.name
+                    );
                     reader.report.warning(at(index), message, "shorten it, or leave it out");
                 }
             }

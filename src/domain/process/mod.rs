@@ -17,9 +17,9 @@ mod schema_fault;
 mod schema_path;
 mod scope;
 mod sensitive;
+mod spelling;
 mod steps;
 mod texts;
-mod words;
 mod yaml;
 
 pub use builtin::{BUILTIN_LANGUAGES, BUILTIN_REVIEWS, OVERDUE, UNDO_FAILED, UNKNOWN_EFFECT, builtin_options, builtin_review};

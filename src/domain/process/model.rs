@@ -327,9 +327,9 @@ impl Default for Retry {
         Retry {
             first: Duration::from_millis(200),
             factor_percent: 200,
-            max: Duration::from_secs(60),
+            max: Duration::from_mins(1),
             attempts: 8,
-            within: Duration::from_secs(30 * 60),
+            within: Duration::from_mins(30),
         }
     }
 }

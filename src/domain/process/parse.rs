@@ -26,8 +26,21 @@ pub const MAX_FILE_BYTES: usize = 1024 * 1024;
 
 /// The keys of a process file.
 pub(super) const PROCESS_KEYS: &[&str] = &[
-    "process", "version", "title", "owner", "audience", "promise", "expire_after", "customer", "request", "serialize_by", "limit", "steps", "done_when",
-    "reasons", "reviews",
+    "process",
+    "version",
+    "title",
+    "owner",
+    "audience",
+    "promise",
+    "expire_after",
+    "customer",
+    "request",
+    "serialize_by",
+    "limit",
+    "steps",
+    "done_when",
+    "reasons",
+    "reviews",
 ];
 /// The keys of `serialize_by` in its long form.
 pub(super) const SERIALIZE_KEYS: &[&str] = &["scope", "key"];
@@ -35,7 +48,7 @@ pub(super) const SERIALIZE_KEYS: &[&str] = &["scope", "key"];
 pub(super) const LIMIT_KEYS: &[&str] = &["per", "max", "within", "clause", "refuse"];
 
 /// How long a request may stay open where the file does not say.
-const EXPIRE_AFTER: Duration = Duration::from_secs(7 * 86_400);
+const EXPIRE_AFTER: Duration = Duration::from_hours(7 * 24);
 /// The scope of `serialize_by` in its short form.
 const DEFAULT_SCOPE: &str = "customer";
 
@@ -82,7 +95,15 @@ pub fn parse(file_name: &str, source: &str, known: &Known) -> Result<Parsed, Vec
             if !failed {
                 let message = "the file could not be read, and no reader said why: please report this".to_owned();
                 let file = file_name.to_owned();
-                findings.push(Finding { file, line: 1, column: 1, snippet: String::new(), message, hint: None, severity: Severity::Error });
+                findings.push(Finding {
+                    file,
+                    line: 1,
+                    column: 1,
+                    snippet: String::new(),
+                    message,
+                    hint: None,
+                    severity: Severity::Error,
+                });
             }
             Err(findings)
         }
@@ -117,7 +138,7 @@ fn read_process(reader: &mut Reader<'_>, root: &Node, source: &str) -> Option<Pr
     scope::check_all(reader, &world);
     lint::check_declared(reader, &fields);
     lint::check_builtin_languages(reader, &fields);
-    if steps.broken || steps.steps.is_empty() {
+    if steps.broken || steps.read.is_empty() {
         return None;
     }
     let process = Process {
@@ -134,7 +155,7 @@ fn read_process(reader: &mut Reader<'_>, root: &Node, source: &str) -> Option<Pr
         request: request?,
         serialize_by: super::call::flip(serialize_by)?,
         limit: super::call::flip(limit)?,
-        steps: steps.steps,
+        steps: steps.read,
         blocks: steps.blocks,
         done_when: done_when?,
         reasons: reasons?,

@@ -40,7 +40,7 @@ fn the_example_parses_whole() {
     assert_eq!(unbind.retry, Retry::default());
     assert_eq!(unbind.reconcile.as_ref().unwrap().settle, Duration::from_secs(30));
     assert!(unbind.undo.as_ref().unwrap().reconcile.is_some());
-    assert_eq!(process.done_when.within, Duration::from_secs(120));
+    assert_eq!(process.done_when.within, Duration::from_mins(2));
     assert_eq!(process.limit.as_ref().unwrap().max, 3);
     assert_eq!(process.serialize_by.as_ref().unwrap().scope, "customer");
     let pointers: Vec<&str> = process.request.sensitive().iter().map(|one| one.pointer.as_str()).collect();

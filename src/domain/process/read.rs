@@ -9,7 +9,7 @@ use super::finding::{Report, Span};
 use super::model::Texts;
 use super::schema::Schema;
 use super::scope::{Check, Scope};
-use super::words::{did_you_mean, name_fault, quoted, to_snake_case};
+use super::spelling::{did_you_mean, name_fault, quoted, to_snake_case};
 use super::yaml::{Key, Node, Value};
 use crate::domain::expr::{Expr, ExprError, JsonTemplate, Template};
 use crate::domain::time::parse_duration;
@@ -17,7 +17,7 @@ use crate::domain::time::parse_duration;
 /// The longest text for people, in characters.
 const MAX_TEXT: usize = 2_000;
 /// The longest length of time; ten years is what `parse_duration` reads, a year is what a request can be open.
-const MAX_LENGTH: Duration = Duration::from_secs(366 * 86_400);
+const MAX_LENGTH: Duration = Duration::from_hours(366 * 24);
 
 /// A reason or a review that some rule names.
 pub(super) struct Use {
@@ -67,12 +67,16 @@ impl<'n> Fields<'n> {
     }
 }
 
-impl<'s> Reader<'s> {
+impl Reader<'_> {
     /// A map with no key outside `keys` and none twice.
     pub(super) fn fields<'n>(&mut self, node: &'n Node, what: &'static str, keys: &[&str]) -> Option<Fields<'n>> {
         let Value::Map(entries) = &node.value else {
             let known = quoted(keys.iter().copied());
-            self.report.error_hint(node.at, format!("{what} must be a map, not {}", node.describe()), format!("its keys are {known}"));
+            self.report.error_hint(
+                node.at,
+                format!("{what} must be a map, not {}", node.describe()),
+                format!("its keys are {known}"),
+            );
             return None;
         };
         self.no_key_twice(entries);
@@ -174,7 +178,11 @@ impl<'s> Reader<'s> {
         let text = match &node.value {
             Value::Text(text) => text,
             Value::Int(number) => {
-                self.report.error_hint(node.at, format!("{what} has no unit"), format!("write `{number}s`, `{number}m` or `{number}h`"));
+                self.report.error_hint(
+                    node.at,
+                    format!("{what} has no unit"),
+                    format!("write `{number}s`, `{number}m` or `{number}h`"),
+                );
                 return None;
             }
             _ => {
@@ -224,21 +232,33 @@ impl<'s> Reader<'s> {
         let mut texts = Texts::new();
         for (key, value) in entries {
             if !is_language(&key.name) {
-                self.report.error_hint(key.at, format!("`{}` is not a language", key.name), "write a tag such as `en` or `zh-CN`");
+                self.report.error_hint(
+                    key.at,
+                    format!("`{}` is not a language", key.name),
+                    "write a tag such as `en` or `zh-CN`",
+                );
             }
             texts.insert(key.name.clone(), self.text(value, what).unwrap_or_default());
         }
         let missing: Vec<&str> = self.languages.iter().map(String::as_str).filter(|tag| !texts.contains_key(*tag)).collect();
         if !missing.is_empty() {
             let missing = quoted(missing);
-            self.report.error_hint(node.at, format!("{what} has no text in {missing}"), "every text has each language of `title`");
+            self.report.error_hint(
+                node.at,
+                format!("{what} has no text in {missing}"),
+                "every text has each language of `title`",
+            );
         }
         Some(texts)
     }
 
     pub(super) fn schema(&mut self, node: &Node, what: &str) -> Option<Schema> {
         if !node.is_map() {
-            self.report.error_hint(node.at, format!("{what} must be a JSON Schema, not {}", node.describe()), "write {type: object, properties: {…}}");
+            self.report.error_hint(
+                node.at,
+                format!("{what} must be a JSON Schema, not {}", node.describe()),
+                "write {type: object, properties: {…}}",
+            );
             return None;
         }
         match Schema::compile(&node.to_json()) {
@@ -294,7 +314,11 @@ impl<'s> Reader<'s> {
         let mut faults = Vec::new();
         let mut checks = Vec::new();
         node.each_text(&mut |inner, text| match Template::compile(text) {
-            Ok(template) => checks.extend(template.exprs().map(|expr| Check { expr: expr.clone(), at: inner.at, scope: scope.clone() })),
+            Ok(template) => {
+                for expr in template.exprs() {
+                    checks.push(Check { expr: expr.clone(), at: inner.at, scope: scope.clone() });
+                }
+            }
             Err(error) => faults.push((inner.clone(), text.to_owned(), error)),
         });
         self.checks.extend(checks);

@@ -36,7 +36,12 @@ pub(super) fn read_clause(reader: &mut Reader<'_>, node: &Node) -> Option<Clause
     Some(Clause { id: id?, text: text? })
 }
 
-pub(super) fn read_refuse_when(reader: &mut Reader<'_>, node: &Node, scope: &Scope, call: Option<&Call>) -> Option<Vec<RefuseRule>> {
+pub(super) fn read_refuse_when(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    scope: &Scope,
+    call: Option<&Call>,
+) -> Option<Vec<RefuseRule>> {
     let items = reader.list(node, "refuse_when")?;
     if items.is_empty() {
         reader.report.error(node.at, "refuse_when is empty");
@@ -50,7 +55,11 @@ pub(super) fn read_refuse_when(reader: &mut Reader<'_>, node: &Node, scope: &Sco
             continue;
         };
         if certain.is_some() {
-            reader.report.warning(fields.at, "this rule is never looked at: the one before it is always true", "remove one of them");
+            reader.report.warning(
+                fields.at,
+                "this rule is never looked at: the one before it is always true",
+                "remove one of them",
+            );
         }
         let when = reader.need(&fields, "if").and_then(|node| {
             let expr = reader.expr(node, "if", scope)?;

@@ -135,7 +135,9 @@ fn check_bounds(value: &Value, pointer: &str, depth: usize) -> Result<(), String
                 let here = format!("{pointer}/{key}");
                 match (key.as_str(), inner) {
                     ("$ref" | "$dynamicRef", Value::String(target)) if !target.starts_with('#') => {
-                        return Err(format!("{here}: only references inside the schema (`#/$defs/…`) are allowed, not `{target}`"));
+                        return Err(format!(
+                            "{here}: only references inside the schema (`#/$defs/…`) are allowed, not `{target}`"
+                        ));
                     }
                     // It would change what `#/…` refers to.
                     ("$id", Value::String(_)) => return Err(format!("{here}: a schema in a process file has no `$id`")),

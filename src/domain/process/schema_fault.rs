@@ -10,7 +10,7 @@ use jsonschema::{JsonType, ValidationError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::words::{did_you_mean, list_or};
+use super::spelling::{did_you_mean, list_or};
 
 /// What is wrong with one place of a value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,10 +47,14 @@ const UNEXPECTED_SHOWN: usize = 10;
 fn unexpected_field(parent: &str, name: &str, declared: &BTreeSet<&str>) -> SchemaFault {
     if !looks_like_a_name(name) {
         let place = if parent.is_empty() { "the payload" } else { parent };
-        return SchemaFault { pointer: parent.to_owned(), message: format!("{place} has a field that is not declared; leave it out") };
+        return SchemaFault {
+            pointer: parent.to_owned(),
+            message: format!("{place} has a field that is not declared; leave it out"),
+        };
     }
     let pointer = format!("{parent}/{}", escape(name));
-    let hint = did_you_mean(name, declared.iter().copied()).map_or_else(|| "leave it out".to_owned(), |near| format!("did you mean `{near}`?"));
+    let hint = did_you_mean(name, declared.iter().copied())
+        .map_or_else(|| "leave it out".to_owned(), |near| format!("did you mean `{near}`?"));
     SchemaFault { message: format!("{pointer} is not a declared field; {hint}"), pointer }
 }
 

@@ -15,15 +15,9 @@ pub(super) enum Found {
     /// It may exist.
     Possible,
     /// The segment at `depth` cannot exist; these could.
-    Missing {
-        depth: usize,
-        known: BTreeSet<String>,
-    },
+    Missing { depth: usize, known: BTreeSet<String> },
     /// The segment at `depth` is looked up in something that is no object.
-    NotAnObject {
-        depth: usize,
-        kind: &'static str,
-    },
+    NotAnObject { depth: usize, kind: &'static str },
 }
 
 /// Looks a path up.
@@ -41,7 +35,12 @@ pub(super) fn find(schema: &Value, path: &[&str]) -> Found {
         if let Some(closed) = must.iter().find(|one| is_closed(one)) {
             let declares = |one: &Value| one.get("properties").and_then(|fields| fields.get(name)).is_some();
             if !declares(closed) {
-                let known = closed.get("properties").and_then(Value::as_object).into_iter().flat_map(|fields| fields.keys().cloned()).collect();
+                let known = closed
+                    .get("properties")
+                    .and_then(Value::as_object)
+                    .into_iter()
+                    .flat_map(|fields| fields.keys().cloned())
+                    .collect();
                 return Found::Missing { depth, known };
             }
         }
@@ -59,7 +58,9 @@ pub(super) fn first_optional(schema: &Value, path: &[&str]) -> Option<usize> {
     let mut here = vec![schema];
     for (depth, name) in path.iter().enumerate() {
         let must = must_fit(schema, &here);
-        let chooses = |one: &&Value| ["anyOf", "oneOf", "if", "dependentRequired", "dependentSchemas"].iter().any(|key| one.get(key).is_some());
+        let chooses = |one: &&Value| {
+            ["anyOf", "oneOf", "if", "dependentRequired", "dependentSchemas"].iter().any(|key| one.get(key).is_some())
+        };
         if must.iter().any(chooses) {
             return None;
         }
@@ -67,7 +68,9 @@ pub(super) fn first_optional(schema: &Value, path: &[&str]) -> Option<usize> {
         if next.is_empty() {
             return None;
         }
-        let requires = |one: &&Value| one.get("required").and_then(Value::as_array).is_some_and(|names| names.iter().any(|n| n.as_str() == Some(name)));
+        let requires = |one: &&Value| {
+            one.get("required").and_then(Value::as_array).is_some_and(|names| names.iter().any(|n| n.as_str() == Some(name)))
+        };
         if !must.iter().any(requires) {
             return Some(depth);
         }

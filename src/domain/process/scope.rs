@@ -10,7 +10,7 @@ use super::model::Accept;
 use super::read::Reader;
 use super::schema::Schema;
 use super::schema_path::{self, Found};
-use super::words::{did_you_mean, quoted};
+use super::spelling::{did_you_mean, quoted};
 use crate::domain::expr::Expr;
 
 /// The fields of `meta`.
@@ -43,12 +43,24 @@ pub(super) enum Answer {
 impl Scope {
     /// Where requests are accepted: the customer, the key of the order, the limit.
     pub(super) fn intake() -> Scope {
-        Scope { at_intake: true, block: 0, own: None, answer: Answer::Unknown("no call has been made when a request is accepted"), status: None }
+        Scope {
+            at_intake: true,
+            block: 0,
+            own: None,
+            answer: Answer::Unknown("no call has been made when a request is accepted"),
+            status: None,
+        }
     }
 
     /// In a step of this block, before its call.
     pub(super) fn step(block: usize) -> Scope {
-        Scope { at_intake: false, block, own: None, answer: Answer::Unknown("this step's call has not been made yet"), status: None }
+        Scope {
+            at_intake: false,
+            block,
+            own: None,
+            answer: Answer::Unknown("this step's call has not been made yet"),
+            status: None,
+        }
     }
 
     /// The same place after a call.
@@ -97,7 +109,8 @@ pub(super) struct World<'w> {
 /// Checks the names of all expressions that were read.
 pub(super) fn check_all(reader: &mut Reader<'_>, world: &World<'_>) {
     let checks = std::mem::take(&mut reader.checks);
-    let guards: String = checks.iter().map(|check| check.expr.source()).filter(|source| source.contains("has(")).collect::<Vec<_>>().join("\n");
+    let guards: String =
+        checks.iter().map(|check| check.expr.source()).filter(|source| source.contains("has(")).collect::<Vec<_>>().join("\n");
     for check in &checks {
         check_one(reader, world, check, &guards);
     }
@@ -137,8 +150,10 @@ fn check_one(reader: &mut Reader<'_>, world: &World<'_>, check: &Check, guards: 
             }
             ["answers", step, rest @ ..] if !scope.at_intake => check_step(reader, world, scope, step, rest, at),
             ["meta", field, ..] if !META.contains(field) => {
-                let hint = did_you_mean(field, META.iter().copied())
-                    .map_or_else(|| format!("it has {}", quoted(META.iter().copied())), |near| format!("did you mean `meta.{near}`?"));
+                let hint = did_you_mean(field, META.iter().copied()).map_or_else(
+                    || format!("it has {}", quoted(META.iter().copied())),
+                    |near| format!("did you mean `meta.{near}`?"),
+                );
                 reader.report.error_hint(at, format!("`meta` has no `{field}`"), hint);
             }
             ["callbacks", name, rest @ ..] if !scope.at_intake => check_callback(reader, world, name, rest, at),
@@ -166,7 +181,11 @@ fn check_answer_name(reader: &mut Reader<'_>, scope: &Scope, name: &str, at: Spa
     match (&scope.answer, &scope.status, name) {
         (Answer::Body(_), _, "answer") | (_, Some(_), "status") => {}
         (Answer::Unknown(why), ..) => {
-            let hint = if scope.at_intake { "only `request` and `meta` are known here" } else { "`answers.<step>` is what an earlier step kept" };
+            let hint = if scope.at_intake {
+                "only `request` and `meta` are known here"
+            } else {
+                "`answers.<step>` is what an earlier step kept"
+            };
             reader.report.error_hint(at, format!("`{name}` is not known here: {why}"), hint);
         }
         _ => reader.report.error(at, format!("`{name}` is not known here: a callback has no status")),
@@ -223,13 +242,21 @@ fn check_step(reader: &mut Reader<'_>, world: &World<'_>, scope: &Scope, name: &
     };
     let own = scope.own.as_deref() == Some(name);
     if step.block >= scope.block && !own {
-        let message = if step.block == scope.block { format!("`{name}` is done at the same time; its answer is not known yet") } else { format!("step `{name}` comes later") };
+        let message = if step.block == scope.block {
+            format!("`{name}` is done at the same time; its answer is not known yet")
+        } else {
+            format!("step `{name}` comes later")
+        };
         reader.report.error_hint(at, message, "an expression reads what earlier steps kept");
         return;
     }
     match (&step.kept, rest) {
         (Kept::Nothing, _) => {
-            reader.report.error_hint(at, format!("step `{name}` keeps nothing"), "name what it keeps with `keep: {key: expression}`");
+            reader.report.error_hint(
+                at,
+                format!("step `{name}` keeps nothing"),
+                "name what it keeps with `keep: {key: expression}`",
+            );
         }
         (Kept::Keys(keys), [key, ..]) if !keys.contains(*key) => {
             let hint = did_you_mean(key, keys.iter().map(String::as_str)).map_or_else(

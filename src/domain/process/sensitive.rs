@@ -97,9 +97,14 @@ fn collect(root: &Value, schema: &Value, pointer: &str, depth: usize, found: &mu
                     fields.values().for_each(|field| collect(root, field, &format!("{pointer}/*"), depth + 1, found));
                 }
                 ("prefixItems", Value::Array(items)) => {
-                    items.iter().for_each(|item| collect(root, item, &format!("{pointer}/*"), depth + 1, found));
+                    for item in items {
+                        collect(root, item, &format!("{pointer}/*"), depth + 1, found);
+                    }
                 }
-                ("items" | "additionalProperties" | "unevaluatedItems" | "unevaluatedProperties" | "contains", Value::Object(_)) => {
+                (
+                    "items" | "additionalProperties" | "unevaluatedItems" | "unevaluatedProperties" | "contains",
+                    Value::Object(_),
+                ) => {
                     collect(root, inner, &format!("{pointer}/*"), depth + 1, found);
                 }
                 _ => {}
@@ -203,17 +208,18 @@ fn resolve<'s>(root: &'s Value, target: &str) -> Option<&'s Value> {
     if fragment.is_empty() || fragment.starts_with('/') {
         return root.pointer(fragment);
     }
-    fn by_anchor<'s>(value: &'s Value, name: &str) -> Option<&'s Value> {
-        match value {
-            Value::Object(map) => {
-                if ["$anchor", "$dynamicAnchor"].iter().any(|key| map.get(*key).and_then(Value::as_str) == Some(name)) {
-                    return Some(value);
-                }
-                map.values().find_map(|inner| by_anchor(inner, name))
-            }
-            Value::Array(items) => items.iter().find_map(|inner| by_anchor(inner, name)),
-            _ => None,
-        }
-    }
     by_anchor(root, fragment)
+}
+
+fn by_anchor<'s>(value: &'s Value, name: &str) -> Option<&'s Value> {
+    match value {
+        Value::Object(map) => {
+            if ["$anchor", "$dynamicAnchor"].iter().any(|key| map.get(*key).and_then(Value::as_str) == Some(name)) {
+                return Some(value);
+            }
+            map.values().find_map(|inner| by_anchor(inner, name))
+        }
+        Value::Array(items) => items.iter().find_map(|inner| by_anchor(inner, name)),
+        _ => None,
+    }
 }

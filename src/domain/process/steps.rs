@@ -1,5 +1,7 @@
 //! The steps of a process file: `verify`, `execute`, `wait`, `review`, and `together`.
 
+#![expect(clippy::option_option, reason = "a key is absent, wrong or right, and each reader says which")]
+
 use std::collections::BTreeSet;
 
 use super::call::{Effect, flip, read_call, read_reconcile, read_retry, read_undo};
@@ -14,9 +16,11 @@ use super::yaml::Node;
 pub(super) const VERIFY_KEYS: &[&str] =
     &["verify", "clause", "when", "call", "refuse_when", "pass_when", "otherwise", "valid_for", "keep", "checkpoint", "retry"];
 /// The keys of an `execute` step.
-pub(super) const EXECUTE_KEYS: &[&str] = &["execute", "clause", "when", "call", "refuse_when", "keep", "retry", "idempotent", "reconcile", "undo"];
+pub(super) const EXECUTE_KEYS: &[&str] =
+    &["execute", "clause", "when", "call", "refuse_when", "keep", "retry", "idempotent", "reconcile", "undo"];
 /// The keys of a `wait` step.
-pub(super) const WAIT_KEYS: &[&str] = &["wait", "clause", "when", "callback", "within", "refuse_when", "pass_when", "keep", "otherwise"];
+pub(super) const WAIT_KEYS: &[&str] =
+    &["wait", "clause", "when", "callback", "within", "refuse_when", "pass_when", "keep", "otherwise"];
 /// The keys of a `review` step.
 pub(super) const REVIEW_KEYS: &[&str] = &["review", "when"];
 /// The keys of a group of steps done side by side.
@@ -28,7 +32,7 @@ const MAX_STEPS: usize = 100;
 /// What was read of the steps, complete or not.
 #[derive(Default)]
 pub(super) struct Steps {
-    pub(super) steps: Vec<Step>,
+    pub(super) read: Vec<Step>,
     pub(super) blocks: Vec<Block>,
     /// One per step of the file, also of those that could not be read.
     pub(super) infos: Vec<StepInfo>,
@@ -48,12 +52,12 @@ pub(super) fn read_steps(reader: &mut Reader<'_>, node: &Node) -> Steps {
         reader.report.error(node.at, "a process has at least one step");
     }
     for (block, item) in items.iter().enumerate() {
-        let first = steps.steps.len();
+        let first = steps.read.len();
         match group_of(item) {
             Some(group) => read_together(reader, &mut steps, item, group, block),
             None => read_step(reader, &mut steps, item, block, false),
         }
-        steps.blocks.push(Block { first, count: steps.steps.len() - first });
+        steps.blocks.push(Block { first, count: steps.read.len() - first });
     }
     if steps.infos.len() > MAX_STEPS {
         reader.report.error(node.at, format!("a process has at most {MAX_STEPS} steps"));
@@ -90,7 +94,11 @@ fn read_together(reader: &mut Reader<'_>, steps: &mut Steps, item: &Node, group:
 fn read_step(reader: &mut Reader<'_>, steps: &mut Steps, item: &Node, block: usize, in_group: bool) {
     let kinds = ["verify", "execute", "wait", "review"];
     let super::yaml::Value::Map(entries) = &item.value else {
-        reader.report.error_hint(item.at, format!("a step must be a map, not {}", item.describe()), "start it with `- verify: <name>`");
+        reader.report.error_hint(
+            item.at,
+            format!("a step must be a map, not {}", item.describe()),
+            "start it with `- verify: <name>`",
+        );
         steps.broken = true;
         return;
     };
@@ -98,7 +106,11 @@ fn read_step(reader: &mut Reader<'_>, steps: &mut Steps, item: &Node, block: usi
     let step = match found.as_slice() {
         [kind] if in_group && *kind != "verify" => {
             let at = entries.iter().find(|(key, _)| key.name == *kind).map_or(item.at, |(key, _)| key.at);
-            reader.report.error_hint(at, format!("only verify steps are done together, not `{kind}`"), "give the step a place of its own in `steps`");
+            reader.report.error_hint(
+                at,
+                format!("only verify steps are done together, not `{kind}`"),
+                "give the step a place of its own in `steps`",
+            );
             None
         }
         ["verify"] => read_verify(reader, steps, item, block),
@@ -107,19 +119,26 @@ fn read_step(reader: &mut Reader<'_>, steps: &mut Steps, item: &Node, block: usi
         [_] => read_review(reader, steps, item, block),
         [] => {
             let at = entries.first().map_or(item.at, |(key, _)| key.at);
-            let near = entries.iter().find_map(|(key, _)| super::words::did_you_mean(&key.name, kinds));
-            let hint = near.map_or_else(|| "start it with `verify`, `execute`, `wait`, `review` or `together`".to_owned(), |near| format!("did you mean `{near}`?"));
+            let near = entries.iter().find_map(|(key, _)| super::spelling::did_you_mean(&key.name, kinds));
+            let hint = near.map_or_else(
+                || "start it with `verify`, `execute`, `wait`, `review` or `together`".to_owned(),
+                |near| format!("did you mean `{near}`?"),
+            );
             reader.report.error_hint(at, "this step does not say what it does", hint);
             None
         }
         [_, second, ..] => {
             let at = entries.iter().find(|(key, _)| key.name == *second).map_or(item.at, |(key, _)| key.at);
-            reader.report.error_hint(at, format!("a step does one thing, and this one says `{}`", found.join("` and `")), "start a new step with `- `");
+            reader.report.error_hint(
+                at,
+                format!("a step does one thing, and this one says `{}`", found.join("` and `")),
+                "start a new step with `- `",
+            );
             None
         }
     };
     match step {
-        Some(step) => steps.steps.push(step),
+        Some(step) => steps.read.push(step),
         None => steps.broken = true,
     }
 }
@@ -213,7 +232,11 @@ fn read_rules(reader: &mut Reader<'_>, fields: &Fields<'_>, scope: &Scope, call:
         && expr.source().trim() == "true"
         && fields.get("otherwise").is_some()
     {
-        reader.report.warning(fields.key_at("otherwise"), "`otherwise` is never looked at: `pass_when` is always true", "remove it");
+        reader.report.warning(
+            fields.key_at("otherwise"),
+            "`otherwise` is never looked at: `pass_when` is always true",
+            "remove it",
+        );
     }
     Some(Rules { refuse_when: refuse_when?, pass_when: pass_when?, otherwise: otherwise? })
 }
@@ -222,7 +245,12 @@ fn read_refusals(reader: &mut Reader<'_>, fields: &Fields<'_>, scope: &Scope, ca
     fields.get("refuse_when").map_or(Some(Vec::new()), |node| read_refuse_when(reader, node, scope, call))
 }
 
-fn read_pass(reader: &mut Reader<'_>, fields: &Fields<'_>, scope: &Scope, call: Option<&Call>) -> Option<Option<crate::domain::expr::Expr>> {
+fn read_pass(
+    reader: &mut Reader<'_>,
+    fields: &Fields<'_>,
+    scope: &Scope,
+    call: Option<&Call>,
+) -> Option<Option<crate::domain::expr::Expr>> {
     flip(fields.get("pass_when").map(|node| {
         let expr = reader.expr(node, "pass_when", scope)?;
         check_statuses(reader, node.at, &expr, call);
@@ -231,7 +259,12 @@ fn read_pass(reader: &mut Reader<'_>, fields: &Fields<'_>, scope: &Scope, call: 
 }
 
 /// A listed failure status that no rule asks for would be read like a success.
-fn check_unhandled<'e>(reader: &mut Reader<'_>, fields: &Fields<'_>, call: &Call, mut rules: impl Iterator<Item = &'e crate::domain::expr::Expr>) {
+fn check_unhandled<'e>(
+    reader: &mut Reader<'_>,
+    fields: &Fields<'_>,
+    call: &Call,
+    mut rules: impl Iterator<Item = &'e crate::domain::expr::Expr>,
+) {
     let Accept::Listed(statuses) = &call.accept else { return };
     let Some(failure) = statuses.iter().find(|status| **status >= 400) else { return };
     if !rules.any(looks_at_status) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::model::{Choice, Reason, ReviewSpec};
 use super::read::Reader;
-use super::words::{did_you_mean, quoted};
+use super::spelling::{did_you_mean, quoted};
 use super::yaml::{Node, Value};
 
 /// The keys of a reason.
@@ -72,11 +72,14 @@ fn read_options(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<Choice>> {
             _ => "",
         };
         match CHOICES.into_iter().find(|choice| choice.as_str() == name) {
-            Some(choice) if options.contains(&choice) => reader.report.error(item.at, format!("the option `{name}` stands here twice")),
+            Some(choice) if options.contains(&choice) => {
+                reader.report.error(item.at, format!("the option `{name}` stands here twice"));
+            }
             Some(choice) => options.push(choice),
             None => {
                 let names = CHOICES.iter().map(|choice| choice.as_str());
-                let hint = did_you_mean(name, names.clone()).map_or_else(|| format!("the options are {}", quoted(names)), |near| format!("did you mean `{near}`?"));
+                let hint = did_you_mean(name, names.clone())
+                    .map_or_else(|| format!("the options are {}", quoted(names)), |near| format!("did you mean `{near}`?"));
                 reader.report.error_hint(item.at, format!("`{}` is not an option", reader.report.slice(item.at).trim()), hint);
                 right = false;
             }

@@ -143,7 +143,7 @@ pub(super) fn read(report: &mut Report<'_>, text: &str) -> Option<Node> {
 
 fn span(location: &Location) -> Span {
     let span = location.span();
-    let byte = |value: Option<_>| value.and_then(|value| usize::try_from(u64::from(value)).ok());
+    let byte = |value: Option<u64>| value.and_then(|value| usize::try_from(value).ok());
     let start = byte(span.byte_offset()).unwrap_or(0);
     Span { start, end: start.saturating_add(byte(span.byte_len()).unwrap_or(0)) }
 }

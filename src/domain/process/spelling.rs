@@ -70,8 +70,27 @@ pub(super) fn quoted<'w>(words: impl IntoIterator<Item = &'w str>) -> String {
 
 /// Words that CEL keeps for itself: a step of this name could not be read as `answers.<name>`.
 const RESERVED: &[&str] = &[
-    "as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in", "let", "loop", "namespace", "null", "package",
-    "return", "true", "var", "void", "while",
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "false",
+    "for",
+    "function",
+    "if",
+    "import",
+    "in",
+    "let",
+    "loop",
+    "namespace",
+    "null",
+    "package",
+    "return",
+    "true",
+    "var",
+    "void",
+    "while",
 ];
 
 /// Says what is wrong with a name, or nothing where it is a proper `snake_case` name.
@@ -82,7 +101,8 @@ pub(super) fn name_fault(name: &str) -> Option<String> {
     if name.len() > 64 {
         return Some("a name is at most 64 characters long".to_owned());
     }
-    let shape = name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    let shape = name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
     (!shape).then(|| format!("`{}` is not a snake_case name", name.chars().take(64).collect::<String>()))
 }
 
