@@ -376,7 +376,7 @@ pub trait Store: Send + Sync + 'static {
     /// `row.version` is 1); false where somebody else was faster.
     async fn put_control(&self, row: &ControlRow) -> Result<bool, StoreError>;
     /// Sends `Resume` signals to up to `limit` requests that have been parked under the group since before `before`
-    /// (`updated_at`), oldest first, in one transaction; changes nothing else. Returns the requests. A request gets one unconsumed
+    /// (`updated_at`), oldest request first, in one transaction; changes nothing else. Returns the requests. A request gets one unconsumed
     /// signal at most (`signalled = seen` is the guard), so that two resumers do not wake the same one twice.
     async fn resume_some(
         &self,

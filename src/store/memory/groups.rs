@@ -27,13 +27,12 @@ impl State {
         &mut self,
         group: &str,
         signal: &Signal,
-        _at: Time,
+        before: Time,
         limit: usize,
         clock: &dyn Clock,
     ) -> Vec<RequestId> {
-        let resuming = |request| self.signals_of(request).iter().any(|(_, signal)| matches!(signal, Signal::Resume { .. }));
-        let parked = self.open_rows().filter(|row| row.parked.as_deref() == Some(group)).map(|row| row.id);
-        let chosen: Vec<RequestId> = parked.filter(|id| !resuming(*id)).take(limit).collect();
+        let parked = self.open_rows().filter(|row| row.parked.as_deref() == Some(group) && row.updated_at < before);
+        let chosen: Vec<RequestId> = parked.filter(|row| row.signalled == row.seen).map(|row| row.id).take(limit).collect();
         for request in &chosen {
             self.deliver(clock.id(), *request, signal, clock.now());
         }

@@ -282,8 +282,15 @@ impl Store for MemoryStore {
         Ok(self.lock().0.put_control(row))
     }
 
-    async fn resume_some(&self, group: &str, signal: &Signal, at: Time, limit: usize) -> Result<Vec<RequestId>, StoreError> {
-        Ok(self.lock().0.resume_some(group, signal, at, limit, self.clock.as_ref()))
+    async fn resume_some(
+        &self,
+        group: &str,
+        signal: &Signal,
+        _at: Time,
+        before: Time,
+        limit: usize,
+    ) -> Result<Vec<RequestId>, StoreError> {
+        Ok(self.lock().0.resume_some(group, signal, before, limit, self.clock.as_ref()))
     }
 
     async fn parked_under(&self, group: &str, cap: u64) -> Result<u64, StoreError> {
