@@ -39,7 +39,7 @@ struct Compiled {
 
 impl Expr {
     /// Parses and checks `source`: at most 2 KiB, 200 nodes, 32 levels, no comprehension inside another's
-    /// body, known functions only, constant patterns only. Takes some 100 µs: for loading, not for running.
+    /// body, known functions only, constant patterns only. Takes about a millisecond: for loading, not for running.
     pub fn compile(source: &str) -> Result<Expr, ExprError> {
         scan::precheck(source)?;
         let compiled = thread::scope(|scope| {
