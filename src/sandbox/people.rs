@@ -134,7 +134,7 @@ async fn hr_rename(
 async fn legacy_person(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Answer {
     match shared.core().legacy.person(&id) {
         Some(person) => Answer::ok(&json!({
-            "no": person.person_id,
+            "staff_no": person.person_id,
             "full_name": person.name,
             "active": if person.status == PersonStatus::Active { "Y" } else { "N" },
         })),
@@ -160,7 +160,7 @@ async fn legacy_rename(
     shared.effect(System::Legacy, &call, "legacy_name", &id, |core| match core.legacy.people.get_mut(&id) {
         Some(person) => {
             person.name.clone_from(&new.full_name);
-            Answer::applied(&json!({"no": id, "full_name": new.full_name}))
+            Answer::applied(&json!({"staff_no": id, "full_name": new.full_name}))
         }
         None => Answer::missing("person"),
     })
