@@ -303,8 +303,8 @@ pub(super) fn read_done(reader: &mut Reader<'_>, node: &Node, block: usize) -> O
     let otherwise = fields.get("otherwise").map_or(Some(Otherwise::Defect), |node| {
         let otherwise = rules::read_otherwise(reader, node, UsedBy::Done)?;
         if matches!(otherwise, Otherwise::Refuse(_)) {
-            let message = "a request cannot be refused after its effects: they have happened";
-            reader.report.error_hint(node.at, message, "ask a person: `otherwise: {review: …}`");
+            let message = "the effects have happened; no rule can refuse the request now";
+            reader.report.error_hint(node.at, message, "ask a person, who may have them undone: {review: <review>}");
         }
         Some(otherwise)
     });

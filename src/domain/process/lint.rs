@@ -109,10 +109,6 @@ fn check_options(reader: &mut Reader<'_>, name: &str, node: &Node, by: &[UsedBy]
                 "offer `approve`, `refuse`, `amend` or `ask_customer`",
             );
         }
-        if option == Choice::Refuse.as_str() && by.contains(&UsedBy::Done) {
-            let hint = "offer `approve`, `retry`, `applied` or `not_applied`";
-            reader.report.error_hint(item.at, "a request cannot be refused after its effects: they have happened", hint);
-        }
     }
     refuses
 }

@@ -1,0 +1,149 @@
+//! Process files from the outside: what is said about broken ones, word for word, and that the shipped ones are fine.
+//!
+//! Next to each broken `tests/data/processes/NAME.yaml` stands `NAME.expected`. `UPDATE_EXPECTED=1` writes them anew; read
+//! the difference before you commit it.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use mozhao::domain::process::{Finding, Known, parse};
+use proptest::prelude::*;
+
+/// The connectors that the test files know.
+fn known() -> Known {
+    Known { connectors: Some(["core_banking", "face", "sms", "personnel", "payroll"].map(str::to_owned).into()) }
+}
+
+fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let Ok(entries) = fs::read_dir(&folder) else { return Vec::new() };
+    let mut files: Vec<PathBuf> =
+        entries.map(|entry| entry.unwrap().path()).filter(|path| path.to_str().is_some_and(|path| path.ends_with(ending))).collect();
+    files.sort();
+    files
+}
+
+fn show(findings: &[Finding]) -> String {
+    findings.iter().map(|finding| format!("{finding}\n")).collect()
+}
+
+fn shipped() -> Vec<PathBuf> {
+    files("deploy/processes", ".yaml").into_iter().filter(|path| !path.to_str().unwrap().ends_with(".test.yaml")).collect()
+}
+
+#[test]
+fn broken_files_get_exactly_the_expected_findings() {
+    let broken: Vec<PathBuf> =
+        files("tests/data/processes", ".yaml").into_iter().filter(|path| !path.to_str().unwrap().ends_with(".ok.yaml")).collect();
+    let update = std::env::var_os("UPDATE_EXPECTED").is_some();
+    let mut different = Vec::new();
+    for path in &broken {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let source = fs::read_to_string(path).unwrap();
+        let findings = match parse(name, &source, &known()) {
+            Ok(parsed) => parsed.warnings,
+            Err(findings) => findings,
+        };
+        assert!(!findings.is_empty(), "{name} has nothing wrong with it");
+        let expected = path.with_extension("expected");
+        if update {
+            fs::write(&expected, show(&findings)).unwrap();
+        } else if fs::read_to_string(&expected).unwrap_or_default() != show(&findings) {
+            different.push(format!("{name} now says:\n{}", show(&findings)));
+        }
+    }
+    assert!(broken.len() >= 30, "only {} broken files", broken.len());
+    assert!(different.is_empty(), "{}", different.join("\n"));
+}
+
+#[test]
+fn good_files_have_no_findings() {
+    let good = files("tests/data/processes", ".ok.yaml").into_iter().chain(shipped());
+    let mut seen = 0;
+    for path in good {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        match parse(&name, &fs::read_to_string(&path).unwrap(), &Known::default()) {
+            Ok(parsed) => assert!(parsed.warnings.is_empty(), "{}", show(&parsed.warnings)),
+            Err(findings) => panic!("{}", show(&findings)),
+        }
+        seen += 1;
+    }
+    assert!(seen > 0);
+}
+
+/// One change to a file: lines removed, doubled, swapped or indented, bytes replaced.
+#[derive(Debug, Clone)]
+enum Change {
+    Drop(usize),
+    Double(usize),
+    Indent(usize),
+    Swap(usize, usize),
+    Replace(usize, &'static str),
+    Cut(usize),
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let scraps = prop::sample::select(vec![
+        "", " ", "\n", "\t", "'", "\"", "{", "}", "[", "]", ":", "- ", "&a ", "*a", "${", "#", "!!str ", "|", ">", "<<: ", "null", "1e999", "0x1", "-", "墨", "\u{feff}", "\r\n", "~",
+        "true", "---\n", "%", "@", "`", "\u{0}",
+    ]);
+    prop_oneof![
+        any::<usize>().prop_map(Change::Drop),
+        any::<usize>().prop_map(Change::Double),
+        any::<usize>().prop_map(Change::Indent),
+        (any::<usize>(), any::<usize>()).prop_map(|(a, b)| Change::Swap(a, b)),
+        (any::<usize>(), scraps).prop_map(|(at, scrap)| Change::Replace(at, scrap)),
+        any::<usize>().prop_map(Change::Cut),
+    ]
+}
+
+fn apply(source: &str, change: &Change) -> String {
+    let mut lines: Vec<String> = source.split_inclusive('\n').map(str::to_owned).collect();
+    let count = lines.len().max(1);
+    let boundary = |at: usize| (0..=at % (source.len() + 1)).rev().find(|at| source.is_char_boundary(*at)).unwrap_or(0);
+    match change {
+        _ if lines.is_empty() => return source.to_owned(),
+        Change::Drop(at) => drop(lines.remove(at % count)),
+        Change::Double(at) => lines.insert(at % count, lines[at % count].clone()),
+        Change::Indent(at) => lines[at % count].insert_str(0, "  "),
+        Change::Swap(a, b) => lines.swap(a % count, b % count),
+        Change::Replace(at, scrap) => {
+            let at = boundary(*at);
+            let end = source[at..].chars().next().map_or(at, |c| at + c.len_utf8());
+            return format!("{}{scrap}{}", &source[..at], &source[end..]);
+        }
+        Change::Cut(at) => return source[..boundary(*at)].to_owned(),
+    }
+    lines.concat()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_mutated_file_never_panics_and_its_findings_have_places(changes in prop::collection::vec(change(), 1..6)) {
+        let mut source = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/processes/card_unbind.ok.yaml")).unwrap();
+        for change in &changes {
+            source = apply(&source, change);
+        }
+        if let Err(findings) = parse("mutated.yaml", &source, &known()) {
+            let lines = source.split('\n').count();
+            prop_assert!(!findings.is_empty());
+            for finding in findings {
+                prop_assert!((1..=lines).contains(&finding.line), "{}", finding);
+                prop_assert!(!finding.message.contains("please report this"), "{}", finding);
+                prop_assert!(finding.column >= 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_name_is_checked_once() {
+    // The connectors of the harness and of the files agree; otherwise the broken files would test something else.
+    let names: BTreeSet<String> = known().connectors.expect("some");
+    assert_eq!(names.len(), 5);
+}
