@@ -127,6 +127,13 @@ impl<'s> Report<'s> {
         self.position(at.start).0
     }
 
+    /// The place of a line and a column, both from 1, the column in characters.
+    pub(super) fn at(&self, line: usize, column: usize) -> Span {
+        let start = self.line_starts.get(line.max(1) - 1).copied().unwrap_or(self.text.len());
+        let offset = self.text.get(start..).map_or(0, |rest| rest.chars().take(column.max(1) - 1).map(char::len_utf8).sum());
+        Span { start: start + offset, end: start + offset }
+    }
+
     /// All findings in the order of the file.
     pub(super) fn finish(mut self) -> Vec<Finding> {
         self.findings.sort_by(|a, b| (a.line, a.column, a.severity, &a.message).cmp(&(b.line, b.column, b.severity, &b.message)));

@@ -54,11 +54,18 @@ pub(super) struct Fields<'n> {
     pub(super) at: Span,
     what: &'static str,
     entries: &'n [(Key, Node)],
+    /// Keys that are probably there under a misspelt name: reporting them as missing as well would be noise.
+    meant: Vec<String>,
 }
 
 impl<'n> Fields<'n> {
     pub(super) fn get(&self, key: &str) -> Option<&'n Node> {
         self.entries.iter().rev().find(|(k, _)| k.name == key).map(|(_, node)| node)
+    }
+
+    /// Is the key there, or something that was probably meant to be it?
+    pub(super) fn has_or_means(&self, key: &str) -> bool {
+        self.get(key).is_some() || self.meant.iter().any(|meant| meant == key)
     }
 
     /// Where a key stands; the map itself where it does not.
@@ -80,15 +87,19 @@ impl Reader<'_> {
             return None;
         };
         self.no_key_twice(entries);
+        let mut meant = Vec::new();
         for (key, _) in entries.iter().filter(|(key, _)| !keys.contains(&key.name.as_str())) {
             let hint = match did_you_mean(&key.name, keys.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
+                Some(near) => {
+                    meant.push(near.to_owned());
+                    format!("did you mean `{near}`?")
+                }
                 None => format!("the keys of {what} are {}", quoted(keys.iter().copied())),
             };
             self.report.error_hint(key.at, format!("{what} has no key `{}`", key.name), hint);
         }
         let at = entries.first().map_or(node.at, |(key, _)| key.at);
-        Some(Fields { at, what, entries })
+        Some(Fields { at, what, entries, meant })
     }
 
     /// The entries of a map whose keys the file's author chooses.
@@ -121,7 +132,7 @@ impl Reader<'_> {
     /// The value of a key that must be there.
     pub(super) fn need<'n>(&mut self, fields: &Fields<'n>, key: &str) -> Option<&'n Node> {
         let found = fields.get(key);
-        if found.is_none() {
+        if !fields.has_or_means(key) {
             self.report.error(fields.at, format!("{} needs `{key}`", fields.what));
         }
         found

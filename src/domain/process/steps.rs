@@ -193,7 +193,7 @@ fn read_verify(reader: &mut Reader<'_>, steps: &mut Steps, item: &Node, block: u
     };
     let read = call.as_ref().and_then(Option::as_ref);
     let rules = read_rules(reader, &fields, &after, read);
-    if fields.get("pass_when").is_none() && fields.get("refuse_when").is_none() {
+    if !fields.has_or_means("pass_when") && !fields.has_or_means("refuse_when") {
         let hint = "add `pass_when`, `refuse_when` or both";
         reader.report.error_hint(fields.at, "a verify step without a rule passes everything", hint);
     }
@@ -224,7 +224,7 @@ fn read_rules(reader: &mut Reader<'_>, fields: &Fields<'_>, scope: &Scope, call:
     let refuse_when = read_refusals(reader, fields, scope, call);
     let pass_when = read_pass(reader, fields, scope, call);
     let otherwise = fields.get("otherwise").map_or(Some(Otherwise::Defect), |node| read_otherwise(reader, node, UsedBy::Verdict));
-    if fields.get("otherwise").is_some() && fields.get("pass_when").is_none() {
+    if fields.get("otherwise").is_some() && !fields.has_or_means("pass_when") {
         let hint = "without `pass_when` everything that is not refused passes";
         reader.report.warning(fields.key_at("otherwise"), "`otherwise` is never looked at", hint);
     }
@@ -293,7 +293,7 @@ fn read_execute(reader: &mut Reader<'_>, steps: &mut Steps, item: &Node, block: 
     // An undo runs after the step, so it may read what the step kept.
     let undo_scope = Scope { own: name.clone(), ..scope };
     let undo = flip(fields.get("undo").map(|node| read_undo(reader, node, &undo_scope).map(Box::new)));
-    if idempotent == Some(false) && fields.get("reconcile").is_none() {
+    if idempotent == Some(false) && !fields.has_or_means("reconcile") {
         reader.report.warning(
             fields.at,
             "nothing tells whether this effect happened: an unknown result goes to a person",

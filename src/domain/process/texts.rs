@@ -32,8 +32,8 @@ pub(super) fn read_reasons(reader: &mut Reader<'_>, node: &Node) -> Option<BTree
 
 fn read_reason(reader: &mut Reader<'_>, node: &Node) -> Option<Reason> {
     let fields = reader.fields(node, "a reason", REASON_KEYS)?;
-    let customer = reader.need(&fields, "customer").and_then(|node| reader.texts(node, "customer"));
-    let remedy = fields.get("remedy").map(|node| reader.texts(node, "remedy"));
+    let customer = reader.need(&fields, "customer").and_then(|node| reader.texts(node, "the customer's text"));
+    let remedy = fields.get("remedy").map(|node| reader.texts(node, "the remedy"));
     Some(Reason { customer: customer?, remedy: super::call::flip(remedy)? })
 }
 
@@ -54,7 +54,7 @@ pub(super) fn read_reviews(reader: &mut Reader<'_>, node: &Node) -> Option<BTree
 
 fn read_review_spec(reader: &mut Reader<'_>, node: &Node) -> Option<ReviewSpec> {
     let fields = reader.fields(node, "a review", REVIEW_SPEC_KEYS)?;
-    let question = reader.need(&fields, "question").and_then(|node| reader.texts(node, "question"));
+    let question = reader.need(&fields, "question").and_then(|node| reader.texts(node, "the question"));
     let options = reader.need(&fields, "options").and_then(|node| read_options(reader, node));
     let due = reader.need(&fields, "due").and_then(|node| reader.length(node, "due"));
     let four_eyes = fields.get("four_eyes").map_or(Some(false), |node| reader.flag(node, "four_eyes"));

@@ -129,7 +129,7 @@ pub(super) fn read(report: &mut Report<'_>, text: &str) -> Option<Node> {
     match serde_saphyr::from_str_with_options::<Node>(text, options) {
         Ok(node) => Some(node),
         Err(error) => {
-            let at = error.location().map(|location| span(&location)).unwrap_or_default();
+            let at = error.location().map(|location| place(report, &location)).unwrap_or_default();
             let mut message = error.without_snippet().to_string();
             // The library adds its own notion of the place; ours is beside it.
             if let Some(cut) = message.find(" at line ") {
@@ -139,6 +139,15 @@ pub(super) fn read(report: &mut Report<'_>, text: &str) -> Option<Node> {
             None
         }
     }
+}
+
+/// A scanner's error knows line and column only.
+fn place(report: &Report<'_>, location: &Location) -> Span {
+    if location.span().byte_offset().is_some() {
+        return span(location);
+    }
+    let number = |value: u64| usize::try_from(value).unwrap_or(1);
+    report.at(number(location.line()), number(location.column()))
 }
 
 fn span(location: &Location) -> Span {
