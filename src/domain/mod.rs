@@ -3,6 +3,7 @@
 //! Nothing here does I/O, reads a clock or draws a random number; time and ids come in as arguments.
 
 pub mod expr;
+pub mod json;
 pub mod process;
 pub mod request;
 pub mod time;
