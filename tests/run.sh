@@ -91,6 +91,8 @@ while read -r line <&"${SERVERS[0]}"; do
 done
 [ -n "$ready" ] || { echo 'tests/run.sh: the private servers did not start, see above' >&2; exit 1; }
 
+command -v systemd-analyze >/dev/null || echo 'tests/run.sh: no systemd-analyze here: deploy/mozhao.service is NOT checked by it' >&2
+
 # --- tests ------------------------------------------------------------------------------------------------
 
 if cargo nextest --version >/dev/null 2>&1; then

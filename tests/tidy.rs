@@ -151,7 +151,12 @@ fn identifier(text: &str) -> String {
 
 /// Whether code names a crate (or a path like `std::fs`), as in `sqlx::query` or `use sqlx;`.
 fn names(code: &str, name: &str) -> bool {
-    Regex::new(&format!(r"(^|[^\w:]){name}(::|;|\s+as\s)")).unwrap().is_match(code)
+    code.match_indices(name).any(|(at, _)| {
+        let part_of_longer = |before: char| before.is_alphanumeric() || before == '_' || before == ':';
+        let rest = &code[at + name.len()..];
+        let used = rest.starts_with("::") || rest.starts_with(';') || rest.starts_with(" as ");
+        used && !code[..at].ends_with(part_of_longer)
+    })
 }
 
 #[test]
