@@ -28,12 +28,12 @@ struct Checker<'a> {
 pub(super) fn build(
     file: Option<File<'_>>,
     values: BTreeMap<&'static str, Raw>,
-    secrets: BTreeMap<String, (SecretRef, Origin)>,
+    secrets: &BTreeMap<String, (SecretRef, Origin)>,
     problems: Vec<Problem>,
 ) -> Result<Config, Vec<Problem>> {
     let mut checker = Checker { file, values, problems };
     let database = checker.get("database.url", database_url);
-    let amqp = checker.amqp(&secrets);
+    let amqp = checker.amqp(secrets);
     let listen = checker.get("http.listen", address);
     let public = checker.get("http.public_url", http_url);
     let processes = checker.get("processes", path);
@@ -43,7 +43,7 @@ pub(super) fn build(
     let drain = checker.get("worker.drain", |text| length(text, Duration::ZERO, Duration::from_mins(10)));
     let json = checker.get("log.format", |text| word(text, &[keys::HUMAN, keys::JSON]).map(|word| word == keys::JSON));
     let level = checker.get("log.level", filter);
-    let shown = checker.shown(&secrets);
+    let shown = checker.shown(secrets);
     let problems = checker.problems;
     let (Some(url), Some(listen), Some(processes), Some(connectors)) = (database, listen, processes, connectors) else {
         return Err(problems);
@@ -186,7 +186,9 @@ fn address(text: &str) -> Result<SocketAddr, Fault> {
     }
     let hint = match text.rsplit_once(':') {
         _ if text.contains("://") => "leave out the `http://`: write 127.0.0.1:8080".to_owned(),
-        _ if text.parse::<u16>().is_ok() => format!("write 127.0.0.1:{text}, or 0.0.0.0:{text} to be reached from other machines"),
+        _ if text.parse::<u16>().is_ok() => {
+            format!("write 127.0.0.1:{text}, or 0.0.0.0:{text} to be reached from other machines")
+        }
         Some(("", port)) => format!("write 0.0.0.0:{port} to be reached from other machines, or 127.0.0.1:{port}"),
         Some(("localhost", port)) => format!("write 127.0.0.1:{port}"),
         None if text.parse::<std::net::IpAddr>().is_ok() => format!("add the port: {text}:8080"),
@@ -201,7 +203,10 @@ fn path(text: &str) -> Result<PathBuf, Fault> {
 
 fn prefix(text: &str) -> Result<String, Fault> {
     if !is_name(text) {
-        return fault(format!("`{text}` cannot start the names of queues"), "write lower-case letters, digits, `_`, `-` and `.`, at most 64");
+        return fault(
+            format!("`{text}` cannot start the names of queues"),
+            "write lower-case letters, digits, `_`, `-` and `.`, at most 64",
+        );
     }
     if text.starts_with("amq.") {
         return fault("names that start with `amq.` belong to the broker", "write `mozhao`, or a name of your own");

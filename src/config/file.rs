@@ -189,18 +189,16 @@ impl Reader<'_> {
                 ("file", Value::Text(path)) if !path.is_empty() => Some(SecretRef::File(path.into())),
                 _ => None,
             });
-            match found {
-                Some(found) => self.contents.secrets.push((tool.value.clone(), found, at)),
-                None => {
-                    // The place is the tool's name: the value may be the secret itself.
-                    let at = Span { start: span(&tool.referenced).start, end: span(&tool.referenced).end };
-                    let message = format!("the secret of the tool `{}` must say where it is", tool.value);
-                    let hint = Some("write {env: VARIABLE} or {file: PATH}; a secret does not stand in this file".to_owned());
-                    let mut problem = self.file.problem(at, message, hint);
-                    problem.snippet = String::new();
-                    self.problems.push(problem);
-                }
+            if let Some(found) = found {
+                self.contents.secrets.push((tool.value.clone(), found, at));
+                continue;
             }
+            let message = format!("the secret of the tool `{}` must say where it is", tool.value);
+            let hint = "write {env: VARIABLE} or {file: PATH}; a secret does not stand in this file".to_owned();
+            let mut problem = self.file.problem(span(&tool.referenced), message, Some(hint));
+            // The rest of the line may be the secret itself.
+            problem.snippet = String::new();
+            self.problems.push(problem);
         }
     }
 }
@@ -242,7 +240,7 @@ pub(super) fn quoted(names: &[&str]) -> String {
 
 fn span(location: &Location) -> Span {
     let span = location.span();
-    let byte = |value: Option<_>| value.and_then(|value| usize::try_from(u64::from(value)).ok());
+    let byte = |value: Option<_>| value.and_then(|value| usize::try_from(value).ok());
     let start = byte(span.byte_offset()).unwrap_or(0);
     Span { start, end: start.saturating_add(byte(span.byte_len()).unwrap_or(0)) }
 }

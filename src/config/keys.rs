@@ -74,12 +74,7 @@ pub const KEYS: &[Key] = &[
         default: Some("false"),
         about: "Declare a queue of opened reviews for reviewers' own tools.",
     },
-    Key {
-        path: "amqp.decisions",
-        kind: Kind::Flag,
-        default: Some("false"),
-        about: "Consume signed decisions of such tools.",
-    },
+    Key { path: "amqp.decisions", kind: Kind::Flag, default: Some("false"), about: "Consume signed decisions of such tools." },
     Key {
         path: "http.listen",
         kind: Kind::Address,
@@ -92,12 +87,7 @@ pub const KEYS: &[Key] = &[
         default: None,
         about: "How others reach the API (callbacks carry it); without it http://<listen>.",
     },
-    Key {
-        path: "processes",
-        kind: Kind::Path,
-        default: Some("processes"),
-        about: "The folder with the process files.",
-    },
+    Key { path: "processes", kind: Kind::Path, default: Some("processes"), about: "The folder with the process files." },
     Key {
         path: "connectors",
         kind: Kind::Path,
@@ -202,7 +192,11 @@ fn distance(a: &str, b: &str) -> usize {
                 i + j
             } else {
                 let replaced = table[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-                let swapped = if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] { table[i - 2][j - 2] + 1 } else { usize::MAX };
+                let swapped = if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                    table[i - 2][j - 2] + 1
+                } else {
+                    usize::MAX
+                };
                 replaced.min(swapped).min(table[i - 1][j] + 1).min(table[i][j - 1] + 1)
             };
         }

@@ -44,7 +44,8 @@ pub fn load(named: Option<&Path>, flags: &[Flag]) -> Result<Config, Vec<Problem>
 /// What the configuration points at and is not there: the folder of processes, the connectors' file, secret files.
 #[must_use]
 pub fn missing(config: &Config) -> Vec<Problem> {
-    let origin = |key: &str| config.shown().iter().find(|shown| shown.key == key).map(|shown| shown.origin.clone()).unwrap_or_default();
+    let origin =
+        |key: &str| config.shown().iter().find(|shown| shown.key == key).map(|shown| shown.origin.clone()).unwrap_or_default();
     let mut problems = Vec::new();
     let mut add = |place: String, message: String, hint: &str| {
         problems.push(Problem { place, snippet: String::new(), message, hint: Some(hint.to_owned()) });

@@ -198,7 +198,7 @@ pub fn resolve(sources: &Sources<'_>) -> Result<Config, Vec<Problem>> {
             values.insert(key.path, Raw { text: default.to_owned(), origin: Origin::Default, at: None });
         }
     }
-    check::build(sources.file, values, secrets, problems)
+    check::build(sources.file, values, &secrets, problems)
 }
 
 fn from_env(

@@ -94,7 +94,11 @@ impl File<'_> {
         let start = self.text.get(..at.start).map_or(0, |before| before.rfind('\n').map_or(0, |newline| newline + 1));
         let whole = self.text.get(start..).unwrap_or("").lines().next().unwrap_or("");
         let before = self.text.get(start..at.start).unwrap_or("").chars().count();
-        let under = self.text.get(at.start..at.end).and_then(|part| part.lines().next()).map_or(1, |part| part.trim_end().chars().count());
+        let under = self
+            .text
+            .get(at.start..at.end)
+            .and_then(|part| part.lines().next())
+            .map_or(1, |part| part.trim_end().chars().count());
         // A line with a secret in it must not end up in a terminal's log: passwords in URLs are masked.
         let shown: String = super::secret::mask_line(whole).chars().take(160).collect();
         let masked = shown.chars().count() != whole.chars().count().min(160);

@@ -97,8 +97,5 @@ fn mask_parameter(parameter: &str) -> String {
 
 /// A line of a file with the URLs in it masked.
 pub(super) fn mask_line(line: &str) -> String {
-    line.split(' ')
-        .map(|word| if word.contains("://") { mask_url(word) } else { word.to_owned() })
-        .collect::<Vec<_>>()
-        .join(" ")
+    line.split(' ').map(|word| if word.contains("://") { mask_url(word) } else { word.to_owned() }).collect::<Vec<_>>().join(" ")
 }

@@ -9,7 +9,8 @@ use super::*;
 
 /// What `resolve` makes of a file, variables (`NAME=value`) and flags (`key=value`).
 fn resolved(text: Option<&str>, env: &[&str], flags: &[&str]) -> Result<Config, Vec<Problem>> {
-    let env: BTreeMap<String, String> = env.iter().map(|pair| pair.split_once('=').unwrap()).map(|(k, v)| (k.into(), v.into())).collect();
+    let env: BTreeMap<String, String> =
+        env.iter().map(|pair| pair.split_once('=').unwrap()).map(|(k, v)| (k.into(), v.into())).collect();
     let flags: Vec<Flag> = flags
         .iter()
         .map(|pair| pair.split_once('=').unwrap())
@@ -156,39 +157,100 @@ fn a_misspelt_key_is_shown_at_its_place_with_what_was_meant() {
     assert_eq!(hint("worker: {threads: 4}\n"), "the keys here are `in_flight`, `lease`, `drain`");
 }
 
+/// File, place, message, hint.
+const WRONG: &[(&str, &str, &str, &str)] = &[
+    (
+        "worker: {lease: 2s}",
+        "1:17",
+        "`worker.lease`: 2s is too short",
+        "write at least 3s: a shorter one takes a busy worker for a dead one",
+    ),
+    ("worker: {lease: 10}", "1:17", "`worker.lease` has no unit", "write `10s` or `10m`"),
+    ("worker: {lease: 1d}", "1:17", "`worker.lease`: 1d is too long", "write at most 10m"),
+    (
+        "worker: {drain: ten}",
+        "1:17",
+        "`worker.drain`: `ten` is not a length of time",
+        "write a whole number and a unit: 500ms, 30s or 10m",
+    ),
+    ("worker: {in_flight: 0}", "1:21", "`worker.in_flight`: 0 is out of range", "write a number from 1 to 65536"),
+    ("worker: {in_flight: '8'}", "1:21", "`worker.in_flight` must be a whole number, not text", "leave out the quotes"),
+    ("worker: [1]", "1:9", "`worker` must be a map, not a list", "its keys are `in_flight`, `lease`, `drain`"),
+    (
+        "http: {listen: 8080}",
+        "1:16",
+        "`http.listen` is a port without an address",
+        "write `127.0.0.1:8080`, or `0.0.0.0:8080` to be reached from other machines",
+    ),
+    ("http: {listen: 'localhost:80'}", "1:16", "`http.listen`: `localhost:80` is no address with a port", "write 127.0.0.1:80"),
+    (
+        "http: {listen: ':80'}",
+        "1:16",
+        "`http.listen`: `:80` is no address with a port",
+        "write 0.0.0.0:80 to be reached from other machines, or 127.0.0.1:80",
+    ),
+    ("http: {listen: 127.0.0.1}", "1:16", "`http.listen`: `127.0.0.1` is no address with a port", "add the port: 127.0.0.1:8080"),
+    (
+        "http: {public_url: example.com}",
+        "1:20",
+        "`http.public_url`: `example.com` is no http:// or https:// URL",
+        "write something like https://mozhao.example.com",
+    ),
+    (
+        "database: {url: mozhao.db}",
+        "1:17",
+        "`database.url`: this is no database URL",
+        "write sqlite://FILE (one worker process) or postgres://USER:PASSWORD@HOST/DATABASE",
+    ),
+    (
+        "database: {url: 'sqlite://:memory:'}",
+        "1:17",
+        "`database.url`: a database in memory would lose every request",
+        "write sqlite://FILE (one worker process) or postgres://USER:PASSWORD@HOST/DATABASE",
+    ),
+    ("database: {url: }", "1:12", "`database.url` is empty", "leave the key out to take the default"),
+    (
+        "amqp: {url: 'http://mq/'}",
+        "1:13",
+        "`amqp.url`: a broker of the kind `http` is not supported",
+        "write amqp://USER:PASSWORD@HOST:5672/VHOST, or amqps:// for TLS (%2f is the vhost /)",
+    ),
+    (
+        "amqp: {prefix: Mo zhao}",
+        "1:16",
+        "`amqp.prefix`: `Mo zhao` cannot start the names of queues",
+        "write lower-case letters, digits, `_`, `-` and `.`, at most 64",
+    ),
+    ("amqp: {reviews: true}", "1:17", "`amqp.reviews`: is on, and there is no broker", "set `amqp.url`, or leave this out"),
+    ("amqp: {reviews: yes}", "1:17", "`amqp.reviews` must be true or false, not text", "leave out the quotes"),
+    (
+        "amqp: {url: 'amqp://mq', decisions: true}",
+        "1:37",
+        "`amqp.decisions`: is on, and no tool has a secret to sign with",
+        "add `amqp.decision_secrets: {TOOL: {env: VARIABLE}}`, one secret per tool",
+    ),
+    (
+        "amqp: {decision_secrets: {desk: hunter2}}",
+        "1:27",
+        "the secret of the tool `desk` must say where it is",
+        "write {env: VARIABLE} or {file: PATH}; a secret does not stand in this file",
+    ),
+    ("log: {format: pretty}", "1:15", "`log.format`: `pretty` is not known", "write human or json"),
+    (
+        "log: {level: loud}",
+        "1:14",
+        "`log.level`: `loud` is no log level",
+        "write error, warn, info, debug or trace, or a filter such as info,mozhao=debug",
+    ),
+];
+
 #[test]
 fn wrong_values_and_what_to_write_instead() {
-    // File, place, message, hint.
-    let cases = [
-        ("worker: {lease: 2s}", "1:17", "`worker.lease`: 2s is too short", "write at least 3s: a shorter one takes a busy worker for a dead one"),
-        ("worker: {lease: 10}", "1:17", "`worker.lease` has no unit", "write `10s` or `10m`"),
-        ("worker: {lease: 1d}", "1:17", "`worker.lease`: 1d is too long", "write at most 10m"),
-        ("worker: {drain: ten}", "1:17", "`worker.drain`: `ten` is not a length of time", "write a whole number and a unit: 500ms, 30s or 10m"),
-        ("worker: {in_flight: 0}", "1:21", "`worker.in_flight`: 0 is out of range", "write a number from 1 to 65536"),
-        ("worker: {in_flight: '8'}", "1:21", "`worker.in_flight` must be a whole number, not text", "leave out the quotes"),
-        ("worker: [1]", "1:9", "`worker` must be a map, not a list", "its keys are `in_flight`, `lease`, `drain`"),
-        ("http: {listen: 8080}", "1:16", "`http.listen` is a port without an address", "write `127.0.0.1:8080`, or `0.0.0.0:8080` to be reached from other machines"),
-        ("http: {listen: 'localhost:80'}", "1:16", "`http.listen`: `localhost:80` is no address with a port", "write 127.0.0.1:80"),
-        ("http: {listen: ':80'}", "1:16", "`http.listen`: `:80` is no address with a port", "write 0.0.0.0:80 to be reached from other machines, or 127.0.0.1:80"),
-        ("http: {listen: 127.0.0.1}", "1:16", "`http.listen`: `127.0.0.1` is no address with a port", "add the port: 127.0.0.1:8080"),
-        ("http: {public_url: example.com}", "1:20", "`http.public_url`: `example.com` is no http:// or https:// URL", "write something like https://mozhao.example.com"),
-        ("database: {url: mozhao.db}", "1:17", "`database.url`: this is no database URL", "write sqlite://FILE (one worker process) or postgres://USER:PASSWORD@HOST/DATABASE"),
-        ("database: {url: 'sqlite://:memory:'}", "1:17", "`database.url`: a database in memory would lose every request", "write sqlite://FILE (one worker process) or postgres://USER:PASSWORD@HOST/DATABASE"),
-        ("database: {url: }", "1:12", "`database.url` is empty", "leave the key out to take the default"),
-        ("amqp: {url: 'http://mq/'}", "1:13", "`amqp.url`: a broker of the kind `http` is not supported", "write amqp://USER:PASSWORD@HOST:5672/VHOST, or amqps:// for TLS (%2f is the vhost /)"),
-        ("amqp: {prefix: Mo zhao}", "1:16", "`amqp.prefix`: `Mo zhao` cannot start the names of queues", "write lower-case letters, digits, `_`, `-` and `.`, at most 64"),
-        ("amqp: {reviews: true}", "1:17", "`amqp.reviews`: is on, and there is no broker", "set `amqp.url`, or leave this out"),
-        ("amqp: {reviews: yes}", "1:17", "`amqp.reviews` must be true or false, not text", "leave out the quotes"),
-        ("amqp: {url: 'amqp://mq', decisions: true}", "1:37", "`amqp.decisions`: is on, and no tool has a secret to sign with", "add `amqp.decision_secrets: {TOOL: {env: VARIABLE}}`, one secret per tool"),
-        ("amqp: {decision_secrets: {desk: hunter2}}", "1:27", "the secret of the tool `desk` must say where it is", "write {env: VARIABLE} or {file: PATH}; a secret does not stand in this file"),
-        ("log: {format: pretty}", "1:15", "`log.format`: `pretty` is not known", "write human or json"),
-        ("log: {level: loud}", "1:14", "`log.level`: `loud` is no log level", "write error, warn, info, debug or trace, or a filter such as info,mozhao=debug"),
-    ];
-    for (text, place, message, hint) in cases {
+    for (text, place, message, hint) in WRONG {
         let found = problems(text);
         assert_eq!(found.len(), 1, "{text}: {found:?}");
         assert_eq!(found[0].place, format!("etc/mozhao.yaml:{place}"), "{text}");
-        assert_eq!((found[0].message.as_str(), found[0].hint.as_deref()), (message, Some(hint)), "{text}");
+        assert_eq!((found[0].message.as_str(), found[0].hint.as_deref()), (*message, Some(*hint)), "{text}");
     }
 }
 
