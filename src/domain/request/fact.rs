@@ -12,10 +12,6 @@ use uuid::Uuid;
 use crate::domain::time::Time;
 use crate::domain::words::{Choice, Clause};
 
-/// The slot of the outcome's verification. Other slots are `<step>`, `undo.<step>`, `reconcile.<step>` and
-/// `reconcile.undo.<step>`; step names contain no dot.
-pub const DONE_WHEN: &str = "done_when";
-
 /// One thing that happened to a request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -125,6 +121,35 @@ pub enum Fact {
         /// How it ended.
         ending: Ending,
     },
+}
+
+impl Fact {
+    /// The kind's word, as it is stored.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Fact::Accepted(_) => "accepted",
+            Fact::Started => "started",
+            Fact::Verdict(_) => "verdict",
+            Fact::Skipped { .. } => "skipped",
+            Fact::Failed(_) => "failed",
+            Fact::Intent { .. } => "intent",
+            Fact::Result(_) => "result",
+            Fact::Waiting { .. } => "waiting",
+            Fact::Callback { .. } => "callback",
+            Fact::CallbackIgnored { .. } => "callback_ignored",
+            Fact::ReviewOpened(_) => "review_opened",
+            Fact::Decided(_) => "decided",
+            Fact::Supplemented { .. } => "supplemented",
+            Fact::Parked { .. } => "parked",
+            Fact::Resumed { .. } => "resumed",
+            Fact::Moved { .. } => "moved",
+            Fact::TurnedBack { .. } => "turned_back",
+            Fact::WithdrawalRefused { .. } => "withdrawal_refused",
+            Fact::Noted { .. } => "noted",
+            Fact::Ended { .. } => "ended",
+        }
+    }
 }
 
 /// The first entry.

@@ -2,4 +2,11 @@
 
 pub mod chain;
 pub mod fact;
+pub mod judge;
+pub mod notices;
+pub mod plan;
+pub mod react;
+pub mod scope;
 pub mod signal;
+pub mod slot;
+pub mod state;

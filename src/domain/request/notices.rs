@@ -1,0 +1,110 @@
+//! What the world is told of a request: one notice per fact that matters outside, as a structured CloudEvent.
+//! Notices hold ids, words and the customer's texts; never the payload, an answer, or a sensitive value.
+
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::fact::{Ending, Fact};
+use super::state::State;
+use crate::domain::process::model::Process;
+use crate::domain::time::Time;
+
+/// Something to tell.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Notice {
+    /// The routing key: `request.card_unbind.done`.
+    pub topic: String,
+    /// The request's seq that it tells of.
+    pub seq: u64,
+    /// The CloudEvent's data.
+    pub data: Value,
+    /// It is the outcome: the sender's `reply_to` gets it too.
+    pub outcome: bool,
+}
+
+/// What is told of a fact, if anything. `state` is the one after it.
+#[must_use]
+pub fn notice(process: &Process, state: &State, fact: &Fact, seq: u64) -> Option<Notice> {
+    let name = &state.accepted.process;
+    let (topic, extra) = match fact {
+        Fact::Accepted(accepted) => (
+            format!("request.{name}.accepted"),
+            json!({ "expires_at": accepted.expires_at.to_string(),
+                    "promise_due_at": state.accepted_at.plus(process.promise).to_string() }),
+        ),
+        Fact::Waiting { step, until } => {
+            (format!("request.{name}.waiting"), json!({ "step": step, "until": until.to_string() }))
+        }
+        Fact::ReviewOpened(opened) => (
+            format!("review.{name}.opened"),
+            json!({ "review": opened.id, "name": opened.review, "step": opened.slot, "due_at": opened.due.to_string(),
+                    "options": opened.options, "four_eyes": opened.four_eyes,
+                    "question": process.reviews.get(&opened.review).map(|spec| &spec.question) }),
+        ),
+        Fact::Decided(decided) => match decided.until {
+            Some(until) => (
+                format!("request.{name}.waiting"),
+                json!({ "for": "customer", "question": decided.note, "until": until.to_string(), "review": decided.review }),
+            ),
+            None => (
+                format!("review.{name}.decided"),
+                json!({ "review": decided.review, "choice": decided.choice, "by": decided.by, "first_by": decided.first_by }),
+            ),
+        },
+        Fact::Parked { group, slot, cause } => {
+            (format!("request.{name}.parked"), json!({ "group": group, "step": slot, "code": cause.code }))
+        }
+        Fact::Ended { ending } => (format!("request.{name}.{}", ending.outcome()), ended(process, ending)),
+        _ => return None,
+    };
+    let mut data = json!({
+        "request": state.id,
+        "process": name,
+        "version": state.accepted.version,
+        "message": state.accepted.message,
+        "customer": state.accepted.customer,
+        "seq": seq,
+    });
+    if let (Value::Object(data), Value::Object(extra)) = (&mut data, extra) {
+        data.extend(extra);
+    }
+    Some(Notice { topic, seq, data, outcome: matches!(fact, Fact::Ended { .. }) })
+}
+
+fn ended(process: &Process, ending: &Ending) -> Value {
+    let mut data = Map::new();
+    data.insert("outcome".into(), json!(ending.outcome()));
+    match ending {
+        Ending::Refused(refusal) => {
+            data.insert("reason".into(), json!(refusal.reason));
+            data.insert("clause".into(), json!(refusal.clause));
+            if let Some(reason) = process.reasons.get(&refusal.reason) {
+                data.insert("text".into(), json!(reason.customer));
+                data.insert("remedy".into(), json!(reason.remedy));
+            }
+        }
+        Ending::Withdrawn { by } => {
+            data.insert("by".into(), json!(by));
+        }
+        Ending::Done | Ending::Expired => {}
+    }
+    Value::Object(data)
+}
+
+/// A structured CloudEvent 1.0.
+#[must_use]
+pub fn cloud_event(id: Uuid, topic: &str, subject: Option<Uuid>, at: Time, data: &Value) -> Vec<u8> {
+    let mut event = json!({
+        "specversion": "1.0",
+        "id": id,
+        "source": "/mozhao",
+        "type": format!("mozhao.{topic}"),
+        "time": at.to_string(),
+        "datacontenttype": "application/json",
+        "data": data,
+    });
+    if let (Value::Object(event), Some(subject)) = (&mut event, subject) {
+        event.insert("subject".into(), json!(subject));
+    }
+    event.to_string().into_bytes()
+}

@@ -1,0 +1,199 @@
+//! What a signal means for a request: the facts that its owner writes, and what the sender is told. Pure; the owner
+//! is the only one who calls it, so whatever raced has met its order here.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::fact::{Decided, Ending, Fact, ReviewOpened};
+use super::signal::{Decision, Signal};
+use super::slot;
+use super::state::{MAX_CALLBACKS, Phase, State};
+use crate::domain::process::model::{Process, ReviewSpec, StepKind};
+use crate::domain::time::Time;
+use crate::domain::words::Choice;
+
+/// What a sender is told when everything went well.
+pub const APPLIED: &str = "applied";
+/// How long a customer who was asked has, where the review's own time is shorter.
+const CUSTOMER_TIME: Duration = Duration::from_secs(3 * 86_400);
+
+/// A signal's consequences.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reaction {
+    /// To be written, in this order.
+    pub facts: Vec<Fact>,
+    /// [`APPLIED`], or why not.
+    pub answer: String,
+}
+
+fn applied(facts: Vec<Fact>) -> Reaction {
+    Reaction { facts, answer: APPLIED.to_owned() }
+}
+
+fn told(answer: impl Into<String>) -> Reaction {
+    Reaction { facts: Vec::new(), answer: answer.into() }
+}
+
+/// Decides what a signal means. `id` is used where a review opens; `moved` is the digest of the version that a `Resume`
+/// names, or why the request cannot move there.
+#[must_use]
+pub fn react(process: &Process, state: &State, signal: &Signal, now: Time, id: Uuid, moved: Option<&Result<String, String>>) -> Reaction {
+    if let Some(ending) = state.ending() {
+        return told(format!("the request has already ended: {}", ending.outcome()));
+    }
+    match signal {
+        Signal::Withdraw { by } => withdraw(process, state, by),
+        Signal::Callback { name, body } => callback(process, state, name, body),
+        Signal::Supplement { fields, by } => supplement(process, state, fields, by),
+        Signal::Decide(decision) => decide(process, state, decision, now),
+        Signal::Resume { by, group, to_version } => resume(state, by, group, *to_version, moved),
+        Signal::RetryNow { by } => match &state.phase {
+            Phase::Parked { group, .. } => applied(vec![Fact::Resumed { by: by.clone(), group: group.clone() }]),
+            Phase::Open => applied(vec![Fact::Resumed { by: by.clone(), group: "retry".into() }]),
+            _ => told("nothing is waiting to be tried again"),
+        },
+        Signal::MoveToReview { by, note } => {
+            if !matches!(state.phase, Phase::Parked { .. } | Phase::Open | Phase::AskedCustomer { .. }) {
+                return told("the request is not waiting for anything but a person or its turn");
+            }
+            let Some(opened) = open_review(process, slot::OVERDUE, slot::OVERDUE, id, now) else {
+                return told("the process has no such review");
+            };
+            let note = Fact::Noted { by: by.clone(), text: note.clone() };
+            applied(vec![note, Fact::ReviewOpened(opened)])
+        }
+        Signal::Note { by, text } => applied(vec![Fact::Noted { by: by.clone(), text: text.clone() }]),
+    }
+}
+
+/// The fact that asks a person; `None` where the process does not know the review.
+#[must_use]
+pub fn open_review(process: &Process, slot: &str, review: &str, id: Uuid, now: Time) -> Option<ReviewOpened> {
+    let spec: &ReviewSpec = process.reviews.get(review)?;
+    Some(ReviewOpened {
+        id,
+        review: review.to_owned(),
+        slot: slot.to_owned(),
+        options: spec.options.clone(),
+        due: now.plus(spec.due),
+        four_eyes: spec.four_eyes,
+    })
+}
+
+/// Before the point of no return — the first intent of an effect without undo — a withdrawal wins.
+fn withdraw(process: &Process, state: &State, by: &str) -> Reaction {
+    if state.turned.is_some() {
+        return told("the request is already being undone");
+    }
+    let final_step = state.effects.iter().find(|step| {
+        let undoable = matches!(process.step(step).map(|step| &step.kind), Some(StepKind::Execute(execute)) if execute.undo.is_some());
+        state.touched(step) && !undoable
+    });
+    if let Some(step) = final_step {
+        let why = format!("too late: `{step}` has been started and cannot be undone");
+        let fact = Fact::WithdrawalRefused { by: by.to_owned(), why: why.clone() };
+        return Reaction { facts: vec![fact], answer: why };
+    }
+    let ending = Ending::Withdrawn { by: by.to_owned() };
+    let fact = if state.has_effects() { Fact::TurnedBack { ending } } else { Fact::Ended { ending } };
+    applied(vec![fact])
+}
+
+fn callback(process: &Process, state: &State, name: &str, body: &Value) -> Reaction {
+    if !process.callbacks().any(|known| known == name) {
+        return told("the process has no such callback");
+    }
+    if state.callbacks.get(name).is_some_and(|bodies| bodies.len() >= MAX_CALLBACKS) {
+        return told(format!("this callback has come {MAX_CALLBACKS} times; no more are kept"));
+    }
+    applied(vec![Fact::Callback { name: name.to_owned(), body: body.clone() }])
+}
+
+fn supplement(process: &Process, state: &State, fields: &BTreeMap<String, Value>, by: &str) -> Reaction {
+    if !matches!(state.phase, Phase::AskedCustomer { .. }) {
+        return told("nothing was asked of the customer");
+    }
+    match fits(process, &state.payload, fields) {
+        Err(why) => told(why),
+        Ok(()) => applied(vec![Fact::Supplemented { fields: fields.clone(), by: by.to_owned() }]),
+    }
+}
+
+fn decide(process: &Process, state: &State, decision: &Decision, now: Time) -> Reaction {
+    let Phase::InReview(opened) = &state.phase else { return told("the request is not in review any more") };
+    if opened.id != decision.review {
+        return told("another question is open by now");
+    }
+    if let Err(why) = check_decision(process, &opened.options, Some(&state.payload), decision) {
+        return told(why);
+    }
+    let asked = process.reviews.get(&opened.review).map_or(CUSTOMER_TIME, |spec| spec.due.max(CUSTOMER_TIME));
+    let facts = vec![Fact::Decided(Decided {
+        review: decision.review,
+        choice: decision.choice,
+        by: decision.by.clone(),
+        first_by: decision.first_by.clone(),
+        reason: decision.reason.clone().filter(|_| decision.choice == Choice::Refuse),
+        note: decision.note.clone(),
+        fields: if decision.choice == Choice::Amend { decision.fields.clone() } else { BTreeMap::new() },
+        until: (decision.choice == Choice::AskCustomer).then(|| now.plus(asked)),
+    })];
+    applied(facts)
+}
+
+/// Is this a well-formed decision for this question? Also asked before a decision is stored, so that its sender hears at once.
+///
+/// # Errors
+/// What is wrong and how to mend it.
+pub fn check_decision(process: &Process, options: &[Choice], payload: Option<&Value>, decision: &Decision) -> Result<(), String> {
+    if !options.contains(&decision.choice) {
+        let list: Vec<&str> = options.iter().map(|choice| choice.as_str()).collect();
+        return Err(format!("`{}` is not an option here; the options are {}", decision.choice.as_str(), list.join(", ")));
+    }
+    match decision.choice {
+        Choice::Refuse => match &decision.reason {
+            None => Err("a refusal names a reason: one of the process's `reasons`".to_owned()),
+            Some(reason) if !process.reasons.contains_key(reason) => {
+                let known: Vec<&str> = process.reasons.keys().map(String::as_str).collect();
+                Err(format!("`{reason}` is not a reason of this process; the reasons are {}", known.join(", ")))
+            }
+            Some(_) => Ok(()),
+        },
+        Choice::Amend if decision.fields.is_empty() => Err("an amendment names the fields that change".to_owned()),
+        Choice::Amend => payload.map_or(Ok(()), |payload| fits(process, payload, &decision.fields)),
+        Choice::AskCustomer if decision.note.trim().is_empty() => {
+            Err("say in the note what the customer is asked".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn fits(process: &Process, payload: &Value, fields: &BTreeMap<String, Value>) -> Result<(), String> {
+    let mut changed = payload.clone();
+    if let Value::Object(object) = &mut changed {
+        object.extend(fields.iter().map(|(name, value)| (name.clone(), value.clone())));
+    }
+    process.request.validate(&changed).map_err(|faults| {
+        let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        format!("the request would not fit its schema: {}", faults.join("; "))
+    })
+}
+
+fn resume(state: &State, by: &str, group: &str, to_version: Option<u32>, moved: Option<&Result<String, String>>) -> Reaction {
+    match &state.phase {
+        Phase::Parked { group: parked, .. } if parked == group => {}
+        Phase::Parked { group: parked, .. } => return told(format!("the request is parked under {parked} by now")),
+        _ => return told("the request is not parked any more"),
+    }
+    let mut facts = vec![Fact::Resumed { by: by.to_owned(), group: group.to_owned() }];
+    if let (Some(version), Some(moved)) = (to_version.filter(|version| *version != state.accepted.version), moved) {
+        match moved {
+            Err(why) => return told(why.clone()),
+            Ok(digest) => facts.insert(0, Fact::Moved { version, digest: digest.clone(), by: by.to_owned() }),
+        }
+    }
+    applied(facts)
+}

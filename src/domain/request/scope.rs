@@ -1,0 +1,63 @@
+//! What expressions of a request can see, and when: `request`, `answers`, `meta`, `now`, `callbacks`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::state::{Mark, State};
+use crate::domain::expr::Scope;
+use crate::domain::time::Time;
+
+/// What the planner needs to know beside the request and its process.
+pub struct Surroundings<'a> {
+    /// Now.
+    pub now: Time,
+    /// The address of each callback.
+    pub callbacks: &'a BTreeMap<String, String>,
+    /// How long a connector's target recognises our keys; `None`: it does not.
+    pub key_window: &'a dyn Fn(&str) -> Option<Duration>,
+    /// It is this request's turn in its lane.
+    pub turn: bool,
+    /// Its limit was exceeded when it was accepted.
+    pub over_limit: bool,
+}
+
+/// The scope for the expressions of one step; `attempt` counts from 1.
+#[must_use]
+pub fn scope(state: &State, around: &Surroundings<'_>, attempt: u32) -> Scope {
+    let mut scope = Scope::new();
+    scope.set("request", &state.payload);
+    let answers: Map<String, Value> = state
+        .slots
+        .iter()
+        .filter(|(_, slot)| matches!(slot.mark, Mark::Passed { .. } | Mark::Applied | Mark::Undecided) && !slot.kept.is_null())
+        .map(|(name, slot)| (name.clone(), slot.kept.clone()))
+        .collect();
+    scope.set("answers", &Value::Object(answers));
+    scope.set("meta", &meta(state, attempt));
+    scope.set_time("now", around.now.0);
+    let callbacks: Map<String, Value> =
+        around.callbacks.iter().map(|(name, url)| (name.clone(), json!({ "url": url }))).collect();
+    scope.set("callbacks", &Value::Object(callbacks));
+    scope
+}
+
+/// The scope before there is a state: `request` alone, for `customer`, `serialize_by` and `limit`.
+#[must_use]
+pub fn intake_scope(payload: &Value) -> Scope {
+    let mut scope = Scope::new();
+    scope.set("request", payload);
+    scope
+}
+
+fn meta(state: &State, attempt: u32) -> Value {
+    json!({
+        "id": state.id.to_string(),
+        "channel": state.accepted.channel,
+        "received_at": state.accepted_at.to_string(),
+        "attempt": attempt,
+        "process": state.accepted.process,
+        "version": state.accepted.version,
+    })
+}

@@ -1,0 +1,36 @@
+//! Names of slots: where in a process something happens. Step names are `snake_case` and contain no dot.
+
+/// The verification of the outcome.
+pub const DONE_WHEN: &str = "done_when";
+/// The process's limit.
+pub const LIMIT: &str = "limit";
+/// The question what to do with a request that is past its time; also that review's name.
+pub const OVERDUE: &str = "overdue";
+/// The built-in review for an effect that nobody knows about.
+pub const UNKNOWN_EFFECT: &str = "unknown_effect";
+/// The built-in review for an effect that cannot be undone.
+pub const UNDO_FAILED: &str = "undo_failed";
+
+/// The slot of a step's undo.
+#[must_use]
+pub fn undo(step: &str) -> String {
+    format!("undo.{step}")
+}
+
+/// The slot of the read that tells whether the effect at `slot` happened.
+#[must_use]
+pub fn reconcile(slot: &str) -> String {
+    format!("reconcile.{slot}")
+}
+
+/// Is this a step's own slot (not an undo's, a reconcile's or a built-in one)?
+#[must_use]
+pub fn is_forward(slot: &str) -> bool {
+    !slot.contains('.') && slot != DONE_WHEN && slot != LIMIT && slot != OVERDUE
+}
+
+/// The step that a slot belongs to.
+#[must_use]
+pub fn step_of(slot: &str) -> &str {
+    slot.rsplit('.').next().unwrap_or(slot)
+}
