@@ -1,0 +1,308 @@
+//! The acting half of a drive: calls, and what their answers become.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::write::Guarded;
+use super::{Drive, DriveError};
+use crate::domain::expr::Scope;
+use crate::domain::process::model::{Call, Execute, Retry, StepKind};
+use crate::domain::request::fact::{Cause, EffectResult, Fact, Failed, FailureClass, ResultFact, Via};
+use crate::domain::request::judge::{self, Seen};
+use crate::domain::request::plan;
+use crate::domain::request::scope::scope;
+use crate::domain::request::slot::{self, DONE_WHEN};
+use crate::domain::request::state::Mark;
+use crate::domain::triage::{Road, Tried, backoff};
+use crate::engine::breaker::dependency_group;
+use crate::engine::calls::{CallFailure, render};
+
+/// The pauses between two looks for the outcome.
+const CONFIRM: Retry = Retry {
+    first: Duration::from_millis(200),
+    factor_percent: 200,
+    max: Duration::from_secs(5),
+    attempts: u32::MAX,
+    within: Duration::from_secs(86_400),
+};
+
+impl Drive {
+    fn scope_at(&self, slot: &str) -> Scope {
+        let key_window = |_: &str| None;
+        scope(&self.state, &self.surroundings(&key_window), self.state.slot(slot).attempts + 1)
+    }
+
+    /// Renders and calls, with the request's trace context.
+    async fn call(&self, call: &Call, scope: &Scope, key: Option<String>, effect: bool) -> Result<Seen, CallFailure> {
+        let mut rendered = render(call, scope, key, effect)?;
+        rendered.traceparent.clone_from(&self.traceparent);
+        self.core.caller.call(call, &rendered).await
+    }
+
+    /// Verify steps side by side; what they conclude is taken in file order.
+    pub(super) async fn verify(&mut self, steps: &[usize]) -> Result<(), DriveError> {
+        let results = join_all(steps.iter().map(|index| self.verify_one(*index))).await;
+        let mut checkpoint = false;
+        let mut stop: Option<(String, Cause, Road)> = None;
+        for (index, result) in steps.iter().zip(results) {
+            let Some(step) = self.process.steps.get(*index) else { continue };
+            let name = step.name.clone();
+            let StepKind::Verify(verify) = &step.kind else { continue };
+            checkpoint |= verify.checkpoint;
+            match result {
+                Ok(fact) => self.push(fact)?,
+                Err(failure) => {
+                    let retry = verify.retry.clone();
+                    let road = self.failed(&name, &failure, &retry)?;
+                    if !matches!(road, Road::Retry { .. } | Road::Unknown { .. }) && stop.is_none() {
+                        stop = Some((name, failure.cause, road));
+                    }
+                }
+            }
+        }
+        // A no, or a question, needs no other step's answer.
+        if self.state.refusal.is_some() || self.state.ask.is_some() {
+            return Ok(());
+        }
+        match stop {
+            Some((name, cause, road)) => self.park(&name, cause, &road).await,
+            None if checkpoint => self.flush().await,
+            None => Ok(()),
+        }
+    }
+
+    async fn verify_one(&self, index: usize) -> Result<Fact, CallFailure> {
+        let missing = || Cause {
+            class: FailureClass::Broken,
+            code: "no_step".to_owned(),
+            connector: None,
+            status: None,
+            detail: "the process has no such verify step".to_owned(),
+        };
+        let step = self.process.steps.get(index).ok_or_else(missing)?;
+        let StepKind::Verify(verify) = &step.kind else { return Err(missing().into()) };
+        let scope = self.scope_at(&step.name);
+        let seen = match &verify.call {
+            Some(call) => Some(self.call(call, &scope, None, false).await?),
+            None => None,
+        };
+        Ok(judge::verify(&step.name, verify, seen.as_ref(), scope)?)
+    }
+
+    /// Records a failed attempt that certainly had no effect, and says where it goes.
+    fn failed(&mut self, slot: &str, failure: &CallFailure, retry: &Retry) -> Result<Road, DriveError> {
+        let at = self.state.slot(slot);
+        let attempt = at.attempts + 1;
+        let now = self.core.clock.now();
+        let tried = Tried { effect: false, attempt, first_try: at.first_try.unwrap_or(now), retry };
+        let road = failure.road(tried, self.core.clock.as_ref());
+        let (attempt, retry_at) = match &road {
+            Road::Retry { at, counted } => (if *counted { attempt } else { attempt - 1 }, Some(*at)),
+            Road::Unknown { at } => (attempt, Some(*at)),
+            Road::ParkDependency if failure.cause.class == FailureClass::Unavailable => (attempt - 1, None),
+            Road::ParkDependency | Road::ParkDefect => (attempt, None),
+        };
+        let cause = failure.cause.clone();
+        self.push(Fact::Failed(Failed { slot: slot.to_owned(), attempt, cause, retry_at }))?;
+        Ok(road)
+    }
+
+    async fn park(&mut self, slot: &str, cause: Cause, road: &Road) -> Result<(), DriveError> {
+        match (road, &cause.connector) {
+            (Road::ParkDependency, Some(connector)) => {
+                let group = dependency_group(connector);
+                self.core.parked(connector);
+                self.push(Fact::Parked { group, slot: slot.to_owned(), cause })
+            }
+            _ => self.park_defect(slot, cause).await,
+        }
+    }
+
+    /// Intends an effect, calls it, and takes in what came of it.
+    pub(super) async fn effect(&mut self, name: &str) -> Result<(), DriveError> {
+        let process = self.process.clone();
+        let Some(effect) = plan::effect(&process, name) else { return self.ask(name, slot::UNDO_FAILED).await };
+        let now = self.core.clock.now();
+        if let Err(failure) = self.core.caller.breakers.peek(&effect.call.connector, now) {
+            let cause = CallFailure::from(Cause {
+                class: failure.class,
+                code: failure.code.to_owned(),
+                connector: Some(effect.call.connector.clone()),
+                status: None,
+                detail: failure.detail,
+            });
+            let unknown = matches!(self.state.mark(name), Mark::Unknown { .. });
+            if !unknown {
+                let road = self.failed(name, &cause, effect.retry)?;
+                return self.park(name, cause.cause, &road).await;
+            }
+            return self.park(name, cause.cause, &Road::ParkDependency).await;
+        }
+        self.core.may_start_effects().await?;
+        let at = self.state.slot(name);
+        let scope = self.scope_at(name);
+        let window = self.core.caller.remote.key_window(&effect.call.connector);
+        let key = window.map(|_| format!("{}:{name}:{}", self.state.id, at.generation));
+        let rendered = match render(effect.call, &scope, key, true) {
+            Ok(rendered) => rendered,
+            Err(cause) => return self.park_defect(name, cause).await,
+        };
+        let timeout = effect.call.timeout.unwrap_or_else(|| self.core.caller.remote.timeout(&effect.call.connector));
+        let attempt = at.attempts + 1;
+        let intent = Fact::Intent { slot: name.to_owned(), generation: at.generation, attempt, deadline: now.plus(timeout) };
+        if self.guarded(intent).await? == Guarded::Overtaken {
+            return Ok(());
+        }
+        let rendered = crate::engine::ports::remote::RemoteCall { traceparent: self.traceparent.clone(), ..rendered };
+        let result = self.core.caller.call(effect.call, &rendered).await;
+        let execute = match process.step(slot::step_of(name)).map(|step| &step.kind) {
+            Some(StepKind::Execute(execute)) if slot::is_forward(name) => Some(execute),
+            _ => None,
+        };
+        self.take_effect(name, at.generation, attempt, execute, &effect, scope, result).await
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one place that needs everything about one attempt")]
+    async fn take_effect(
+        &mut self,
+        name: &str,
+        generation: u32,
+        attempt: u32,
+        execute: Option<&Execute>,
+        effect: &plan::Effect<'_>,
+        scope: Scope,
+        result: Result<Seen, CallFailure>,
+    ) -> Result<(), DriveError> {
+        let judged = match result {
+            Ok(seen) => judge::effect(name, generation, execute, effect.call, &seen, scope).map_err(|cause| {
+                // The target took the call: whether it did what it was asked to is not known.
+                CallFailure::from(Cause { class: FailureClass::Unknown, ..cause })
+            }),
+            Err(failure) if failure.cause.class == FailureClass::Broken && failure.cause.status.is_some_and(|s| s < 300) => {
+                Err(CallFailure { cause: Cause { class: FailureClass::Unknown, ..failure.cause }, ..failure })
+            }
+            Err(failure) => Err(failure),
+        };
+        let failure = match judged {
+            Ok(facts) => {
+                for fact in facts {
+                    self.push(fact)?;
+                }
+                return Ok(());
+            }
+            Err(failure) => failure,
+        };
+        let first_try = self.state.slot(name).first_try.unwrap_or_else(|| self.core.clock.now());
+        let tried = Tried { effect: true, attempt, first_try, retry: effect.retry };
+        match failure.road(tried, self.core.clock.as_ref()) {
+            Road::Unknown { at } => self.push(Fact::Result(ResultFact {
+                slot: name.to_owned(),
+                generation,
+                result: EffectResult::Unknown,
+                via: Via::NoAnswer,
+                status: failure.cause.status,
+                evidence_sha256: None,
+                kept: serde_json::Value::Null,
+                cause: Some(failure.cause),
+                retry_at: Some(at),
+            })),
+            _ => {
+                let road = self.failed(name, &failure, effect.retry)?;
+                if matches!(road, Road::Retry { .. }) {
+                    return Ok(());
+                }
+                self.park(name, failure.cause, &road).await
+            }
+        }
+    }
+
+    /// Reads whether an unknown effect happened. A "did not" counts only once the call's deadline and the settle time are over.
+    pub(super) async fn reconcile(&mut self, name: &str) -> Result<(), DriveError> {
+        let process = self.process.clone();
+        let Some(effect) = plan::effect(&process, name) else { return self.ask(name, slot::UNDO_FAILED).await };
+        let Some(reconcile) = effect.reconcile else { return self.ask(name, slot::UNKNOWN_EFFECT).await };
+        let read = slot::reconcile(name);
+        let scope = self.scope_at(&read);
+        let seen = self.call(&reconcile.call, &scope, None, false).await;
+        let happened = match seen.map(|seen| judge::happened(reconcile, &seen, scope).map(|yes| (yes, seen))) {
+            Ok(Ok(happened)) => happened,
+            Ok(Err(cause)) => return self.reconcile_failed(&read, cause.into()).await,
+            Err(failure) => return self.reconcile_failed(&read, failure).await,
+        };
+        let (yes, seen) = happened;
+        let now = self.core.clock.now();
+        let at = self.state.slot(name);
+        let believed = match at.mark {
+            Mark::Unknown { deadline } => deadline.plus(reconcile.settle),
+            _ => now,
+        };
+        let (result, retry_at) = match (yes, now >= believed) {
+            (true, _) => (EffectResult::Applied, None),
+            (false, true) => (EffectResult::NotApplied, Some(now.plus(backoff(effect.retry, at.attempts, self.core.clock.jitter())))),
+            (false, false) => (EffectResult::Unknown, Some(believed)),
+        };
+        self.push(Fact::Result(ResultFact {
+            slot: name.to_owned(),
+            generation: at.generation,
+            result,
+            via: Via::Reconcile,
+            status: Some(seen.status),
+            evidence_sha256: Some(seen.sha256),
+            kept: serde_json::Value::Null,
+            cause: None,
+            retry_at,
+        }))?;
+        if result == EffectResult::NotApplied && at.attempts >= effect.retry.attempts {
+            let cause = Cause {
+                class: FailureClass::Transient,
+                code: "exhausted".to_owned(),
+                connector: Some(effect.call.connector.clone()),
+                status: None,
+                detail: "every attempt came to nothing".to_owned(),
+            };
+            return self.park(name, cause, &Road::ParkDependency).await;
+        }
+        Ok(())
+    }
+
+    async fn reconcile_failed(&mut self, read: &str, failure: CallFailure) -> Result<(), DriveError> {
+        let road = self.failed(read, &failure, &Retry::default())?;
+        match road {
+            Road::Retry { .. } | Road::Unknown { .. } => Ok(()),
+            road => self.park(read, failure.cause, &road).await,
+        }
+    }
+
+    /// Looks whether the outcome is there.
+    pub(super) async fn confirm(&mut self) -> Result<(), DriveError> {
+        let process = self.process.clone();
+        let done = &process.done_when;
+        let scope = self.scope_at(DONE_WHEN);
+        let seen = match &done.call {
+            Some(call) => self.call(call, &scope, None, false).await.map(Some),
+            None => Ok(None),
+        };
+        let judged = seen.and_then(|seen| judge::done(done, seen.as_ref(), scope).map_err(CallFailure::from));
+        match judged {
+            Ok(Some(fact)) => self.push(fact),
+            Ok(None) => {
+                let at = self.state.slot(DONE_WHEN);
+                let pause = backoff(&CONFIRM, at.attempts + 1, self.core.clock.jitter());
+                let cause = Cause {
+                    class: FailureClass::Transient,
+                    code: "not_yet".to_owned(),
+                    connector: done.call.as_ref().map(|call| call.connector.clone()),
+                    status: None,
+                    detail: "the outcome does not show yet".to_owned(),
+                };
+                let retry_at = Some(self.core.clock.now().plus(pause));
+                self.push(Fact::Failed(Failed { slot: DONE_WHEN.to_owned(), attempt: at.attempts + 1, cause, retry_at }))
+            }
+            Err(failure) => match self.failed(DONE_WHEN, &failure, &CONFIRM)? {
+                Road::Retry { .. } | Road::Unknown { .. } => Ok(()),
+                road => self.park(DONE_WHEN, failure.cause, &road).await,
+            },
+        }
+    }
+}

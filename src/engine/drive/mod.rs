@@ -1,0 +1,300 @@
+//! Carries one request as far as it goes: plan, act, write, until it rests or ends.
+//!
+//! What is hard here is what must be durable when. Verdicts may wait in memory until the next effect, question, rest
+//! or end, since repeating a check is harmless. An intent must be in the ledger before its call, in one commit with
+//! the verdicts it rests on, and only while no signal waits that could forbid it. A result may wait for the next
+//! write, since a crash in between leaves an intent without result, which is an unknown and is cleared up.
+
+mod act;
+mod write;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use super::core::Core;
+use super::ports::records::DefectRow;
+use super::ports::store::{Consumed, Loaded, ReviewChange, StoreError};
+use crate::domain::process::model::Process;
+use crate::domain::request::chain::{self, ChainError};
+use crate::domain::request::fact::{Fact, FailureClass};
+use crate::domain::request::plan::{Next, plan};
+use crate::domain::request::react::react;
+use crate::domain::request::scope::Surroundings;
+use crate::domain::request::signal::Signal;
+use crate::domain::request::state::{Illegal, State};
+use crate::domain::time::Time;
+
+/// A rest that is shorter than this is waited out in memory.
+const SHORT_REST: Duration = Duration::from_secs(2);
+/// A request that makes this many turns without resting has lost its way.
+const MAX_TURNS: u32 = 10_000;
+
+/// Why a drive stopped before its request came to rest.
+#[derive(Debug, thiserror::Error)]
+pub enum DriveError {
+    /// The request is not ours any more, or the whole worker was declared dead.
+    #[error("the request belongs to another worker")]
+    Lost,
+    /// The whole worker was declared dead.
+    #[error("this worker was declared dead")]
+    Fenced,
+    /// The worker stops; the request is released or found by others.
+    #[error("the worker stops: {0}")]
+    Stopped(String),
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The ledger is damaged.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// The ledger or the planner contradicts the state machine.
+    #[error(transparent)]
+    Illegal(#[from] Illegal),
+    /// The process's version is not known to this worker.
+    #[error("{process} version {version} is not known to this worker")]
+    NoProcess {
+        /// The process.
+        process: String,
+        /// The version.
+        version: u32,
+    },
+    /// The payload cannot be read.
+    #[error("the stored payload is not JSON: {0}")]
+    Payload(String),
+    /// The database refuses what the request wants to write.
+    #[error("the database refused the data: {0}")]
+    Data(String),
+    /// It goes round in circles.
+    #[error("{MAX_TURNS} turns without coming to rest")]
+    Circles,
+}
+
+/// What others may say to a running drive.
+#[derive(Debug, Default)]
+pub struct Mailbox {
+    waiting: AtomicBool,
+    notify: Notify,
+}
+
+impl Mailbox {
+    /// Signals have come.
+    pub fn ring(&self) {
+        self.waiting.store(true, Ordering::Release);
+        self.notify.notify_one();
+    }
+
+    fn take(&self) -> bool {
+        self.waiting.swap(false, Ordering::AcqRel)
+    }
+}
+
+/// One request on its way. Created by [`Drive::load`] or from what intake has in its hands.
+pub struct Drive {
+    core: Arc<Core>,
+    process: Arc<Process>,
+    /// The state with everything in `buffer` applied.
+    state: State,
+    /// What is not written yet, with its time.
+    buffer: Vec<(Fact, Time)>,
+    /// The head in the database.
+    durable_seq: u64,
+    durable_head: chain::Hash,
+    /// How many signals were consumed, `consumed` included.
+    seen: u64,
+    consumed: Vec<Consumed>,
+    /// Rows that go with the buffer.
+    review: Option<ReviewChange>,
+    defect: Option<DefectRow>,
+    payload_changed: bool,
+    turn: bool,
+    over_limit: bool,
+    reply_to: Option<String>,
+    correlation: Option<String>,
+    traceparent: Option<String>,
+    callbacks: BTreeMap<String, String>,
+    mailbox: Arc<Mailbox>,
+}
+
+impl Drive {
+    /// Rebuilds a request from its ledger.
+    ///
+    /// # Errors
+    /// A damaged ledger, or a process that is not known here.
+    pub fn load(core: Arc<Core>, loaded: Loaded, mailbox: Arc<Mailbox>) -> Result<Drive, DriveError> {
+        let row = loaded.row;
+        chain::verify(row.id, &loaded.entries)?;
+        let payload = serde_json::from_slice(&loaded.payload).map_err(|error| DriveError::Payload(error.to_string()))?;
+        let mut entries = loaded.entries.iter();
+        let Some(first) = entries.next() else { return Err(ChainError::OutOfOrder { expected: 1, found: 0 }.into()) };
+        let Fact::Accepted(accepted) = first.fact()? else {
+            return Err(ChainError::OutOfOrder { expected: 1, found: 2 }.into());
+        };
+        let mut state = State::begin(row.id, accepted, first.at, payload, first.hash);
+        for entry in entries {
+            // The stored payload is the newest one: corrections must not be applied to it again, which is harmless, since
+            // they replace whole fields with what is there already.
+            state.apply(&entry.fact()?, entry.at)?;
+            state.head = entry.hash;
+        }
+        let (process, version) = (state.accepted.process.clone(), state.accepted.version);
+        let found = core.processes.get(&process, version).ok_or(DriveError::NoProcess { process, version })?;
+        Ok(Drive {
+            durable_seq: state.seq,
+            durable_head: state.head,
+            seen: row.seen,
+            turn: row.turn,
+            over_limit: row.over_limit,
+            reply_to: row.reply_to,
+            correlation: row.correlation,
+            traceparent: row.traceparent,
+            callbacks: core.callback_urls(row.id, &found),
+            process: found,
+            core,
+            state,
+            buffer: Vec::new(),
+            consumed: Vec::new(),
+            review: None,
+            defect: None,
+            payload_changed: false,
+            mailbox,
+        })
+    }
+
+    /// Carries the request on until it rests or ends. When this returns `Ok` the request is released.
+    ///
+    /// # Errors
+    /// See [`DriveError`]; nothing in memory is worth keeping then.
+    pub async fn run(mut self, signals: Vec<(Uuid, Signal)>) -> Result<State, DriveError> {
+        self.consume(signals).await?;
+        for _ in 0..MAX_TURNS {
+            if self.mailbox.take() {
+                self.read_signals().await?;
+            }
+            if self.state.ending().is_some() {
+                return Ok(self.state);
+            }
+            if self.core.stop.is_cancelled() {
+                // Leave at a safe point: everything known is written, and whoever claims it goes on.
+                self.release(Some(self.core.clock.now())).await?;
+                return Ok(self.state);
+            }
+            if self.turn_once().await? {
+                return Ok(self.state);
+            }
+        }
+        Err(DriveError::Circles)
+    }
+
+    /// One turn; true once the request is released.
+    async fn turn_once(&mut self) -> Result<bool, DriveError> {
+        match self.plan() {
+            Next::Rest(until) => return self.rest(until).await,
+            Next::Write(facts) => {
+                for fact in facts {
+                    if matches!(fact, Fact::Ended { .. }) {
+                        return self.end(fact).await;
+                    }
+                    self.open_rows(&fact).await?;
+                    self.push(fact)?;
+                }
+            }
+            Next::Verify(steps) => self.verify(&steps).await?,
+            Next::Effect(slot) => self.effect(&slot).await?,
+            Next::Reconcile(slot) => self.reconcile(&slot).await?,
+            Next::Confirm => self.confirm().await?,
+            Next::Ask(ask) => self.ask(&ask.slot, &ask.review).await?,
+            Next::Defect { slot, cause } => self.park_defect(&slot, cause).await?,
+        }
+        Ok(false)
+    }
+
+    fn plan(&self) -> Next {
+        let key_window = |connector: &str| self.core.caller.remote.key_window(connector);
+        plan(&self.process, &self.state, &self.surroundings(&key_window))
+    }
+
+    fn surroundings<'a>(&'a self, key_window: &'a dyn Fn(&str) -> Option<Duration>) -> Surroundings<'a> {
+        Surroundings {
+            now: self.core.clock.now(),
+            callbacks: &self.callbacks,
+            key_window,
+            turn: self.turn,
+            over_limit: self.over_limit,
+        }
+    }
+
+    /// Waits a short rest out in memory; releases the request for a longer one. True once it is released.
+    async fn rest(&mut self, until: Option<Time>) -> Result<bool, DriveError> {
+        let now = self.core.clock.now();
+        let short = until.map(|at| at.since(now)).filter(|length| *length <= SHORT_REST);
+        let Some(length) = short else {
+            self.release(until).await?;
+            return Ok(true);
+        };
+        self.flush().await?;
+        tokio::select! {
+            () = self.core.clock.sleep(length) => {}
+            () = self.mailbox.notify.notified() => {}
+            () = self.core.stop.cancelled() => {}
+        }
+        Ok(false)
+    }
+
+    async fn read_signals(&mut self) -> Result<(), DriveError> {
+        let signals = self.core.store.signals(self.state.id).await?;
+        self.consume(signals).await
+    }
+
+    /// Reacts to signals in their order, each exactly once.
+    async fn consume(&mut self, signals: Vec<(Uuid, Signal)>) -> Result<(), DriveError> {
+        for (id, signal) in signals {
+            if self.consumed.iter().any(|done| done.signal == id) {
+                continue;
+            }
+            let moved = self.target_version(&signal);
+            let now = self.core.clock.now();
+            let reaction = react(&self.process, &self.state, &signal, now, self.core.clock.id(), moved.as_ref());
+            self.seen += 1;
+            for fact in reaction.facts {
+                self.open_rows(&fact).await?;
+                self.push(fact)?;
+            }
+            self.consumed.push(Consumed { signal: id, answer: reaction.answer });
+            if self.state.ending().is_some() {
+                // The store tells the senders of later signals that the request has ended.
+                return self.release(None).await;
+            }
+            // Its sender waits for the answer.
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// The digest of the version that a `Resume` names, or why the request cannot move there. The process follows when the
+    /// fact is pushed.
+    fn target_version(&self, signal: &Signal) -> Option<Result<String, String>> {
+        let Signal::Resume { to_version: Some(version), .. } = signal else { return None };
+        let name = &self.state.accepted.process;
+        let Some(target) = self.core.processes.get(name, *version) else {
+            return Some(Err(format!("{name} has no version {version}")));
+        };
+        let done: Vec<String> = self.state.effects.iter().filter(|step| self.state.touched(step)).cloned().collect();
+        Some(crate::domain::process::same_done_part(&self.process, &target, &done).map(|()| target.digest.clone()))
+    }
+
+    /// A failure that is no call's: for workers that died with it, and for panics.
+    pub(super) fn poison(detail: String) -> crate::domain::request::fact::Cause {
+        crate::domain::request::fact::Cause {
+            class: FailureClass::Poison,
+            code: "poison".to_owned(),
+            connector: None,
+            status: None,
+            detail,
+        }
+    }
+}
