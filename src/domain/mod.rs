@@ -7,4 +7,5 @@ pub mod json;
 pub mod process;
 pub mod request;
 pub mod time;
+pub mod triage;
 pub mod words;

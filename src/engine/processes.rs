@@ -107,7 +107,13 @@ impl Processes {
     ///
     /// # Errors
     /// See [`ProcessesError`]; nothing is published when any file has an error.
-    pub async fn load(&self, store: &dyn Store, folder: Option<&Path>, connectors: &[String], now: Time) -> Result<(), ProcessesError> {
+    pub async fn load(
+        &self,
+        store: &dyn Store,
+        folder: Option<&Path>,
+        connectors: &[String],
+        now: Time,
+    ) -> Result<(), ProcessesError> {
         let known = Known { connectors: Some(connectors.iter().cloned().collect::<BTreeSet<_>>()) };
         let found = match folder {
             Some(folder) => read_folder(folder, &known)?,
@@ -187,5 +193,9 @@ pub fn read_folder(folder: &Path, known: &Known) -> Result<Vec<Process>, Process
             Err(found) => findings.extend(found),
         }
     }
-    if findings.is_empty() { Ok(parsed.into_iter().map(|(_, process)| process).collect()) } else { Err(ProcessesError::Invalid(findings)) }
+    if findings.is_empty() {
+        Ok(parsed.into_iter().map(|(_, process)| process).collect())
+    } else {
+        Err(ProcessesError::Invalid(findings))
+    }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::fact::{Cause, EffectResult, FailureClass, Fact, ResultFact, Verdict, VerdictFact, Via};
+use super::fact::{Cause, EffectResult, Fact, FailureClass, ResultFact, Verdict, VerdictFact, Via};
 use super::slot::DONE_WHEN;
 use crate::domain::expr::{EvalError, Expr, Scope};
 use crate::domain::process::model::{Call, DoneWhen, Execute, Otherwise, Reconcile, RefuseRule, Verify, Wait};
@@ -39,7 +39,7 @@ pub fn see(call: &Call, status: u16, bytes: &[u8]) -> Result<Seen, Cause> {
     if let (Some(schema), 200..300) = (&call.answer, status)
         && let Err(faults) = schema.validate(&body)
     {
-        let detail: Vec<String> = faults.iter().take(3).map(ToString::to_string).collect();
+        let detail: Vec<String> = faults.iter().take(3).map(|fault| fault.message.clone()).collect();
         return Err(broken("schema", call, Some(status), &detail.join("; ")));
     }
     Ok(Seen { status, body, sha256: hex::encode(Sha256::digest(bytes)) })
@@ -58,7 +58,10 @@ pub fn verify(name: &str, verify: &Verify, seen: Option<&Seen>, mut scope: Scope
     let failed = |error: &EvalError| expression(call, seen, error);
     let (verdict, rule) = rules(&verify.rules.refuse_when, verify.rules.pass_when.as_ref(), &scope)
         .map_err(|error| failed(&error))?
-        .map_or_else(|| undecided(&verify.rules.otherwise).map(|verdict| (verdict, None)), |(verdict, rule)| Some((verdict, rule)))
+        .map_or_else(
+            || undecided(&verify.rules.otherwise).map(|verdict| (verdict, None)),
+            |(verdict, rule)| Some((verdict, rule)),
+        )
         .ok_or_else(|| broken_at(call, seen, "undecided", "no rule decided, and the process says that this cannot be"))?;
     Ok(Fact::Verdict(VerdictFact {
         slot: name.to_owned(),
@@ -79,8 +82,7 @@ pub fn callback(name: &str, wait: &Wait, body: &Value, mut scope: Scope) -> Resu
     scope.set("answer", body);
     let bytes = body.to_string();
     let seen = Seen { status: 0, body: body.clone(), sha256: hex::encode(Sha256::digest(bytes.as_bytes())) };
-    let decided = rules(&wait.refuse_when, wait.pass_when.as_ref(), &scope)
-        .map_err(|error| expression(None, None, &error))?;
+    let decided = rules(&wait.refuse_when, wait.pass_when.as_ref(), &scope).map_err(|error| expression(None, None, &error))?;
     let Some((verdict, rule)) = decided else { return Ok(Fact::CallbackIgnored { step: name.to_owned() }) };
     Ok(Fact::Verdict(VerdictFact {
         slot: name.to_owned(),
@@ -100,7 +102,14 @@ pub fn callback(name: &str, wait: &Wait, body: &Value, mut scope: Scope) -> Resu
 ///
 /// # Errors
 /// An expression failed: whether it was applied is not known then.
-pub fn effect(slot: &str, generation: u32, execute: Option<&Execute>, call: &Call, seen: &Seen, mut scope: Scope) -> Result<Vec<Fact>, Cause> {
+pub fn effect(
+    slot: &str,
+    generation: u32,
+    execute: Option<&Execute>,
+    call: &Call,
+    seen: &Seen,
+    mut scope: Scope,
+) -> Result<Vec<Fact>, Cause> {
     scope.set("answer", &seen.body);
     scope.set("status", &Value::from(seen.status));
     let no = execute.map_or(&[][..], |execute| &execute.refuse_when);

@@ -32,9 +32,7 @@ pub fn notice(process: &Process, state: &State, fact: &Fact, seq: u64) -> Option
             json!({ "expires_at": accepted.expires_at.to_string(),
                     "promise_due_at": state.accepted_at.plus(process.promise).to_string() }),
         ),
-        Fact::Waiting { step, until } => {
-            (format!("request.{name}.waiting"), json!({ "step": step, "until": until.to_string() }))
-        }
+        Fact::Waiting { step, until } => (format!("request.{name}.waiting"), json!({ "step": step, "until": until.to_string() })),
         Fact::ReviewOpened(opened) => (
             format!("review.{name}.opened"),
             json!({ "review": opened.id, "name": opened.review, "step": opened.slot, "due_at": opened.due.to_string(),

@@ -1,7 +1,7 @@
 //! What comes next: a pure function of the process, the state and the time. It decides; the engine's driver carries
 //! out. Whatever needs no I/O is decided here as facts to write.
 
-use super::fact::{Cause, EffectResult, Ending, FailureClass, Fact, ResultFact, Verdict, VerdictFact, Via};
+use super::fact::{Cause, EffectResult, Ending, Fact, FailureClass, ResultFact, Verdict, VerdictFact, Via};
 use super::judge;
 use super::scope::{Surroundings, scope};
 use super::slot::{self, DONE_WHEN};

@@ -40,7 +40,14 @@ fn told(answer: impl Into<String>) -> Reaction {
 /// Decides what a signal means. `id` is used where a review opens; `moved` is the digest of the version that a `Resume`
 /// names, or why the request cannot move there.
 #[must_use]
-pub fn react(process: &Process, state: &State, signal: &Signal, now: Time, id: Uuid, moved: Option<&Result<String, String>>) -> Reaction {
+pub fn react(
+    process: &Process,
+    state: &State,
+    signal: &Signal,
+    now: Time,
+    id: Uuid,
+    moved: Option<&Result<String, String>>,
+) -> Reaction {
     if let Some(ending) = state.ending() {
         return told(format!("the request has already ended: {}", ending.outcome()));
     }
@@ -89,7 +96,8 @@ fn withdraw(process: &Process, state: &State, by: &str) -> Reaction {
         return told("the request is already being undone");
     }
     let final_step = state.effects.iter().find(|step| {
-        let undoable = matches!(process.step(step).map(|step| &step.kind), Some(StepKind::Execute(execute)) if execute.undo.is_some());
+        let undoable =
+            matches!(process.step(step).map(|step| &step.kind), Some(StepKind::Execute(execute)) if execute.undo.is_some());
         state.touched(step) && !undoable
     });
     if let Some(step) = final_step {
@@ -164,9 +172,7 @@ pub fn check_decision(process: &Process, options: &[Choice], payload: Option<&Va
         },
         Choice::Amend if decision.fields.is_empty() => Err("an amendment names the fields that change".to_owned()),
         Choice::Amend => payload.map_or(Ok(()), |payload| fits(process, payload, &decision.fields)),
-        Choice::AskCustomer if decision.note.trim().is_empty() => {
-            Err("say in the note what the customer is asked".to_owned())
-        }
+        Choice::AskCustomer if decision.note.trim().is_empty() => Err("say in the note what the customer is asked".to_owned()),
         _ => Ok(()),
     }
 }
@@ -177,7 +183,7 @@ fn fits(process: &Process, payload: &Value, fields: &BTreeMap<String, Value>) ->
         object.extend(fields.iter().map(|(name, value)| (name.clone(), value.clone())));
     }
     process.request.validate(&changed).map_err(|faults| {
-        let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        let faults: Vec<String> = faults.iter().map(|fault| fault.message.clone()).collect();
         format!("the request would not fit its schema: {}", faults.join("; "))
     })
 }

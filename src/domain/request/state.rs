@@ -11,9 +11,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::chain::Hash;
-use super::fact::{
-    Accepted, Decided, EffectResult, Ending, Fact, Refusal, ReviewOpened, VerdictFact, Verdict,
-};
+use super::fact::{Accepted, Decided, EffectResult, Ending, Fact, Refusal, ReviewOpened, Verdict, VerdictFact};
 use super::slot;
 use crate::domain::time::Time;
 use crate::domain::words::Choice;

@@ -239,7 +239,9 @@ impl Drive {
         };
         let (result, retry_at) = match (yes, now >= believed) {
             (true, _) => (EffectResult::Applied, None),
-            (false, true) => (EffectResult::NotApplied, Some(now.plus(backoff(effect.retry, at.attempts, self.core.clock.jitter())))),
+            (false, true) => {
+                (EffectResult::NotApplied, Some(now.plus(backoff(effect.retry, at.attempts, self.core.clock.jitter()))))
+            }
             (false, false) => (EffectResult::Unknown, Some(believed)),
         };
         self.push(Fact::Result(ResultFact {

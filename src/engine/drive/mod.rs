@@ -17,16 +17,17 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::core::Core;
+use super::intake::Fresh;
 use super::ports::records::DefectRow;
 use super::ports::store::{Consumed, Loaded, ReviewChange, StoreError};
 use crate::domain::process::model::Process;
 use crate::domain::request::chain::{self, ChainError};
-use crate::domain::request::fact::{Fact, FailureClass};
+use crate::domain::request::fact::{Cause, Fact, FailureClass};
 use crate::domain::request::plan::{Next, plan};
 use crate::domain::request::react::react;
 use crate::domain::request::scope::Surroundings;
 use crate::domain::request::signal::Signal;
-use crate::domain::request::state::{Illegal, State};
+use crate::domain::request::state::{Illegal, Phase, State};
 use crate::domain::time::Time;
 
 /// A rest that is shorter than this is waited out in memory.
@@ -146,7 +147,7 @@ impl Drive {
         Ok(Drive {
             durable_seq: state.seq,
             durable_head: state.head,
-            seen: row.seen,
+            seen: unseen(row.signalled, loaded.signals.len()),
             turn: row.turn,
             over_limit: row.over_limit,
             reply_to: row.reply_to,
@@ -163,6 +164,47 @@ impl Drive {
             payload_changed: false,
             mailbox,
         })
+    }
+
+    /// Starts from what intake has in its hands, without reading it back.
+    #[must_use]
+    pub fn fresh(core: Arc<Core>, fresh: Fresh, turn: bool, over_limit: bool, mailbox: Arc<Mailbox>) -> Drive {
+        let Fresh { process, state, row } = fresh;
+        Drive {
+            durable_seq: state.seq,
+            durable_head: state.head,
+            seen: 0,
+            turn,
+            over_limit,
+            reply_to: row.reply_to,
+            correlation: row.correlation,
+            traceparent: row.traceparent,
+            callbacks: core.callback_urls(row.id, &process),
+            process,
+            core,
+            state,
+            buffer: Vec::new(),
+            consumed: Vec::new(),
+            review: None,
+            defect: None,
+            payload_changed: false,
+            mailbox,
+        }
+    }
+
+    /// Parks the request as one that kills its workers, and releases it.
+    ///
+    /// # Errors
+    /// See [`DriveError`].
+    pub async fn park_poisoned(mut self, detail: String) -> Result<State, DriveError> {
+        if !matches!(self.state.phase, Phase::Open) {
+            self.release(None).await?;
+            return Ok(self.state);
+        }
+        let cause = Cause { class: FailureClass::Poison, code: "poison".to_owned(), connector: None, status: None, detail };
+        self.park_defect("worker", cause).await?;
+        self.release(Some(self.state.accepted.expires_at)).await?;
+        Ok(self.state)
     }
 
     /// Carries the request on until it rests or ends. When this returns `Ok` the request is released.
@@ -245,17 +287,19 @@ impl Drive {
         Ok(false)
     }
 
+    /// Reads and consumes new signals. How many were seen is worked out anew: the row is read first, so a signal that comes
+    /// in between makes the number too low, never too high; a guarded write is then refused once more, and this runs again.
     async fn read_signals(&mut self) -> Result<(), DriveError> {
-        let signals = self.core.store.signals(self.state.id).await?;
+        let row = self.core.store.request(self.state.id).await?;
+        let mut signals = self.core.store.signals(self.state.id).await?;
+        signals.retain(|(id, _)| !self.consumed.iter().any(|done| done.signal == *id));
+        self.seen = unseen(row.signalled, signals.len());
         self.consume(signals).await
     }
 
     /// Reacts to signals in their order, each exactly once.
     async fn consume(&mut self, signals: Vec<(Uuid, Signal)>) -> Result<(), DriveError> {
         for (id, signal) in signals {
-            if self.consumed.iter().any(|done| done.signal == id) {
-                continue;
-            }
             let moved = self.target_version(&signal);
             let now = self.core.clock.now();
             let reaction = react(&self.process, &self.state, &signal, now, self.core.clock.id(), moved.as_ref());
@@ -284,17 +328,15 @@ impl Drive {
             return Some(Err(format!("{name} has no version {version}")));
         };
         let done: Vec<String> = self.state.effects.iter().filter(|step| self.state.touched(step)).cloned().collect();
-        Some(crate::domain::process::same_done_part(&self.process, &target, &done).map(|()| target.digest.clone()))
+        Some(same_done_part(&done).map(|()| target.digest.clone()))
     }
+}
 
-    /// A failure that is no call's: for workers that died with it, and for panics.
-    pub(super) fn poison(detail: String) -> crate::domain::request::fact::Cause {
-        crate::domain::request::fact::Cause {
-            class: FailureClass::Poison,
-            code: "poison".to_owned(),
-            connector: None,
-            status: None,
-            detail,
-        }
-    }
+fn same_done_part(done: &[String]) -> Result<(), String> {
+    if done.is_empty() { Ok(()) } else { Err(format!("effects have been carried out: {}", done.join(", "))) }
+}
+
+/// How many signals were consumed, where so many were ever sent and so many still wait.
+fn unseen(signalled: u64, waiting: usize) -> u64 {
+    signalled.saturating_sub(u64::try_from(waiting).unwrap_or(u64::MAX))
 }

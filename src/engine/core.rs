@@ -1,0 +1,189 @@
+//! What the drives of one worker incarnation share.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::calls::Caller;
+use super::committer::Committer;
+use super::drive::DriveError;
+use super::ports::clock::Clock;
+use super::ports::store::{Store, WorkerId};
+use super::processes::Processes;
+use crate::domain::process::model::Process;
+
+/// How many places waiters for changes are spread over.
+const SHARDS: usize = 256;
+
+/// What the drives of one incarnation share.
+pub struct Core {
+    /// Durable state.
+    pub store: Arc<dyn Store>,
+    /// Time, ids, dice.
+    pub clock: Arc<dyn Clock>,
+    /// The known processes.
+    pub processes: Arc<Processes>,
+    /// Remote systems.
+    pub caller: Caller,
+    /// All writes.
+    pub committer: Committer,
+    /// This incarnation.
+    pub worker: WorkerId,
+    /// Drain: come to a safe point and release.
+    pub stop: CancellationToken,
+    /// Stop at once.
+    pub kill: CancellationToken,
+    /// Whether effects may be started.
+    pub heart: Heart,
+    /// Callback addresses.
+    pub callbacks: Arc<Callbacks>,
+    /// Waiters for changes.
+    pub changes: Arc<Changes>,
+    /// Connectors that requests were parked under, for the group loop.
+    pub parked_under: Mutex<Vec<String>>,
+}
+
+impl Core {
+    /// The addresses of a request's callbacks.
+    #[must_use]
+    pub fn callback_urls(&self, request: Uuid, process: &Process) -> BTreeMap<String, String> {
+        process.callbacks().map(|name| (name.to_owned(), self.callbacks.url(request, name))).collect()
+    }
+
+    /// Tells whoever waits that something about the request has changed.
+    pub fn tell(&self, request: Uuid) {
+        self.changes.tell(request);
+    }
+
+    /// A request was parked under this connector: somebody must see to it that it is resumed.
+    pub fn parked(&self, connector: &str) {
+        let mut parked = self.parked_under.lock().unwrap_or_else(PoisonError::into_inner);
+        if !parked.iter().any(|known| known == connector) {
+            parked.push(connector.to_owned());
+        }
+    }
+
+    /// Waits until the last heartbeat is fresh enough to start an effect.
+    ///
+    /// # Errors
+    /// The worker stops, or was declared dead, in the meantime.
+    pub async fn may_start_effects(&self) -> Result<(), DriveError> {
+        while !self.heart.fresh() {
+            tokio::select! {
+                () = self.heart.renewed.notified() => {}
+                () = self.kill.cancelled() => return Err(DriveError::Stopped("no fresh heartbeat".into())),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The heartbeat as this process knows it, by its monotonic clock: nothing is started when it is older than two thirds
+/// of the lease, because another worker may be about to take over.
+#[derive(Debug)]
+pub struct Heart {
+    last: Mutex<Instant>,
+    lease: Option<Duration>,
+    renewed: Notify,
+}
+
+impl Heart {
+    /// Beaten just now; `None`: there is no lease (process tests).
+    #[must_use]
+    pub fn new(lease: Option<Duration>) -> Heart {
+        Heart { last: Mutex::new(Instant::now()), lease, renewed: Notify::new() }
+    }
+
+    /// A heartbeat that was sent at `sent` has succeeded.
+    pub fn beat(&self, sent: Instant) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = sent;
+        self.renewed.notify_waiters();
+    }
+
+    /// How old the last successful heartbeat is.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+
+    /// May an effect be started?
+    #[must_use]
+    pub fn fresh(&self) -> bool {
+        self.lease.is_none_or(|lease| self.age() < lease * 2 / 3)
+    }
+}
+
+/// Addresses for callbacks, with tokens that only we can make: HMAC-SHA256 over request and name under a secret that
+/// lives in the database, so that they exist from the start and every worker knows them.
+pub struct Callbacks {
+    base: String,
+    secret: Vec<u8>,
+}
+
+impl Callbacks {
+    /// `base` is the public address without a slash at its end.
+    #[must_use]
+    pub fn new(base: &str, secret: Vec<u8>) -> Callbacks {
+        Callbacks { base: base.trim_end_matches('/').to_owned(), secret }
+    }
+
+    /// The address for this request and callback.
+    #[must_use]
+    pub fn url(&self, request: Uuid, name: &str) -> String {
+        format!("{}/v1/callbacks/{request}/{name}/{}", self.base, self.token(request, name))
+    }
+
+    /// Is this the token of that callback? In constant time.
+    #[must_use]
+    pub fn fits(&self, request: Uuid, name: &str, token: &str) -> bool {
+        self.token(request, name).as_bytes().ct_eq(token.as_bytes()).into()
+    }
+
+    fn token(&self, request: Uuid, name: &str) -> String {
+        // HMAC takes a key of any length.
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.secret) else { return String::new() };
+        mac.update(request.as_bytes());
+        mac.update(name.as_bytes());
+        let mut token = hex::encode(mac.finalize().into_bytes());
+        token.truncate(40);
+        token
+    }
+}
+
+/// Wakes those who wait for a request to change. Waiters are spread over a fixed number of places, so some wake for
+/// nothing; they look and wait again.
+pub struct Changes {
+    shards: Vec<Notify>,
+}
+
+impl Default for Changes {
+    fn default() -> Self {
+        Changes { shards: (0..SHARDS).map(|_| Notify::new()).collect() }
+    }
+}
+
+impl Changes {
+    fn shard(&self, request: Uuid) -> &Notify {
+        let last = request.as_bytes()[15];
+        &self.shards[usize::from(last) % SHARDS]
+    }
+
+    /// Something about the request has changed.
+    pub fn tell(&self, request: Uuid) {
+        self.shard(request).notify_waiters();
+    }
+
+    /// Waits for a change, `limit` at the longest. Changes by other workers are not heard: `limit` bounds how late they are seen.
+    pub async fn wait(&self, request: Uuid, limit: Duration) {
+        // Nobody hears what was told before: the caller has looked just before, and looks again after the limit.
+        drop(tokio::time::timeout(limit, self.shard(request).notified()).await);
+    }
+}

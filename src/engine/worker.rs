@@ -1,0 +1,425 @@
+//! A worker: one process that carries requests. It lives as a sequence of incarnations; each holds a row with a
+//! heartbeat, and when that row is gone another worker has taken over: everything in memory is dropped and a new
+//! incarnation starts.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, RwLock, Semaphore};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use super::core::Core;
+use super::drive::{Drive, DriveError, Mailbox};
+use super::groups;
+use super::intake::Fresh;
+use super::ports::records::{DefectRow, Heartbeat, RequestRow, WorkerRow};
+use super::ports::store::{Advance, RequestId, StoreError, Summary, Write};
+use crate::domain::request::fact::{Cause, FailureClass};
+use crate::domain::time::Time;
+use crate::domain::triage::fingerprint;
+
+/// How often due requests are looked for when nothing is heard.
+const CLAIM_EVERY: Duration = Duration::from_millis(200);
+/// The most requests that one claim takes.
+const CLAIM_MAX: usize = 64;
+/// A request under which this many workers died is run alone.
+const SUSPECT: u32 = 2;
+/// A request under which this many workers died is parked.
+const POISON: u32 = 3;
+/// When a request that this worker cannot carry is looked at again.
+const LATER: Duration = Duration::from_secs(30);
+
+/// One incarnation at work.
+pub struct Worker {
+    /// What its drives share.
+    pub core: Arc<Core>,
+    /// Declared dead by another worker.
+    pub fenced: CancellationToken,
+    /// Rung when requests may be due.
+    pub due: Arc<Notify>,
+    permits: Arc<Semaphore>,
+    in_flight: usize,
+    running: Mutex<HashMap<RequestId, Arc<Mailbox>>>,
+    tasks: TaskTracker,
+    /// Suspects hold it alone, everybody else together.
+    alone: Arc<RwLock<()>>,
+}
+
+/// Where a drive starts from.
+enum Start {
+    Stored,
+    Fresh { fresh: Box<Fresh>, turn: bool, over_limit: bool },
+}
+
+impl Worker {
+    /// A worker with room for `in_flight` requests.
+    #[must_use]
+    pub fn new(core: Arc<Core>, in_flight: usize) -> Arc<Worker> {
+        Arc::new(Worker {
+            core,
+            fenced: CancellationToken::new(),
+            due: Arc::new(Notify::new()),
+            permits: Arc::new(Semaphore::new(in_flight)),
+            in_flight,
+            running: Mutex::default(),
+            tasks: TaskTracker::new(),
+            alone: Arc::default(),
+        })
+    }
+
+    /// How many requests are in flight.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.in_flight - self.permits.available_permits().min(self.in_flight)
+    }
+
+    /// Room for one more request; waits for it.
+    pub async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        self.permits.clone().acquire_owned().await.ok()
+    }
+
+    /// Room for one more request, if there is any.
+    #[must_use]
+    pub fn try_permit(&self) -> Option<OwnedSemaphorePermit> {
+        self.permits.clone().try_acquire_owned().ok()
+    }
+
+    /// Tells the request's drive, if it runs here, that signals have come; else the claim loop.
+    pub fn ring(&self, request: RequestId) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        match running.get(&request) {
+            Some(mailbox) => mailbox.ring(),
+            None => self.due.notify_one(),
+        }
+    }
+
+    /// Starts a request that was just accepted.
+    pub fn start(self: &Arc<Self>, fresh: Fresh, turn: bool, over_limit: bool, permit: OwnedSemaphorePermit) {
+        let id = fresh.row.id;
+        self.spawn(id, Start::Fresh { fresh: Box::new(fresh), turn, over_limit }, permit);
+    }
+
+    /// Takes up a request that is this worker's in the database.
+    pub fn take_up(self: &Arc<Self>, request: RequestId, permit: OwnedSemaphorePermit) {
+        self.spawn(request, Start::Stored, permit);
+    }
+
+    fn spawn(self: &Arc<Self>, request: RequestId, start: Start, permit: OwnedSemaphorePermit) {
+        let mailbox = Arc::new(Mailbox::default());
+        {
+            let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(other) = running.get(&request) {
+                other.ring();
+                return;
+            }
+            running.insert(request, mailbox.clone());
+        }
+        let worker = self.clone();
+        self.tasks.spawn(async move {
+            let task = tokio::spawn(worker.clone().drive(request, start, mailbox));
+            let ended = match task.await {
+                Ok(ended) => ended,
+                Err(error) if error.is_panic() => worker.panicked(request).await,
+                Err(_) => false,
+            };
+            worker.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&request);
+            drop(permit);
+            if ended {
+                // Its lane's next request may be due.
+                worker.due.notify_one();
+            }
+        });
+    }
+
+    /// True where something else may be due now.
+    async fn drive(self: Arc<Self>, request: RequestId, start: Start, mailbox: Arc<Mailbox>) -> bool {
+        let result = match start {
+            Start::Fresh { fresh, turn, over_limit } => {
+                let _together = self.alone.read().await;
+                Drive::fresh(self.core.clone(), *fresh, turn, over_limit, mailbox).run(Vec::new()).await
+            }
+            Start::Stored => self.drive_stored(request, mailbox).await,
+        };
+        match result {
+            Ok(state) => state.ending().is_some(),
+            Err(error) => {
+                self.trouble(request, &error).await;
+                true
+            }
+        }
+    }
+
+    async fn drive_stored(
+        &self,
+        request: RequestId,
+        mailbox: Arc<Mailbox>,
+    ) -> Result<crate::domain::request::state::State, DriveError> {
+        let loaded = loop {
+            match self.core.store.load(request).await {
+                Ok(loaded) => break loaded,
+                Err(StoreError::Transient(_) | StoreError::Unknown(_)) if !self.core.stop.is_cancelled() => {
+                    self.core.clock.sleep(Duration::from_millis(250)).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
+        if loaded.row.owner != Some(self.core.worker) {
+            return Err(DriveError::Lost);
+        }
+        let (deaths, signals) = (loaded.row.deaths, loaded.signals.clone());
+        let drive = Drive::load(self.core.clone(), loaded, mailbox)?;
+        if deaths >= POISON && signals.is_empty() {
+            return drive.park_poisoned(format!("workers died while they carried it, {POISON} times in a row")).await;
+        }
+        if deaths >= SUSPECT {
+            let _alone = self.alone.write().await;
+            return drive.run(signals).await;
+        }
+        let _together = self.alone.read().await;
+        drive.run(signals).await
+    }
+
+    /// What becomes of a request whose drive failed.
+    async fn trouble(&self, request: RequestId, error: &DriveError) {
+        let cause = |code: &str| Cause {
+            class: FailureClass::Broken,
+            code: code.to_owned(),
+            connector: None,
+            status: None,
+            detail: error.to_string(),
+        };
+        match error {
+            DriveError::Lost => tracing::info!(%request, "the request belongs to another worker by now"),
+            DriveError::Fenced => self.fenced.cancel(),
+            DriveError::Stopped(why) => tracing::info!(%request, why, "left where it is"),
+            DriveError::Store(error) => {
+                tracing::warn!(%request, %error, "the request cannot be carried at the moment");
+                self.set_aside(request, None).await;
+            }
+            DriveError::NoProcess { .. } => {
+                tracing::warn!(%request, %error, "the request waits for a worker that knows its process");
+                // A waiting signal makes it due again at once: not faster than this.
+                self.core.clock.sleep(Duration::from_secs(1)).await;
+                self.set_aside(request, None).await;
+            }
+            DriveError::Chain(_) => self.set_aside(request, Some(cause("ledger"))).await,
+            DriveError::Illegal(_) | DriveError::Circles => self.set_aside(request, Some(cause("state"))).await,
+            DriveError::Payload(_) => self.set_aside(request, Some(cause("payload"))).await,
+            DriveError::Data(_) => self.set_aside(request, Some(cause("data"))).await,
+        }
+    }
+
+    /// The drive panicked: the request is parked under the defect, by the ledger if that can be read.
+    async fn panicked(&self, request: RequestId) -> bool {
+        tracing::error!(%request, "the request's drive panicked");
+        let parked = async {
+            let loaded = self.core.store.load(request).await?;
+            if loaded.row.owner != Some(self.core.worker) {
+                return Err(DriveError::Lost);
+            }
+            Drive::load(self.core.clone(), loaded, Arc::default())?.park_poisoned("the worker panicked".to_owned()).await
+        };
+        if let Err(error) = parked.await {
+            self.trouble(request, &error).await;
+        }
+        true
+    }
+
+    /// Gives a request up without touching its ledger: to be looked at later, or parked under a defect of ours.
+    async fn set_aside(&self, request: RequestId, cause: Option<Cause>) {
+        let row = match self.core.store.request(request).await {
+            Ok(row) if row.owner == Some(self.core.worker) => row,
+            Ok(_) => return,
+            Err(error) => {
+                // It stays ours in the database; the audit of owned requests finds it.
+                tracing::warn!(%request, %error, "cannot give the request up at the moment");
+                return;
+            }
+        };
+        let now = self.core.clock.now();
+        let advance = aside(&row, cause, now);
+        if let Err(error) = self.core.committer.write(Write::Advance(Box::new(advance))).await {
+            tracing::warn!(%request, %error, "cannot give the request up at the moment");
+        }
+    }
+
+    /// Looks for due requests until the worker stops.
+    pub async fn claim_loop(self: Arc<Self>) {
+        loop {
+            tokio::select! {
+                () = self.core.stop.cancelled() => return,
+                () = self.fenced.cancelled() => return,
+                () = self.due.notified() => {}
+                () = self.core.clock.sleep(CLAIM_EVERY) => {}
+            }
+            loop {
+                let free = self.permits.available_permits().min(CLAIM_MAX);
+                if free == 0 || self.core.stop.is_cancelled() {
+                    break;
+                }
+                let claimed = match self.core.store.claim(self.core.worker, free).await {
+                    Ok(claimed) => claimed,
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot look for due requests at the moment");
+                        break;
+                    }
+                };
+                let more = claimed.len() == free;
+                for claimed in claimed {
+                    let known = self.running.lock().unwrap_or_else(PoisonError::into_inner).get(&claimed.request).cloned();
+                    match known {
+                        Some(mailbox) => mailbox.ring(),
+                        None => {
+                            let Some(permit) = self.permit().await else { return };
+                            self.take_up(claimed.request, permit);
+                        }
+                    }
+                }
+                if !more {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Renews the heartbeat until the worker ends; a lost row fences the worker.
+    pub async fn heartbeat_loop(self: Arc<Self>, lease: Duration, until: CancellationToken) {
+        loop {
+            let sent = Instant::now();
+            match self.core.store.heartbeat(self.core.worker).await {
+                Ok(Heartbeat::Alive) => self.core.heart.beat(sent),
+                Ok(Heartbeat::Gone) => {
+                    tracing::error!(worker = %self.core.worker, "another worker declared this one dead; it starts anew");
+                    self.fenced.cancel();
+                    return;
+                }
+                Err(error) => tracing::warn!(%error, "the heartbeat could not be renewed"),
+            }
+            tokio::select! {
+                () = until.cancelled() => return,
+                () = tokio::time::sleep(lease / 5) => {}
+            }
+        }
+    }
+
+    /// Takes over from dead workers, while this one is alive without interruption.
+    pub async fn rescue_loop(self: Arc<Self>, lease: Duration) {
+        loop {
+            tokio::select! {
+                () = self.core.stop.cancelled() => return,
+                () = self.fenced.cancelled() => return,
+                () = tokio::time::sleep(lease / 3) => {}
+            }
+            if !self.core.heart.fresh() {
+                continue;
+            }
+            match self.core.store.rescue(self.core.worker, lease).await {
+                Ok(dead) if dead.is_empty() => {}
+                Ok(dead) => {
+                    tracing::warn!(?dead, "took over from workers that are gone");
+                    self.due.notify_one();
+                }
+                Err(error) => tracing::warn!(%error, "cannot look for dead workers at the moment"),
+            }
+        }
+    }
+
+    /// Looks after groups until the worker stops.
+    pub async fn group_loop(self: Arc<Self>) {
+        loop {
+            tokio::select! {
+                () = self.core.stop.cancelled() => return,
+                () = self.fenced.cancelled() => return,
+                () = self.core.clock.sleep(groups::TICK) => {}
+            }
+            match groups::tick(&self.core).await {
+                Ok(()) => {}
+                Err(error) => tracing::warn!(%error, "cannot look after parked requests at the moment"),
+            }
+        }
+    }
+
+    /// Waits until every drive has come to a safe point, `limit` at the longest.
+    pub async fn drained(&self, limit: Duration) -> bool {
+        self.tasks.close();
+        tokio::time::timeout(limit, self.tasks.wait()).await.is_ok()
+    }
+
+    /// How many requests it holds at most.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.in_flight
+    }
+}
+
+/// This process's worker row.
+#[must_use]
+pub fn worker_row(id: Uuid, now: Time) -> WorkerRow {
+    let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+    let host = host.trim();
+    let name = format!("{}:{}", if host.is_empty() { "host" } else { host }, std::process::id());
+    WorkerRow { id, name, version: env!("CARGO_PKG_VERSION").to_owned(), started_at: now, heartbeat_at: now }
+}
+
+/// The write that gives a request up without an entry.
+fn aside(row: &RequestRow, cause: Option<Cause>, now: Time) -> Advance {
+    let state = match (row.state.as_str(), &cause) {
+        (_, Some(_)) => "parked",
+        ("queued", None) => "queued",
+        ("parked", None) => "parked",
+        ("in_review", None) => "in_review",
+        _ => "waiting",
+    };
+    let slot = row.step.clone().unwrap_or_else(|| "worker".to_owned());
+    let defect = cause.map(|cause| {
+        let print = fingerprint(&row.process, &slot, &cause);
+        DefectRow {
+            fingerprint: print.hex,
+            process: row.process.clone(),
+            version: row.version,
+            slot: slot.clone(),
+            connector: None,
+            class: "broken".to_owned(),
+            code: cause.code,
+            status: None,
+            pattern: print.pattern,
+            detail: cause.detail,
+            sample: row.id,
+            count: 1,
+            first_seen: now,
+            last_seen: now,
+        }
+    });
+    let parked = defect.as_ref().map(|defect| format!("defect:{}", defect.fingerprint)).or_else(|| row.parked.clone());
+    Advance {
+        request: row.id,
+        expect_seq: row.seq,
+        entries: Vec::new(),
+        summary: Summary {
+            seq: row.seq,
+            head: row.head,
+            version: row.version,
+            state,
+            step: Some(slot),
+            reason: defect.as_ref().map(|defect| defect.code.clone()).or_else(|| row.reason.clone()),
+            parked: parked.filter(|_| state == "parked"),
+            review: row.review,
+            owned: false,
+            wake_at: defect.is_none().then(|| now.plus(LATER)),
+            ended_at: None,
+            person: row.person,
+            at: now,
+        },
+        seen: if state == "parked" { row.signalled } else { row.seen },
+        quiet: false,
+        consumed: Vec::new(),
+        review: None,
+        defect,
+        payload: None,
+        events: Vec::new(),
+    }
+}
