@@ -133,7 +133,7 @@ impl Planner<'_> {
 
     fn open(&self) -> Walk<Next> {
         if let Some(ending) = &self.state.turned {
-            return self.back(ending);
+            return Ok(self.back(ending));
         }
         if let Some(refusal) = &self.state.refusal {
             let ending = Ending::Refused(refusal.clone());
@@ -146,7 +146,7 @@ impl Planner<'_> {
         for block in &self.process.blocks {
             self.block(block)?;
         }
-        self.confirm(&self.process.done_when)
+        Ok(self.confirm(&self.process.done_when))
     }
 
     /// `Ok` once every step of the block is through.
@@ -261,44 +261,27 @@ impl Planner<'_> {
         if self.around.now < until {
             return Next::Rest(Some(until));
         }
-        self.otherwise(&step.name, wait.clause.as_ref(), &wait.otherwise, "no callback in time")
+        otherwise(&step.name, wait.clause.as_ref(), &wait.otherwise, "no callback in time")
     }
 
-    fn confirm(&self, done: &DoneWhen) -> Walk<Next> {
+    fn confirm(&self, done: &DoneWhen) -> Next {
         let at = self.state.slot(DONE_WHEN);
         if matches!(at.mark, Mark::Passed { .. }) {
-            return Ok(Next::Write(vec![Fact::Ended { ending: Ending::Done }]));
+            return Next::Write(vec![Fact::Ended { ending: Ending::Done }]);
         }
         if let Some(due) = self.later(&at) {
-            return Ok(Next::Rest(Some(due)));
+            return Next::Rest(Some(due));
         }
         if at.first_try.is_some_and(|first| self.around.now >= first.plus(done.within)) {
-            return Ok(self.otherwise(DONE_WHEN, None, &done.otherwise, "the outcome did not show in time"));
+            return otherwise(DONE_WHEN, None, &done.otherwise, "the outcome did not show in time");
         }
-        Ok(Next::Confirm)
-    }
-
-    fn otherwise(&self, name: &str, clause: Option<&crate::domain::words::Clause>, then: &Otherwise, why: &str) -> Next {
-        let verdict = match then {
-            Otherwise::Refuse(reason) => Verdict::Refuse(reason.clone()),
-            Otherwise::Review(review) => Verdict::Review(review.clone()),
-            Otherwise::Defect => return defect(name, "undecided", why),
-        };
-        Next::Write(vec![Fact::Verdict(VerdictFact {
-            slot: name.to_owned(),
-            clause: clause.cloned(),
-            verdict,
-            status: None,
-            evidence_sha256: None,
-            kept: serde_json::Value::Null,
-            rule: Some(why.to_owned()),
-        })])
+        Next::Confirm
     }
 
     /// The way back: effects are undone from the last to the first; an unknown is cleared up before.
-    fn back(&self, ending: &Ending) -> Walk<Next> {
+    fn back(&self, ending: &Ending) -> Next {
         if let Some(ask) = &self.state.ask {
-            return Ok(Next::Ask(ask.clone()));
+            return Next::Ask(ask.clone());
         }
         for step in self.state.effects.iter().rev() {
             if !self.state.touched(step) || self.state.undone(step) {
@@ -306,12 +289,12 @@ impl Planner<'_> {
             }
             let at = self.state.slot(step);
             if !matches!(at.mark, Mark::Applied) {
-                return Ok(self.effect(step, &at, false));
+                return self.effect(step, &at, false);
             }
             let undo = slot::undo(step);
-            return Ok(self.effect(&undo, &self.state.slot(&undo), true));
+            return self.effect(&undo, &self.state.slot(&undo), true);
         }
-        Ok(Next::Write(vec![Fact::Ended { ending: ending.clone() }]))
+        Next::Write(vec![Fact::Ended { ending: ending.clone() }])
     }
 
     /// When the slot's next attempt is due, where that is later than now.
@@ -324,4 +307,21 @@ fn defect(slot: &str, code: &str, detail: &str) -> Next {
     let cause =
         Cause { class: FailureClass::Broken, code: code.to_owned(), connector: None, status: None, detail: detail.to_owned() };
     Next::Defect { slot: slot.to_owned(), cause }
+}
+
+fn otherwise(name: &str, clause: Option<&crate::domain::words::Clause>, then: &Otherwise, why: &str) -> Next {
+    let verdict = match then {
+        Otherwise::Refuse(reason) => Verdict::Refuse(reason.clone()),
+        Otherwise::Review(review) => Verdict::Review(review.clone()),
+        Otherwise::Defect => return defect(name, "undecided", why),
+    };
+    Next::Write(vec![Fact::Verdict(VerdictFact {
+        slot: name.to_owned(),
+        clause: clause.cloned(),
+        verdict,
+        status: None,
+        evidence_sha256: None,
+        kept: serde_json::Value::Null,
+        rule: Some(why.to_owned()),
+    })])
 }

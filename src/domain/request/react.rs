@@ -18,7 +18,7 @@ use crate::domain::words::Choice;
 /// What a sender is told when everything went well.
 pub const APPLIED: &str = "applied";
 /// How long a customer who was asked has, where the review's own time is shorter.
-const CUSTOMER_TIME: Duration = Duration::from_secs(3 * 86_400);
+const CUSTOMER_TIME: Duration = Duration::from_hours(72);
 
 /// A signal's consequences.
 #[derive(Debug, Clone, PartialEq)]
