@@ -8,7 +8,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mozhao::domain::process::{Finding, Known, parse};
+use mozhao::domain::process::{Finding, Known, json_schema, parse};
 use proptest::prelude::*;
 
 /// The connectors that the test files know.
@@ -73,6 +73,29 @@ fn good_files_have_no_findings() {
         seen += 1;
     }
     assert!(seen > 0);
+}
+
+#[test]
+fn the_editors_schema_is_current_and_accepts_good_files() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/processes/process.schema.json");
+    let now = serde_json::to_string_pretty(&json_schema()).unwrap() + "\n";
+    if std::env::var_os("UPDATE_EXPECTED").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, &now).unwrap();
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap_or_default(), now, "UPDATE_EXPECTED=1 writes it");
+
+    let validator = jsonschema::validator_for(&json_schema()).unwrap();
+    let read = |path: &Path| serde_saphyr::from_str::<serde_json::Value>(&fs::read_to_string(path).unwrap());
+    for path in files("tests/data/processes", ".ok.yaml").into_iter().chain(shipped()) {
+        let faults: Vec<String> =
+            validator.iter_errors(&read(&path).unwrap()).map(|error| format!("{} {error}", error.instance_path())).collect();
+        assert!(faults.is_empty(), "{}: {}", path.display(), faults.join("\n"));
+    }
+    for name in ["key_misspelt", "accept_not_a_status", "methods", "languages", "step_without_kind", "durations"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/processes/{name}.yaml"));
+        assert!(!validator.is_valid(&read(&path).unwrap()), "{name} passes the schema");
+    }
 }
 
 /// One change to a file: lines removed, doubled, swapped or indented, bytes replaced.

@@ -301,7 +301,7 @@ pub(super) fn read_done(reader: &mut Reader<'_>, node: &Node, block: usize) -> O
         reader.report.warning(fields.key_at("within"), "`within` does nothing without a call", hint);
     }
     let otherwise = fields.get("otherwise").map_or(Some(Otherwise::Defect), |node| {
-        let otherwise = rules::read_otherwise(reader, node, UsedBy::Done)?;
+        let otherwise = rules::read_otherwise(reader, node, UsedBy::Otherwise)?;
         if matches!(otherwise, Otherwise::Refuse(_)) {
             let message = "the effects have happened; no rule can refuse the request now";
             reader.report.error_hint(node.at, message, "ask a person, who may have them undone: {review: <review>}");

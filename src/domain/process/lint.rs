@@ -97,10 +97,9 @@ fn check_options(reader: &mut Reader<'_>, name: &str, node: &Node, by: &[UsedBy]
             }
             continue;
         }
-        let effect = option == Choice::Applied.as_str() || option == Choice::NotApplied.as_str();
-        if effect && !by.is_empty() && !by.contains(&UsedBy::Done) {
-            let hint = "`applied` and `not_applied` answer whether an effect happened; here write `approve` or `refuse`";
-            reader.report.error_hint(item.at, format!("`{option}` does not answer a question about a verdict"), hint);
+        if option == Choice::Applied.as_str() || option == Choice::NotApplied.as_str() {
+            let hint = "`applied` and `not_applied` answer whether an effect happened, which the engine asks by itself; offer `approve`, `refuse` or `retry`";
+            reader.report.error_hint(item.at, format!("`{option}` does not answer this question"), hint);
         }
         if option == Choice::Retry.as_str() && by == [UsedBy::ReviewStep] {
             reader.report.error_hint(

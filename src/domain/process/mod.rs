@@ -6,7 +6,9 @@
 
 mod builtin;
 mod call;
+mod diff;
 mod finding;
+mod json_schema;
 mod lint;
 pub mod model;
 mod parse;
@@ -17,14 +19,18 @@ mod schema_fault;
 mod schema_path;
 mod scope;
 mod sensitive;
+mod show;
 mod spelling;
 mod steps;
 mod texts;
 mod yaml;
 
 pub use builtin::{BUILTIN_LANGUAGES, BUILTIN_REVIEWS, OVERDUE, UNDO_FAILED, UNKNOWN_EFFECT, builtin_options, builtin_review};
+pub use diff::same_done_part;
 pub use finding::{Finding, Severity};
+pub use json_schema::json_schema;
 pub use model::*;
 pub use parse::{Known, MAX_FILE_BYTES, Parsed, parse};
 pub use schema::{Schema, SchemaFault};
 pub use sensitive::Sensitive;
+pub use show::{describe, mermaid};

@@ -31,12 +31,10 @@ pub(super) struct Use {
 pub(super) enum UsedBy {
     /// A reason.
     Reason,
-    /// A review about a verdict or a wait.
-    Verdict,
+    /// A review after rules that did not decide.
+    Otherwise,
     /// A review step.
     ReviewStep,
-    /// The review after `done_when`.
-    Done,
 }
 
 /// What reading needs and gathers.

@@ -26,6 +26,8 @@ pub(super) const REVIEW_KEYS: &[&str] = &["review", "when"];
 /// The keys of a group of steps done side by side.
 pub(super) const TOGETHER_KEYS: &[&str] = &["together"];
 
+/// Names that the ledger uses for places of its own.
+const RESERVED_NAMES: &[&str] = &["done_when", "limit", "overdue"];
 /// The most steps of a process.
 const MAX_STEPS: usize = 100;
 
@@ -147,6 +149,9 @@ fn read_step(reader: &mut Reader<'_>, steps: &mut Steps, item: &Node, block: usi
 fn note(reader: &mut Reader<'_>, steps: &mut Steps, fields: &Fields<'_>, kind: &str, block: usize, kept: Kept) -> Option<String> {
     let node = fields.get(kind)?;
     let name = reader.name(node, "a step's name")?;
+    if RESERVED_NAMES.contains(&name.as_str()) {
+        reader.report.error(node.at, format!("`{name}` has a meaning of its own in the ledger and cannot name a step"));
+    }
     if let Some(earlier) = steps.infos.iter().find(|info| info.name == name) {
         let line = reader.report.line(earlier.at);
         reader.report.error(node.at, format!("there is a step `{name}` already, in line {line}"));
@@ -223,7 +228,8 @@ fn read_verify(reader: &mut Reader<'_>, steps: &mut Steps, item: &Node, block: u
 fn read_rules(reader: &mut Reader<'_>, fields: &Fields<'_>, scope: &Scope, call: Option<&Call>) -> Option<Rules> {
     let refuse_when = read_refusals(reader, fields, scope, call);
     let pass_when = read_pass(reader, fields, scope, call);
-    let otherwise = fields.get("otherwise").map_or(Some(Otherwise::Defect), |node| read_otherwise(reader, node, UsedBy::Verdict));
+    let otherwise =
+        fields.get("otherwise").map_or(Some(Otherwise::Defect), |node| read_otherwise(reader, node, UsedBy::Otherwise));
     if fields.get("otherwise").is_some() && !fields.has_or_means("pass_when") {
         let hint = "without `pass_when` everything that is not refused passes";
         reader.report.warning(fields.key_at("otherwise"), "`otherwise` is never looked at", hint);
@@ -336,7 +342,7 @@ fn read_wait(reader: &mut Reader<'_>, steps: &mut Steps, item: &Node, block: usi
     let refuse_when = read_refusals(reader, &fields, &scope, None);
     let pass_when = read_pass(reader, &fields, &scope, None);
     let keep = flip(fields.get("keep").map(|node| read_keep(reader, node, &scope)));
-    let otherwise = reader.need(&fields, "otherwise").and_then(|node| read_otherwise(reader, node, UsedBy::Verdict));
+    let otherwise = reader.need(&fields, "otherwise").and_then(|node| read_otherwise(reader, node, UsedBy::Otherwise));
     let clause = flip(fields.get("clause").map(|node| read_clause(reader, node)));
     let kind = StepKind::Wait(Wait {
         callback: callback?,
