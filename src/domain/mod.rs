@@ -4,6 +4,7 @@
 
 pub mod expr;
 pub mod json;
+pub mod message;
 pub mod process;
 pub mod request;
 pub mod time;
