@@ -10,3 +10,5 @@ pub mod scope;
 pub mod signal;
 pub mod slot;
 pub mod state;
+#[cfg(test)]
+mod state_tests;
