@@ -6,6 +6,8 @@
 
 mod builtin;
 mod call;
+mod cases;
+mod cases_slots;
 mod diff;
 mod finding;
 mod json_schema;
@@ -26,6 +28,7 @@ mod texts;
 mod yaml;
 
 pub use builtin::{BUILTIN_LANGUAGES, BUILTIN_REVIEWS, OVERDUE, UNDO_FAILED, UNKNOWN_EFFECT, builtin_options, builtin_review};
+pub use cases::{Case, Expected, ExpectedVerdict, Fail, Scripted, ScriptedCallback, ScriptedDecision, parse_cases};
 pub use diff::same_done_part;
 pub use finding::{Finding, Severity};
 pub use json_schema::json_schema;
