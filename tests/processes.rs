@@ -5,10 +5,11 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mozhao::domain::process::{Finding, Known, json_schema, parse};
+use mozhao::domain::process::{Finding, Known, json_schema, parse, parse_cases};
 use proptest::prelude::*;
 
 /// The connectors that the test files know.
@@ -95,6 +96,34 @@ fn the_editors_schema_is_current_and_accepts_good_files() {
     for name in ["key_misspelt", "accept_not_a_status", "methods", "languages", "step_without_kind", "durations"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/processes/{name}.yaml"));
         assert!(!validator.is_valid(&read(&path).unwrap()), "{name} passes the schema");
+    }
+}
+
+/// The names in a file of connectors of `deploy/`.
+fn connectors(file: &str) -> BTreeSet<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(file);
+    let value: serde_json::Value = serde_saphyr::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    value["connectors"].as_object().unwrap().keys().cloned().collect()
+}
+
+#[test]
+fn shipped_processes_call_the_connectors_of_both_example_files() {
+    let known = connectors("connectors.yaml");
+    assert_eq!(known, connectors("connectors.sandbox.yaml"));
+    for path in shipped() {
+        let parsed = parse("p.yaml", &fs::read_to_string(&path).unwrap(), &Known { connectors: Some(known.clone()) });
+        assert!(parsed.is_ok(), "{}", show(&parsed.unwrap_err()));
+    }
+}
+
+#[test]
+fn every_shipped_process_has_cases_that_fit_it() {
+    for path in shipped() {
+        let process = parse("p.yaml", &fs::read_to_string(&path).unwrap(), &Known::default()).unwrap().process;
+        let tests = path.with_extension("test.yaml");
+        let source = fs::read_to_string(&tests).unwrap();
+        let cases = parse_cases(&tests.file_name().unwrap().to_string_lossy(), &source, &process);
+        assert!(cases.is_ok(), "{}", show(&cases.unwrap_err()));
     }
 }
 

@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::model::{Call, Process, Reconcile, StepKind};
-
-/// The slot of the outcome's verification.
-const DONE_WHEN: &str = "done_when";
+use crate::domain::request::slot;
 
 /// Names that a test file may use.
 #[derive(Debug, Default)]
@@ -26,7 +24,7 @@ impl Slots {
 
     fn reconcile(&mut self, of: &str, reconcile: Option<&Reconcile>) {
         if let Some(reconcile) = reconcile {
-            self.call(format!("reconcile.{of}"), &reconcile.call);
+            self.call(slot::reconcile(of), &reconcile.call);
         }
     }
 }
@@ -45,7 +43,7 @@ pub(super) fn slots(process: &Process) -> Slots {
                 slots.call(step.name.clone(), &execute.call);
                 slots.reconcile(&step.name, execute.reconcile.as_ref());
                 if let Some(undo) = &execute.undo {
-                    let name = format!("undo.{}", step.name);
+                    let name = slot::undo(&step.name);
                     slots.reconcile(&name, undo.reconcile.as_ref());
                     slots.call(name, &undo.call);
                 }
@@ -56,9 +54,9 @@ pub(super) fn slots(process: &Process) -> Slots {
             StepKind::Review { .. } => {}
         }
     }
-    slots.verdicts.insert(DONE_WHEN.to_owned());
+    slots.verdicts.insert(slot::DONE_WHEN.to_owned());
     if let Some(call) = &process.done_when.call {
-        slots.call(DONE_WHEN.to_owned(), call);
+        slots.call(slot::DONE_WHEN.to_owned(), call);
     }
     slots
 }
