@@ -8,6 +8,8 @@ pub mod committer;
 pub mod core;
 pub mod drive;
 pub mod groups;
+#[cfg(test)]
+mod groups_tests;
 pub mod intake;
 pub mod ports;
 pub mod processes;

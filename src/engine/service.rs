@@ -182,6 +182,10 @@ impl Engine {
         let changes = Arc::new(Changes::default());
         let shared = Shared { store: &store, clock: &clock, processes: &processes, remote: &remote, breakers: &breakers };
         let worker = shared.incarnate(&settings, &callbacks, &changes, &stop, &kill).await?;
+        if store.kind() == "sqlite" {
+            // The lock on the file is ours: whoever else has a row is gone, and its requests need not wait for the lease.
+            store.rescue(worker.core.worker, Duration::ZERO).await?;
+        }
         let (written, worker) = (Arc::new(Notify::new()), RwLock::new(worker));
         let inner = Inner {
             store,
