@@ -10,7 +10,7 @@ use super::request::fact::{Cause, FailureClass};
 use super::time::Time;
 
 /// The longest time that a target's Retry-After is followed.
-pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
+pub const MAX_RETRY_AFTER: Duration = Duration::from_mins(5);
 /// How long a call waits that found no free permit at its connector.
 const BUSY_DELAY: Duration = Duration::from_millis(500);
 

@@ -11,6 +11,9 @@ use crate::domain::request::fact::{Cause, FailureClass};
 use crate::domain::request::judge::{self, Seen};
 use crate::domain::triage::{Road, Tried, triage};
 
+/// Told when a breaker changes: the connector, and what happened.
+pub type OnChange = Arc<dyn Fn(&str, Change) + Send + Sync>;
+
 /// Remote systems behind their breakers.
 #[derive(Clone)]
 pub struct Caller {
@@ -21,7 +24,7 @@ pub struct Caller {
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Told when a breaker changes.
-    pub changed: Arc<dyn Fn(&str, Change) + Send + Sync>,
+    pub changed: OnChange,
 }
 
 /// A call that failed, with what the triage needs.

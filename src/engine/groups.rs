@@ -20,7 +20,7 @@ pub const TICK: Duration = Duration::from_millis(250);
 /// The most requests that one tick resumes.
 const MAX_STEP: u32 = 500;
 /// A canary that says nothing for this long is given up, and another goes.
-const CANARY_TIME: Duration = Duration::from_secs(120);
+const CANARY_TIME: Duration = Duration::from_mins(2);
 /// A step that lost its worker between choosing and sending a canary is done again after this.
 const CHOOSING_TIME: Duration = Duration::from_secs(5);
 
@@ -47,7 +47,7 @@ pub fn step(row: &ControlRow, parked: u64, canary: Option<&RequestRow>, now: Tim
     match row.state.as_str() {
         "open" => match row.probe_at {
             Some(at) if now >= at && parked > 0 => Step::Canary,
-            Some(at) if now >= at.plus(Duration::from_secs(60)) => Step::Close,
+            Some(at) if now >= at.plus(Duration::from_mins(1)) => Step::Close,
             _ => Step::None,
         },
         "half_open" => match canary {
@@ -113,13 +113,14 @@ async fn take(core: &Core, row: ControlRow, step: &Step, now: Time) -> Result<()
             next.since = row.since.or(Some(now));
         }
         Step::Resume => (next.state, next.canary) = ("resuming".into(), None),
-        Step::Failed => match row.group.strip_prefix("dependency:") {
-            Some(connector) => {
+        Step::Failed => {
+            if let Some(connector) = row.group.strip_prefix("dependency:") {
                 (next.state, next.canary, next.since) = ("open".into(), None, None);
                 next.probe_at = Some(now.plus(core.caller.breakers.open_for(connector)));
+            } else {
+                (next.state, next.reason) = ("stopped".into(), "the first request that was resumed failed again".into());
             }
-            None => (next.state, next.reason) = ("stopped".into(), "the first request that was resumed failed again".into()),
-        },
+        }
         Step::More(_) => {}
         Step::Close => (next.state, next.canary, next.probe_at, next.since) = ("closed".into(), None, None, None),
     }
@@ -127,10 +128,7 @@ async fn take(core: &Core, row: ControlRow, step: &Step, now: Time) -> Result<()
         return Ok(());
     }
     tracing::info!(group = next.group, from = row.state, to = next.state, ?step, "group");
-    let before = match next.group.starts_with("dependency:") {
-        true => now,
-        false => next.since.unwrap_or(now),
-    };
+    let before = if next.group.starts_with("dependency:") { now } else { next.since.unwrap_or(now) };
     let signal = Signal::Resume { by: row.by.clone(), group: row.group.clone(), to_version: row.to_version };
     match step {
         Step::Canary => {

@@ -12,6 +12,7 @@ use super::committer::CommitError;
 use super::core::Core;
 use super::ports::records::{Event, RejectedRow, RequestRow};
 use super::ports::store::{Accept, LimitCount, Write, Written};
+use crate::domain::json;
 use crate::domain::process::model::Process;
 use crate::domain::request::chain::{Entry, GENESIS};
 use crate::domain::request::fact::{Accepted, Fact};
@@ -38,14 +39,29 @@ pub struct Submission {
     pub channel: String,
     /// The process.
     pub process: String,
-    /// The payload's JSON.
-    pub payload: Bytes,
+    /// The payload.
+    pub payload: Payload,
     /// A queue that gets the outcome too.
     pub reply_to: Option<String>,
     /// Its correlation id.
     pub correlation: Option<String>,
     /// W3C trace context.
     pub traceparent: Option<String>,
+}
+
+/// A payload as it came.
+#[derive(Debug, Clone)]
+pub struct Payload {
+    /// The bytes to keep if it is rejected: the payload's, or the whole message's.
+    pub raw: Bytes,
+    /// The payload, where it was read already; else `raw` is read.
+    pub value: Option<Value>,
+}
+
+impl From<Bytes> for Payload {
+    fn from(raw: Bytes) -> Self {
+        Payload { raw, value: None }
+    }
 }
 
 /// What became of a message.
@@ -114,14 +130,7 @@ pub fn prepare(core: &Core, submission: &Submission, run_now: bool) -> Result<Re
         }
     }
     let process = core.processes.latest(&submission.process).ok_or_else(|| unknown_process(core, &submission.process))?;
-    if submission.payload.len() > MAX_PAYLOAD {
-        return Err(reject(
-            "too_large",
-            format!("the payload has {} bytes; the most is {MAX_PAYLOAD}", submission.payload.len()),
-        ));
-    }
-    let payload: Value = serde_json::from_slice(&submission.payload)
-        .map_err(|error| reject("bad_json", format!("the payload is not JSON: {error}")))?;
+    let payload = read(&submission.payload)?;
     if let Err(faults) = process.request.validate(&payload) {
         let faults: Vec<String> = faults.iter().map(|fault| fault.message.clone()).collect();
         return Err(reject("schema", faults.join("; ")));
@@ -157,46 +166,14 @@ pub fn prepare(core: &Core, submission: &Submission, run_now: bool) -> Result<Re
         producer: submission.producer.clone(),
         message: message.clone(),
         channel: submission.channel.clone(),
-        customer: customer.clone(),
+        customer,
         payload_sha256: hex::encode(Sha256::digest(canonical.as_bytes())),
         expires_at: now.plus(process.expire_after),
     };
     let id = core.clock.id();
     let fact = Fact::Accepted(accepted.clone());
     let first = Entry::seal(id, 1, &GENESIS, now, &fact).map_err(|error| reject("internal", error.to_string()))?;
-    let row = RequestRow {
-        id,
-        process: process.name.clone(),
-        version: process.version,
-        customer,
-        producer: submission.producer.clone(),
-        message: message.clone(),
-        channel: submission.channel.clone(),
-        reply_to: submission.reply_to.clone(),
-        correlation: submission.correlation.clone(),
-        traceparent: submission.traceparent.clone(),
-        lane,
-        lane_no: None,
-        turn: true,
-        over_limit: false,
-        seq: 1,
-        head: first.hash,
-        state: "queued".to_owned(),
-        step: None,
-        reason: None,
-        parked: None,
-        review: None,
-        owner: run_now.then_some(core.worker),
-        wake_at: (!run_now).then_some(now),
-        signalled: 0,
-        seen: 0,
-        deaths: 0,
-        person: false,
-        accepted_at: now,
-        updated_at: now,
-        expires_at: accepted.expires_at,
-        ended_at: None,
-    };
+    let row = row(&accepted, submission, id, lane, &first, run_now.then_some(core.worker));
     let state = State::begin(id, accepted, now, payload, first.hash);
     let events = notice(&process, &state, &fact, 1)
         .map(|notice| event(core.clock.id(), Some(id), notice.seq, notice.topic, now, &notice.data))
@@ -213,6 +190,61 @@ pub fn prepare(core: &Core, submission: &Submission, run_now: bool) -> Result<Re
         events,
     };
     Ok(Ready { accept, fresh: Fresh { process, state, row } })
+}
+
+/// The row as it is inserted; the store sets what only it can know.
+fn row(
+    accepted: &Accepted,
+    submission: &Submission,
+    id: Uuid,
+    lane: Option<String>,
+    first: &Entry,
+    owner: Option<Uuid>,
+) -> RequestRow {
+    RequestRow {
+        id,
+        process: accepted.process.clone(),
+        version: accepted.version,
+        customer: accepted.customer.clone(),
+        producer: accepted.producer.clone(),
+        message: accepted.message.clone(),
+        channel: accepted.channel.clone(),
+        reply_to: submission.reply_to.clone(),
+        correlation: submission.correlation.clone(),
+        traceparent: submission.traceparent.clone(),
+        lane,
+        lane_no: None,
+        turn: true,
+        over_limit: false,
+        seq: first.seq,
+        head: first.hash,
+        state: "queued".to_owned(),
+        step: None,
+        reason: None,
+        parked: None,
+        review: None,
+        owner,
+        wake_at: owner.is_none().then_some(first.at),
+        signalled: 0,
+        seen: 0,
+        deaths: 0,
+        person: false,
+        accepted_at: first.at,
+        updated_at: first.at,
+        expires_at: accepted.expires_at,
+        ended_at: None,
+    }
+}
+
+fn read(payload: &Payload) -> Result<Value, Rejection> {
+    let length = payload.raw.len();
+    if length > MAX_PAYLOAD {
+        return Err(reject("too_large", format!("the payload has {length} bytes; the most is {MAX_PAYLOAD}")));
+    }
+    match &payload.value {
+        Some(value) => Ok(value.clone()),
+        None => json::parse(&payload.raw, json::MAX_DEPTH).map_err(|fault| reject("bad_json", format!("the payload: {fault}"))),
+    }
 }
 
 fn unknown_process(core: &Core, name: &str) -> Rejection {
@@ -260,11 +292,12 @@ pub fn event(id: Uuid, request: Option<Uuid>, seq: u64, topic: String, at: Time,
     Event { id, request, seq, topic, body, reply_to: None, correlation: None, at }
 }
 
-/// Records a message that is no request, with an answer to its sender.
+/// Records a message that is no request, with an answer to its sender: an event of this topic.
 ///
 /// # Errors
 /// It could not be recorded.
-pub async fn record(core: &Core, submission: &Submission, raw: &[u8], rejection: &Rejection) -> Result<(), CommitError> {
+pub async fn record(core: &Core, submission: &Submission, topic: &str, rejection: &Rejection) -> Result<(), CommitError> {
+    let raw = &submission.payload.raw;
     let now = core.clock.now();
     let clean = |text: &str| text.replace('\0', "\u{fffd}").chars().take(MAX_KEY).collect::<String>();
     let data = json!({
@@ -274,7 +307,7 @@ pub async fn record(core: &Core, submission: &Submission, raw: &[u8], rejection:
         "message": submission.message.as_deref().map(clean),
         "process": clean(&submission.process),
     });
-    let mut told = event(core.clock.id(), None, 0, "intake.rejected".to_owned(), now, &data);
+    let mut told = event(core.clock.id(), None, 0, topic.to_owned(), now, &data);
     told.reply_to.clone_from(&submission.reply_to);
     told.correlation.clone_from(&submission.correlation);
     let row = RejectedRow {

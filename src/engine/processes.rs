@@ -170,8 +170,8 @@ pub fn read_folder(folder: &Path, known: &Known) -> Result<Vec<Process>, Process
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
-        let yaml = name.ends_with(".yaml") || name.ends_with(".yml");
-        if yaml && !name.ends_with(".test.yaml") && !name.ends_with(".test.yml") {
+        let yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+        if yaml && !name.contains(".test.") {
             files.push(path);
         }
     }

@@ -271,12 +271,11 @@ impl Worker {
                 let more = claimed.len() == free;
                 for claimed in claimed {
                     let known = self.running.lock().unwrap_or_else(PoisonError::into_inner).get(&claimed.request).cloned();
-                    match known {
-                        Some(mailbox) => mailbox.ring(),
-                        None => {
-                            let Some(permit) = self.permit().await else { return };
-                            self.take_up(claimed.request, permit);
-                        }
+                    if let Some(mailbox) = known {
+                        mailbox.ring();
+                    } else {
+                        let Some(permit) = self.permit().await else { return };
+                        self.take_up(claimed.request, permit);
                     }
                 }
                 if !more {

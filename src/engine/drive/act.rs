@@ -24,7 +24,7 @@ const CONFIRM: Retry = Retry {
     factor_percent: 200,
     max: Duration::from_secs(5),
     attempts: u32::MAX,
-    within: Duration::from_secs(86_400),
+    within: Duration::from_hours(24),
 };
 
 impl Drive {
@@ -195,8 +195,8 @@ impl Drive {
         };
         let first_try = self.state.slot(name).first_try.unwrap_or_else(|| self.core.clock.now());
         let tried = Tried { effect: true, attempt, first_try, retry: effect.retry };
-        match failure.road(tried, self.core.clock.as_ref()) {
-            Road::Unknown { at } => self.push(Fact::Result(ResultFact {
+        if let Road::Unknown { at } = failure.road(tried, self.core.clock.as_ref()) {
+            return self.push(Fact::Result(ResultFact {
                 slot: name.to_owned(),
                 generation,
                 result: EffectResult::Unknown,
@@ -206,15 +206,13 @@ impl Drive {
                 kept: serde_json::Value::Null,
                 cause: Some(failure.cause),
                 retry_at: Some(at),
-            })),
-            _ => {
-                let road = self.failed(name, &failure, effect.retry)?;
-                if matches!(road, Road::Retry { .. }) {
-                    return Ok(());
-                }
-                self.park(name, failure.cause, &road).await
-            }
+            }));
         }
+        let road = self.failed(name, &failure, effect.retry)?;
+        if matches!(road, Road::Retry { .. }) {
+            return Ok(());
+        }
+        self.park(name, failure.cause, &road).await
     }
 
     /// Reads whether an unknown effect happened. A "did not" counts only once the call's deadline and the settle time are over.

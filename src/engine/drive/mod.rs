@@ -20,7 +20,7 @@ use super::core::Core;
 use super::intake::Fresh;
 use super::ports::records::DefectRow;
 use super::ports::store::{Consumed, Loaded, ReviewChange, StoreError};
-use crate::domain::process::model::Process;
+use crate::domain::process::{model::Process, same_done_part};
 use crate::domain::request::chain::{self, ChainError};
 use crate::domain::request::fact::{Cause, Fact, FailureClass};
 use crate::domain::request::plan::{Next, plan};
@@ -328,12 +328,8 @@ impl Drive {
             return Some(Err(format!("{name} has no version {version}")));
         };
         let done: Vec<String> = self.state.effects.iter().filter(|step| self.state.touched(step)).cloned().collect();
-        Some(same_done_part(&done).map(|()| target.digest.clone()))
+        Some(same_done_part(&self.process, &target, &done).map(|()| target.digest.clone()))
     }
-}
-
-fn same_done_part(done: &[String]) -> Result<(), String> {
-    if done.is_empty() { Ok(()) } else { Err(format!("effects have been carried out: {}", done.join(", "))) }
 }
 
 /// How many signals were consumed, where so many were ever sent and so many still wait.

@@ -177,10 +177,12 @@ impl Drive {
                 Err(CommitError::Fenced) => return Err(DriveError::Fenced),
                 Err(CommitError::Stopped(why)) => return Err(DriveError::Stopped(why)),
                 Err(CommitError::Data(why)) => return Err(DriveError::Data(why)),
-                Err(CommitError::Unknown(_)) => match self.find_out(seq, &head).await? {
-                    true => Written::Advanced,
-                    false => continue,
-                },
+                Err(CommitError::Unknown(_)) => {
+                    if !self.find_out(seq, &head).await? {
+                        continue;
+                    }
+                    Written::Advanced
+                }
             };
             match written {
                 Written::Advanced => {

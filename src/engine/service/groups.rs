@@ -1,0 +1,128 @@
+//! Groups by hand and by breaker: resume, trip, reset, and what a breaker tells the other workers.
+
+use std::sync::Arc;
+
+use super::{Engine, EngineError, ResumeHow, not_found};
+use crate::engine::breaker::{Change, dependency_group};
+use crate::engine::calls::OnChange;
+use crate::engine::groups::{DEFAULT_RATE, opened};
+use crate::engine::ports::records::ControlRow;
+use crate::engine::ports::store::{Store, StoreError};
+
+impl Engine {
+    /// Brings the requests of a group back: one first, then the others at a rate.
+    ///
+    /// # Errors
+    /// The group is not known, a resume is under way, or the store failed.
+    pub async fn resume_group(&self, group: &str, how: ResumeHow) -> Result<ControlRow, EngineError> {
+        let now = self.inner.store.now().await?;
+        if let Some(fingerprint) = group.strip_prefix("defect:") {
+            let defect = self.inner.store.defect(fingerprint).await.map_err(not_found)?;
+            if let Some(version) = how.to_version
+                && self.inner.processes.get(&defect.process, version).is_none()
+            {
+                return Err(EngineError::Invalid(format!("{} has no version {version}", defect.process)));
+            }
+        } else {
+            self.known_dependency(group)?;
+        }
+        if self.inner.store.parked_under(group, 1).await? == 0 {
+            return Err(EngineError::Invalid("no request is parked there".to_owned()));
+        }
+        let old = self.control(group).await?;
+        if old.as_ref().is_some_and(|row| matches!(row.state.as_str(), "half_open" | "resuming")) {
+            return Err(EngineError::Busy("a resume of this group is under way".to_owned()));
+        }
+        let row = ControlRow {
+            by: how.by,
+            reason: "resumed".to_owned(),
+            probe_at: Some(now),
+            rate: how.rate.unwrap_or(DEFAULT_RATE).clamp(1, 10_000),
+            to_version: how.to_version,
+            since: Some(now),
+            ..opened(group, "", None, old.as_ref(), now)
+        };
+        self.put(row).await
+    }
+
+    /// Opens a dependency's breaker by hand: it stays open until it is reset.
+    ///
+    /// # Errors
+    /// The dependency is not known, or the store failed.
+    pub async fn trip(&self, dependency: &str, by: &str, reason: &str) -> Result<ControlRow, EngineError> {
+        let group = dependency_group(dependency);
+        self.known_dependency(&group)?;
+        let (now, old) = (self.inner.store.now().await?, self.control(&group).await?);
+        self.put(ControlRow { by: by.to_owned(), ..opened(&group, reason, None, old.as_ref(), now) }).await
+    }
+
+    /// Closes a dependency's breaker; what is parked comes back, one first.
+    ///
+    /// # Errors
+    /// The dependency is not known, or the store failed.
+    pub async fn reset(&self, dependency: &str, by: &str, reason: &str) -> Result<ControlRow, EngineError> {
+        let group = dependency_group(dependency);
+        self.known_dependency(&group)?;
+        let (now, old) = (self.inner.store.now().await?, self.control(&group).await?);
+        let parked = self.inner.store.parked_under(&group, 1).await? > 0;
+        let row = ControlRow { by: by.to_owned(), ..opened(&group, reason, Some(now), old.as_ref(), now) };
+        let row = if parked { row } else { ControlRow { state: "closed".to_owned(), probe_at: None, ..row } };
+        self.put(row).await
+    }
+
+    /// A group's control row.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn control(&self, group: &str) -> Result<Option<ControlRow>, EngineError> {
+        Ok(self.inner.store.controls().await?.into_iter().find(|row| row.group == group))
+    }
+
+    fn known_dependency(&self, group: &str) -> Result<(), EngineError> {
+        let name = group.strip_prefix("dependency:").unwrap_or(group);
+        let known = self.inner.remote.names().iter().any(|known| known == name);
+        if known { Ok(()) } else { Err(EngineError::NotFound("dependency")) }
+    }
+
+    async fn put(&self, row: ControlRow) -> Result<ControlRow, EngineError> {
+        if !self.inner.store.put_control(&row).await? {
+            return Err(EngineError::Busy("somebody else changed it at the same moment; look again".to_owned()));
+        }
+        self.inner.breakers.learn(std::slice::from_ref(&row));
+        Ok(row)
+    }
+}
+
+/// Tells the other workers what this one's breaker found. The row is advice: losing the race to another change is fine.
+pub(super) fn publish_breaker(store: Arc<dyn Store>) -> OnChange {
+    Arc::new(move |connector, change| {
+        let (store, group) = (store.clone(), dependency_group(connector));
+        tracing::warn!(connector, ?change, "breaker");
+        tokio::spawn(async move {
+            if let Err(error) = note_breaker(store.as_ref(), &group, change).await {
+                tracing::warn!(group, %error, "the breaker's change could not be written");
+            }
+        });
+    })
+}
+
+async fn note_breaker(store: &dyn Store, group: &str, change: Change) -> Result<(), StoreError> {
+    let now = store.now().await?;
+    let old = store.controls().await?.into_iter().find(|row| row.group == group);
+    let state = old.as_ref().map_or("closed", |row| row.state.as_str());
+    let row = match change {
+        Change::Opened(until) if state != "open" => {
+            ControlRow { by: "breaker".into(), ..opened(group, "calls failed in a row", Some(until), old.as_ref(), now) }
+        }
+        // What is parked comes back now: the group loop sends a canary and then the others.
+        Change::Closed if state == "open" && store.parked_under(group, 1).await? > 0 => {
+            opened(group, "answers again", Some(now), old.as_ref(), now)
+        }
+        Change::Closed if state == "open" => {
+            let row = opened(group, "answers again", None, old.as_ref(), now);
+            ControlRow { state: "closed".into(), by: "breaker".into(), ..row }
+        }
+        _ => return Ok(()),
+    };
+    store.put_control(&row).await.map(drop)
+}

@@ -1,0 +1,300 @@
+//! The engine as the rest of the program sees it: what the API, the queue and the command line call, and the loop that
+//! keeps an incarnation at work.
+
+mod groups;
+mod intake;
+mod run;
+mod sink;
+
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::breaker::{BreakerView, Breakers};
+use super::core::{Callbacks, Changes};
+pub use super::intake::{Payload, Submission, Submitted};
+use super::ports::broker::Publisher;
+use super::ports::clock::Clock;
+use super::ports::remote::Remote;
+use super::ports::store::{ReviewAct, ReviewPut, Sent, Store, StoreError};
+use super::processes::Processes;
+use super::worker::Worker;
+use crate::domain::request::react::check_decision;
+use crate::domain::request::signal::Signal;
+
+/// How often a waiter looks again when it hears nothing: changes by other workers are not heard.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// The longest that anybody waits for an answer.
+const MAX_WAIT: Duration = Duration::from_mins(1);
+
+/// Why a call of the engine failed.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What was asked is not well formed.
+    #[error("{0}")]
+    Invalid(String),
+    /// It does not exist.
+    #[error("{0} was not found")]
+    NotFound(&'static str),
+    /// Not at the moment; the same call may succeed later.
+    #[error("{0}")]
+    Busy(String),
+}
+
+/// What a signal's sender is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// `applied`, or why not.
+    Answer(String),
+    /// Stored; the owner has not answered yet.
+    Pending,
+    /// The request has ended with this outcome.
+    Ended(&'static str),
+}
+
+/// What came of an act on a review.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReviewAnswer {
+    /// The row, and whether the act happened.
+    pub put: ReviewPut,
+    /// What the request's owner answered to a decision.
+    pub told: Option<Told>,
+}
+
+/// How a group is resumed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResumeHow {
+    /// Who.
+    pub by: String,
+    /// Requests per second.
+    pub rate: Option<u32>,
+    /// Move them to this version first.
+    pub to_version: Option<u32>,
+}
+
+/// How the worker is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// It takes requests.
+    pub ready: bool,
+    /// It is stopping.
+    pub draining: bool,
+    /// The broker is connected; `None`: there is none.
+    pub broker: Option<bool>,
+    /// Requests in flight.
+    pub in_flight: usize,
+    /// The most of them.
+    pub in_flight_limit: usize,
+    /// The incarnation.
+    pub worker: Uuid,
+    /// How old the last successful heartbeat is.
+    pub heartbeat_age: Duration,
+}
+
+/// What an engine is made of.
+pub struct Parts {
+    /// Durable state.
+    pub store: Arc<dyn Store>,
+    /// Remote systems.
+    pub remote: Arc<dyn Remote>,
+    /// The broker, where there is one.
+    pub publisher: Option<Arc<dyn Publisher>>,
+    /// Time, ids, dice.
+    pub clock: Arc<dyn Clock>,
+    /// Settings.
+    pub settings: Settings,
+}
+
+/// An engine's settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The folder of process files.
+    pub processes: Option<PathBuf>,
+    /// The public address, for callbacks.
+    pub public_url: String,
+    /// Names that begin so are our own queues: no outcome is sent there.
+    pub own_names: String,
+    /// The most requests in flight.
+    pub in_flight: usize,
+    /// After this long without a heartbeat another worker takes over.
+    pub lease: Duration,
+    /// How long a stop waits for requests in flight.
+    pub drain: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            processes: None,
+            public_url: "http://127.0.0.1:8080".to_owned(),
+            own_names: "mozhao.".to_owned(),
+            in_flight: 256,
+            lease: Duration::from_secs(10),
+            drain: Duration::from_secs(20),
+        }
+    }
+}
+
+struct Inner {
+    store: Arc<dyn Store>,
+    remote: Arc<dyn Remote>,
+    publisher: Option<Arc<dyn Publisher>>,
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+    processes: Arc<Processes>,
+    breakers: Arc<Breakers>,
+    callbacks: Arc<Callbacks>,
+    changes: Arc<Changes>,
+    written: Arc<Notify>,
+    /// The incarnation at work.
+    worker: RwLock<Arc<Worker>>,
+    stop: CancellationToken,
+    kill: CancellationToken,
+}
+
+/// A handle on the engine.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+impl Engine {
+    /// Stops: first call drains, [`Engine::kill`] stops at once.
+    pub fn stop(&self) {
+        self.inner.stop.cancel();
+    }
+
+    /// Stops at once; nothing that is stored is lost.
+    pub fn kill(&self) {
+        self.inner.stop.cancel();
+        self.inner.kill.cancel();
+    }
+
+    /// Durable state, for reads.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.inner.store
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.inner.clock
+    }
+
+    /// The known processes.
+    #[must_use]
+    pub fn processes(&self) -> &Processes {
+        &self.inner.processes
+    }
+
+    fn worker(&self) -> Arc<Worker> {
+        self.inner.worker.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sends a signal to a request's owner and waits for the answer. `id` makes it idempotent.
+    ///
+    /// # Errors
+    /// The store failed, or the request does not exist.
+    pub async fn send(&self, request: Uuid, id: Uuid, signal: Signal, wait: Duration) -> Result<Told, EngineError> {
+        match self.inner.store.signal(id, request, &signal, self.inner.clock.now()).await {
+            Ok(Sent::Ended(outcome)) => Ok(Told::Ended(outcome)),
+            Ok(Sent::Stored(id)) => self.answer(request, id, wait).await,
+            Err(StoreError::NotFound(what)) => Err(EngineError::NotFound(what)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn answer(&self, request: Uuid, signal: Uuid, wait: Duration) -> Result<Told, EngineError> {
+        self.worker().ring(request);
+        let deadline = tokio::time::Instant::now() + wait.min(MAX_WAIT);
+        loop {
+            if let Some(answer) = self.inner.store.signal_answer(signal).await? {
+                return Ok(Told::Answer(answer));
+            }
+            let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+            if left.is_zero() {
+                return Ok(Told::Pending);
+            }
+            self.inner.changes.wait(request, left.min(LOOK_AGAIN)).await;
+        }
+    }
+
+    /// Acts on a review; a decision goes to the request's owner, and its answer is waited for.
+    ///
+    /// # Errors
+    /// An ill-formed decision, or the store failed.
+    pub async fn review_act(&self, review: Uuid, act: ReviewAct, id: Uuid, wait: Duration) -> Result<ReviewAnswer, EngineError> {
+        let row = self.inner.store.review(review).await.map_err(|error| match error {
+            StoreError::NotFound(what) => EngineError::NotFound(what),
+            error => error.into(),
+        })?;
+        if let ReviewAct::Decide { decision, .. } = &act {
+            let process = self.inner.processes.get(&row.process, row.process_version);
+            let process = process.ok_or(EngineError::NotFound("process version"))?;
+            let payload = self.inner.store.load(row.request).await?.payload;
+            let payload = serde_json::from_slice(&payload).map_err(|error| EngineError::Invalid(error.to_string()))?;
+            check_decision(&process, &row.options, Some(&payload), decision).map_err(EngineError::Invalid)?;
+        }
+        let put = self.inner.store.review_act(review, &act, id, self.inner.clock.now()).await?;
+        let told = match &put {
+            ReviewPut::Done(row, Some(signal)) => Some(self.answer(row.request, *signal, wait).await?),
+            _ => None,
+        };
+        self.inner.changes.tell(row.request);
+        Ok(ReviewAnswer { put, told })
+    }
+
+    /// Waits until something about the request may have changed, `limit` at the longest.
+    pub async fn changed(&self, request: Uuid, limit: Duration) {
+        self.inner.changes.wait(request, limit.min(LOOK_AGAIN)).await;
+    }
+
+    /// The address of a request's callback.
+    #[must_use]
+    pub fn callback_url(&self, request: Uuid, name: &str) -> String {
+        self.inner.callbacks.url(request, name)
+    }
+
+    /// Is this the token of that callback?
+    #[must_use]
+    pub fn callback_token_fits(&self, request: Uuid, name: &str, token: &str) -> bool {
+        self.inner.callbacks.fits(request, name, token)
+    }
+
+    /// The breakers as this worker sees them.
+    #[must_use]
+    pub fn dependencies(&self) -> Vec<BreakerView> {
+        self.inner.breakers.views(self.inner.clock.now())
+    }
+
+    /// How the worker is.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let worker = self.worker();
+        let draining = self.inner.stop.is_cancelled();
+        Status {
+            ready: !draining && !worker.fenced.is_cancelled() && worker.core.heart.fresh(),
+            draining,
+            broker: self.inner.publisher.as_ref().map(|publisher| publisher.connected()),
+            in_flight: worker.in_flight(),
+            in_flight_limit: worker.limit(),
+            worker: worker.core.worker,
+            heartbeat_age: worker.core.heart.age(),
+        }
+    }
+}
+
+fn not_found(error: StoreError) -> EngineError {
+    match error {
+        StoreError::NotFound(what) => EngineError::NotFound(what),
+        error => error.into(),
+    }
+}

@@ -1,0 +1,199 @@
+//! Starting, working, stopping: the loop that keeps an incarnation at work.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::groups::publish_breaker;
+use super::{Engine, Inner, Parts, Settings};
+use crate::engine::breaker::Breakers;
+use crate::engine::calls::Caller;
+use crate::engine::committer::Committer;
+use crate::engine::core::{Callbacks, Changes, Core, Heart};
+use crate::engine::ports::clock::Clock;
+use crate::engine::ports::remote::Remote;
+use crate::engine::ports::store::{Store, StoreError};
+use crate::engine::processes::{Processes, ProcessesError};
+use crate::engine::relay;
+use crate::engine::worker::{Worker, worker_row};
+
+impl Engine {
+    /// Publishes the processes, registers the worker and makes it ready; [`Engine::run`] sets it to work.
+    ///
+    /// # Errors
+    /// The processes have errors, or the store failed.
+    pub async fn start(parts: Parts) -> Result<Engine, ProcessesError> {
+        let Parts { store, remote, publisher, clock, settings } = parts;
+        let processes = Arc::new(Processes::default());
+        processes.load(store.as_ref(), settings.processes.as_deref(), &remote.names(), clock.now()).await?;
+        let fresh: [u8; 32] = rand::random();
+        let secret = store.setting("callback_secret", &fresh).await?;
+        let callbacks = Arc::new(Callbacks::new(&settings.public_url, secret));
+        let breakers = Arc::new(Breakers::new(remote.clone()));
+        breakers.learn(&store.controls().await?);
+        let (stop, kill) = (CancellationToken::new(), CancellationToken::new());
+        let changes = Arc::new(Changes::default());
+        let shared = Shared { store: &store, clock: &clock, processes: &processes, remote: &remote, breakers: &breakers };
+        let worker = shared.incarnate(&settings, &callbacks, &changes, &stop, &kill).await?;
+        if store.kind() == "sqlite" {
+            // The lock on the file is ours: whoever else has a row is gone, and its requests need not wait for the lease.
+            store.rescue(worker.core.worker, Duration::ZERO).await?;
+        }
+        let (written, worker) = (Arc::new(Notify::new()), RwLock::new(worker));
+        let inner = Inner {
+            store,
+            remote,
+            publisher,
+            clock,
+            settings,
+            processes,
+            breakers,
+            callbacks,
+            changes,
+            written,
+            worker,
+            stop,
+            kill,
+        };
+        Ok(Engine { inner: Arc::new(inner) })
+    }
+
+    /// Works until `stop`; a fenced incarnation is followed by a new one. Ends within the drain time, or at once on `kill`.
+    ///
+    /// # Errors
+    /// The store failed while registering a new incarnation.
+    pub async fn run(&self) -> Result<(), StoreError> {
+        loop {
+            let worker = self.worker();
+            let ended = self.work(&worker).await;
+            if ended {
+                return Ok(());
+            }
+            let inner = &self.inner;
+            let shared = Shared {
+                store: &inner.store,
+                clock: &inner.clock,
+                processes: &inner.processes,
+                remote: &inner.remote,
+                breakers: &inner.breakers,
+            };
+            let next = loop {
+                let next = shared.incarnate(&inner.settings, &inner.callbacks, &inner.changes, &inner.stop, &inner.kill).await;
+                match next {
+                    Ok(next) => break next,
+                    Err(error) if self.inner.stop.is_cancelled() => return Err(error),
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot register the worker anew at the moment");
+                        self.inner.clock.sleep(Duration::from_secs(1)).await;
+                    }
+                }
+            };
+            *self.inner.worker.write().unwrap_or_else(PoisonError::into_inner) = next;
+        }
+    }
+
+    /// Runs one incarnation; true where the whole worker is to end.
+    async fn work(&self, worker: &Arc<Worker>) -> bool {
+        let inner = &self.inner;
+        let (lease, beating) = (inner.settings.lease, CancellationToken::new());
+        let over = CancellationToken::new();
+        let tasks = tokio_util::task::TaskTracker::new();
+        tasks.spawn(worker.clone().heartbeat_loop(lease, beating.clone()));
+        tasks.spawn(worker.clone().claim_loop());
+        tasks.spawn(worker.clone().rescue_loop(lease));
+        tasks.spawn(worker.clone().group_loop());
+        tasks.spawn(sweep_loop(inner.store.clone(), inner.clock.clone(), inner.processes.clone(), over.clone()));
+        if let Some(publisher) = &inner.publisher {
+            let (store, clock) = (inner.store.clone(), inner.clock.clone());
+            tasks.spawn(relay::run(store, clock, publisher.clone(), worker.core.worker, inner.written.clone(), over.clone()));
+        }
+        tokio::select! {
+            () = inner.stop.cancelled() => {}
+            () = worker.fenced.cancelled() => worker.core.kill.cancel(),
+            () = inner.kill.cancelled() => worker.core.kill.cancel(),
+        }
+        let fenced = worker.fenced.is_cancelled();
+        worker.core.stop.cancel();
+        tokio::select! {
+            _ = worker.drained(inner.settings.drain) => {}
+            () = inner.kill.cancelled() => {}
+        }
+        worker.core.kill.cancel();
+        over.cancel();
+        if !fenced && let Err(error) = inner.store.deregister(worker.core.worker).await {
+            tracing::warn!(%error, "the worker's row stays; another worker takes over after the lease");
+        }
+        beating.cancel();
+        tasks.close();
+        drop(tokio::time::timeout(Duration::from_secs(5), tasks.wait()).await);
+        !fenced || inner.stop.is_cancelled()
+    }
+}
+
+/// What all incarnations are made of.
+struct Shared<'a> {
+    store: &'a Arc<dyn Store>,
+    clock: &'a Arc<dyn Clock>,
+    processes: &'a Arc<Processes>,
+    remote: &'a Arc<dyn Remote>,
+    breakers: &'a Arc<Breakers>,
+}
+
+impl Shared<'_> {
+    async fn incarnate(
+        &self,
+        settings: &Settings,
+        callbacks: &Arc<Callbacks>,
+        changes: &Arc<Changes>,
+        stop: &CancellationToken,
+        kill: &CancellationToken,
+    ) -> Result<Arc<Worker>, StoreError> {
+        let id = self.clock.id();
+        self.store.register(&worker_row(id, self.clock.now())).await?;
+        let (stop, kill) = (stop.child_token(), kill.child_token());
+        let committer = Committer::start(self.store.clone(), self.clock.clone(), id, kill.clone());
+        let core = Core {
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            processes: self.processes.clone(),
+            caller: Caller {
+                remote: self.remote.clone(),
+                breakers: self.breakers.clone(),
+                clock: self.clock.clone(),
+                changed: publish_breaker(self.store.clone()),
+            },
+            committer,
+            worker: id,
+            stop,
+            kill,
+            heart: Heart::new(Some(settings.lease)),
+            callbacks: callbacks.clone(),
+            changes: changes.clone(),
+            parked_under: std::sync::Mutex::default(),
+        };
+        tracing::info!(worker = %id, "worker registered");
+        Ok(Worker::new(Arc::new(core), settings.in_flight))
+    }
+}
+
+/// Removes what is past its window, and learns process versions that other workers published.
+async fn sweep_loop(store: Arc<dyn Store>, clock: Arc<dyn Clock>, processes: Arc<Processes>, stop: CancellationToken) {
+    const EVERY: Duration = Duration::from_secs(10);
+    const STEP: usize = 1_000;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = clock.sleep(EVERY) => {}
+        }
+        if let Err(error) = processes.learn(store.as_ref()).await {
+            tracing::warn!(%error, "cannot look for new process versions at the moment");
+        }
+        match store.sweep(clock.now(), STEP).await {
+            Ok(0) => {}
+            Ok(rows) => tracing::debug!(rows, "swept"),
+            Err(error) => tracing::warn!(%error, "cannot sweep at the moment"),
+        }
+    }
+}
