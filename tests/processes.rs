@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mozhao::domain::process::{Finding, Known, json_schema, parse, parse_cases};
+use mozhao::domain::process::{Finding, Known, describe, json_schema, mermaid, parse, parse_cases};
 use proptest::prelude::*;
 
 /// The connectors that the test files know.
@@ -76,16 +76,27 @@ fn good_files_have_no_findings() {
     assert!(seen > 0);
 }
 
+/// Compares with a file, or writes it with `UPDATE_EXPECTED=1`.
+fn same_as_file(path: &str, now: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    if std::env::var_os("UPDATE_EXPECTED").is_some() {
+        fs::write(&path, now).unwrap();
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap_or_default(), now, "UPDATE_EXPECTED=1 writes {}", path.display());
+}
+
+#[test]
+fn a_process_is_shown_as_a_diagram_and_as_text() {
+    let source =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/processes/card_unbind.ok.yaml")).unwrap();
+    let process = parse("card_unbind.yaml", &source, &known()).unwrap().process;
+    same_as_file("tests/data/processes/card_unbind.mermaid", &mermaid(&process));
+    same_as_file("tests/data/processes/card_unbind.txt", &describe(&process));
+}
+
 #[test]
 fn the_editors_schema_is_current_and_accepts_good_files() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/processes/process.schema.json");
-    let now = serde_json::to_string_pretty(&json_schema()).unwrap() + "\n";
-    if std::env::var_os("UPDATE_EXPECTED").is_some() {
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, &now).unwrap();
-    }
-    assert_eq!(fs::read_to_string(&path).unwrap_or_default(), now, "UPDATE_EXPECTED=1 writes it");
-
+    same_as_file("deploy/processes/process.schema.json", &(serde_json::to_string_pretty(&json_schema()).unwrap() + "\n"));
     let validator = jsonschema::validator_for(&json_schema()).unwrap();
     let read = |path: &Path| serde_saphyr::from_str::<serde_json::Value>(&fs::read_to_string(path).unwrap());
     for path in files("tests/data/processes", ".ok.yaml").into_iter().chain(shipped()) {

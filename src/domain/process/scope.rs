@@ -19,7 +19,7 @@ const META: &[&str] = &["id", "channel", "received_at", "attempt", "process", "v
 /// Where an expression stands.
 #[derive(Debug, Clone)]
 pub(super) struct Scope {
-    /// At acceptance only `request` and `meta` exist; in a step everything does.
+    /// At acceptance only `request` exists; in a step everything does.
     pub(super) at_intake: bool,
     /// `answers` of steps in blocks before this one.
     pub(super) block: usize,
@@ -87,6 +87,8 @@ pub(super) struct StepInfo {
     pub(super) at: Span,
     pub(super) block: usize,
     pub(super) kept: Kept,
+    /// It has a `when`, so there may be no answer of it.
+    pub(super) may_be_skipped: bool,
 }
 
 /// What a step keeps.
@@ -125,9 +127,9 @@ fn check_one(reader: &mut Reader<'_>, world: &World<'_>, check: &Check, guards: 
         match name.as_str() {
             "answer" | "status" => check_answer_name(reader, scope, name, at),
             name if known.contains(&name) => {}
-            "now" | "answers" | "callbacks" => {
+            "now" | "answers" | "meta" | "callbacks" => {
                 let message = format!("`{name}` is not known when a request is accepted");
-                reader.report.error_hint(at, message, "only `request` and `meta` are");
+                reader.report.error_hint(at, message, "only `request` is");
             }
             name => {
                 let hint = match did_you_mean(name, known.iter().copied()) {
@@ -148,8 +150,8 @@ fn check_one(reader: &mut Reader<'_>, world: &World<'_>, check: &Check, guards: 
                     check_schema(reader, schema, "answer", rest, at);
                 }
             }
-            ["answers", step, rest @ ..] if !scope.at_intake => check_step(reader, world, scope, step, rest, at),
-            ["meta", field, ..] if !META.contains(field) => {
+            ["answers", step, rest @ ..] if !scope.at_intake => check_step(reader, world, scope, (step, rest), at, guards),
+            ["meta", field, ..] if !scope.at_intake && !META.contains(field) => {
                 let hint = did_you_mean(field, META.iter().copied()).map_or_else(
                     || format!("it has {}", quoted(META.iter().copied())),
                     |near| format!("did you mean `meta.{near}`?"),
@@ -164,9 +166,9 @@ fn check_one(reader: &mut Reader<'_>, world: &World<'_>, check: &Check, guards: 
 }
 
 fn known_names(scope: &Scope) -> Vec<&'static str> {
-    let mut known = vec!["request", "meta"];
+    let mut known = vec!["request"];
     if !scope.at_intake {
-        known.extend(["answers", "now", "callbacks"]);
+        known.extend(["answers", "meta", "now", "callbacks"]);
     }
     if matches!(scope.answer, Answer::Body(_)) {
         known.push("answer");
@@ -181,11 +183,8 @@ fn check_answer_name(reader: &mut Reader<'_>, scope: &Scope, name: &str, at: Spa
     match (&scope.answer, &scope.status, name) {
         (Answer::Body(_), _, "answer") | (_, Some(_), "status") => {}
         (Answer::Unknown(why), ..) => {
-            let hint = if scope.at_intake {
-                "only `request` and `meta` are known here"
-            } else {
-                "`answers.<step>` is what an earlier step kept"
-            };
+            let hint =
+                if scope.at_intake { "only `request` is known here" } else { "`answers.<step>` is what an earlier step kept" };
             reader.report.error_hint(at, format!("`{name}` is not known here: {why}"), hint);
         }
         _ => reader.report.error(at, format!("`{name}` is not known here: a callback has no status")),
@@ -230,7 +229,19 @@ fn check_schema(reader: &mut Reader<'_>, schema: &Schema, root: &str, path: &[&s
     }
 }
 
-fn check_step(reader: &mut Reader<'_>, world: &World<'_>, scope: &Scope, name: &str, rest: &[&str], at: Span) {
+/// What was kept under a mark is masked: comparing it or sending it on would be wrong without failing.
+fn check_masked(reader: &mut Reader<'_>, schema: &Schema, step: &str, path: &[&str], at: Span) {
+    let covers = |pattern: &str| {
+        let mut segments = path.iter();
+        pattern.split('/').skip(1).all(|wanted| segments.next().is_some_and(|segment| wanted == "*" || wanted == *segment))
+    };
+    if schema.sensitive().iter().any(|one| covers(&one.pointer)) {
+        let message = format!("`answers.{step}.{}` is sensitive, and what is kept of it is masked", path.join("."));
+        reader.report.error_hint(at, message, "keep it by name where its value is needed: `keep: {name: answer.…}`");
+    }
+}
+
+fn check_step(reader: &mut Reader<'_>, world: &World<'_>, scope: &Scope, (name, rest): (&str, &[&str]), at: Span, guards: &str) {
     let Some(step) = world.steps.iter().find(|step| step.name == name) else {
         let near = did_you_mean(name, world.steps.iter().map(|step| step.name.as_str()));
         let hint = near.map_or_else(
@@ -266,9 +277,15 @@ fn check_step(reader: &mut Reader<'_>, world: &World<'_>, scope: &Scope, name: &
             reader.report.error_hint(at, format!("step `{name}` keeps no `{key}`"), hint);
         }
         (Kept::Everything(Some(schema)), rest) => {
-            check_schema(reader, schema, &format!("answers.{name}"), rest, at);
+            if !check_schema(reader, schema, &format!("answers.{name}"), rest, at) {
+                check_masked(reader, schema, name, rest, at);
+            }
         }
         _ => {}
+    }
+    if step.may_be_skipped && !own && !guards.contains(&format!("has(answers.{name}")) {
+        let message = format!("step `{name}` may be skipped: reading its answer then fails, as a defect");
+        reader.report.warning(at, message, format!("ask `has(answers.{name})` first"));
     }
 }
 

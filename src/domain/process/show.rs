@@ -214,5 +214,11 @@ fn put(out: &mut String, text: std::fmt::Arguments<'_>) {
 }
 
 #[cfg(test)]
-#[path = "show_tests.rs"]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_cannot_break_out_of_their_quotes() {
+        assert_eq!(label("a\"] --> b<br/>\n#1 & c"), "a#quot;] --#gt; b#lt;br/#gt; #35;1 #amp; c");
+    }
+}

@@ -156,7 +156,8 @@ fn note(reader: &mut Reader<'_>, steps: &mut Steps, fields: &Fields<'_>, kind: &
         let line = reader.report.line(earlier.at);
         reader.report.error(node.at, format!("there is a step `{name}` already, in line {line}"));
     }
-    steps.infos.push(StepInfo { name: name.clone(), at: node.at, block, kept });
+    let may_be_skipped = fields.get("when").is_some();
+    steps.infos.push(StepInfo { name: name.clone(), at: node.at, block, kept, may_be_skipped });
     Some(name)
 }
 
@@ -173,23 +174,29 @@ fn read_when(reader: &mut Reader<'_>, fields: &Fields<'_>, block: usize) -> Opti
     }))
 }
 
-/// What an expression may read of a step later.
-fn kept_by(fields: &Fields<'_>, call: Option<&Option<Call>>) -> Kept {
+/// What an expression may read of a step with an answer later; `unnamed` is what is kept where the file does not say.
+fn kept_by(fields: &Fields<'_>, unnamed: Kept) -> Kept {
     match fields.get("keep").map(|node| &node.value) {
         Some(super::yaml::Value::Map(entries)) => Kept::Keys(entries.iter().map(|(key, _)| key.name.clone()).collect()),
         Some(_) => Kept::Everything(None),
-        None => match call {
-            Some(call) => Kept::Everything(call.as_ref().and_then(|call| call.answer.clone())),
-            None => Kept::Nothing,
-        },
+        None => unnamed,
     }
+}
+
+/// The whole answer of a call, as far as it could be read.
+fn whole(call: Option<&Call>) -> Kept {
+    Kept::Everything(call.and_then(|call| call.answer.clone()))
 }
 
 fn read_verify(reader: &mut Reader<'_>, steps: &mut Steps, item: &Node, block: usize) -> Option<Step> {
     let fields = reader.fields(item, "a verify step", VERIFY_KEYS)?;
     let scope = Scope::step(block);
     let call = fields.get("call").map(|node| read_call(reader, node, Effect::Reads, &scope));
-    let name = note(reader, steps, &fields, "verify", block, kept_by(&fields, call.as_ref()));
+    let kept = match &call {
+        Some(call) => kept_by(&fields, whole(call.as_ref())),
+        None => Kept::Nothing,
+    };
+    let name = note(reader, steps, &fields, "verify", block, kept);
     let clause = reader.need(&fields, "clause").and_then(|node| read_clause(reader, node));
     let when = read_when(reader, &fields, block);
     let after = match &call {
@@ -206,6 +213,9 @@ fn read_verify(reader: &mut Reader<'_>, steps: &mut Steps, item: &Node, block: u
     if fields.get("valid_for").is_some() && call.is_none() {
         let hint = "without a call the verdict rests on the request alone, which does not age";
         reader.report.warning(fields.key_at("valid_for"), "`valid_for` does nothing here", hint);
+    }
+    if fields.get("keep").is_some() && call.is_none() {
+        reader.report.warning(fields.key_at("keep"), "`keep` does nothing here", "without a call there is no answer to keep");
     }
     let keep = flip(fields.get("keep").map(|node| read_keep(reader, node, &after)));
     let checkpoint = fields.get("checkpoint").map_or(Some(false), |node| reader.flag(node, "checkpoint"));
@@ -286,7 +296,8 @@ fn read_execute(reader: &mut Reader<'_>, steps: &mut Steps, item: &Node, block: 
     let fields = reader.fields(item, "an execute step", EXECUTE_KEYS)?;
     let scope = Scope::step(block);
     let call = reader.need(&fields, "call").map(|node| read_call(reader, node, Effect::Changes, &scope));
-    let name = note(reader, steps, &fields, "execute", block, kept_by(&fields, call.as_ref()));
+    let kept = kept_by(&fields, whole(call.as_ref().and_then(Option::as_ref)));
+    let name = note(reader, steps, &fields, "execute", block, kept);
     let clause = flip(fields.get("clause").map(|node| read_clause(reader, node)));
     let when = read_when(reader, &fields, block);
     let read = call.as_ref().and_then(Option::as_ref);
@@ -324,11 +335,7 @@ fn read_execute(reader: &mut Reader<'_>, steps: &mut Steps, item: &Node, block: 
 
 fn read_wait(reader: &mut Reader<'_>, steps: &mut Steps, item: &Node, block: usize) -> Option<Step> {
     let fields = reader.fields(item, "a wait step", WAIT_KEYS)?;
-    let kept = match kept_by(&fields, None) {
-        Kept::Nothing => Kept::Everything(None),
-        kept => kept,
-    };
-    let name = note(reader, steps, &fields, "wait", block, kept);
+    let name = note(reader, steps, &fields, "wait", block, kept_by(&fields, Kept::Nothing));
     let when = read_when(reader, &fields, block);
     let callback = reader.need(&fields, "callback").and_then(|node| {
         let name = reader.name(node, "callback")?;
