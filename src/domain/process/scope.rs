@@ -277,7 +277,8 @@ fn check_step(reader: &mut Reader<'_>, world: &World<'_>, scope: &Scope, (name, 
             reader.report.error_hint(at, format!("step `{name}` keeps no `{key}`"), hint);
         }
         (Kept::Everything(Some(schema)), rest) => {
-            if !check_schema(reader, schema, &format!("answers.{name}"), rest, at) {
+            let impossible = check_schema(reader, schema, &format!("answers.{name}"), rest, at);
+            if !impossible {
                 check_masked(reader, schema, name, rest, at);
             }
         }
