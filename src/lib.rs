@@ -3,6 +3,7 @@
 //!
 //! The layers and their rules are in `src/ARCHITECTURE.md`.
 
+pub mod api;
 pub mod config;
 pub mod connectors;
 pub mod domain;
