@@ -128,7 +128,7 @@ async fn submit(
         message: Some(key),
         channel,
         process: new.process.clone(),
-        payload: payload.clone(),
+        payload: payload.clone().into(),
         reply_to: None,
         correlation: None,
         traceparent: traceparent(&headers),
