@@ -199,10 +199,12 @@ fn undecided(otherwise: &Otherwise) -> Option<Verdict> {
     }
 }
 
-/// What of an answer is kept: the named parts, or all of it with its sensitive parts masked.
+/// What of an answer is kept: the named parts (of a 2xx), or all of it with its sensitive parts masked.
 fn keep(keep: Option<&BTreeMap<String, Expr>>, call: Option<&Call>, seen: Option<&Seen>, scope: &Scope) -> Result<Value, Cause> {
     let Some(seen) = seen else { return Ok(Value::Null) };
     let kept = match keep {
+        // The parts are those of a success; an accepted 404 has a body of its own. (A callback has no status: 0.)
+        Some(_) if seen.status >= 300 => Value::Null,
         Some(parts) => {
             let mut kept = Map::new();
             for (name, expr) in parts {
