@@ -25,7 +25,7 @@ use tokio::net::TcpListener;
 use uuid::Uuid;
 
 /// Within this time everything that can come to rest has.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn deploy() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy")
