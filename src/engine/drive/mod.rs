@@ -89,8 +89,7 @@ impl Mailbox {
         self.notify.notify_one();
     }
 
-    /// Have any come since the last look?
-    pub fn take(&self) -> bool {
+    fn take(&self) -> bool {
         self.waiting.swap(false, Ordering::AcqRel)
     }
 }

@@ -1,5 +1,0 @@
-//! Rows to records.
-
-use sqlx::sqlite::SqliteRow;
-
-crate::store::rows::decoders!(SqliteRow);
