@@ -3,11 +3,11 @@
 //!
 //! The layers and their rules are in `src/ARCHITECTURE.md`.
 
+pub mod api;
 pub mod config;
 pub mod connectors;
 pub mod domain;
 pub mod engine;
-pub mod proof;
 pub mod sandbox;
 pub mod store;
 pub mod telemetry;

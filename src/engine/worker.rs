@@ -90,11 +90,15 @@ impl Worker {
 
     /// Tells the request's drive, if it runs here, that signals have come; else the claim loop.
     pub fn ring(&self, request: RequestId) {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        match running.get(&request) {
-            Some(mailbox) => mailbox.ring(),
-            None => self.due.notify_one(),
+        if !self.rang(request) {
+            self.due.notify_one();
         }
+    }
+
+    /// Rings the request's drive, if it runs here. Under the lock: a drive that ends looks into its mailbox under it, too.
+    fn rang(&self, request: RequestId) -> bool {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.get(&request).map(|mailbox| mailbox.ring()).is_some()
     }
 
     /// Starts a request that was just accepted.
@@ -120,14 +124,25 @@ impl Worker {
         }
         let worker = self.clone();
         self.tasks.spawn(async move {
-            let task = tokio::spawn(worker.clone().drive(request, start, mailbox));
+            let task = tokio::spawn(worker.clone().drive(request, start, mailbox.clone()));
             let ended = match task.await {
                 Ok(ended) => ended,
                 Err(error) if error.is_panic() => worker.panicked(request).await,
                 Err(_) => false,
             };
-            worker.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&request);
-            drop(permit);
+            let rung = {
+                let mut running = worker.running.lock().unwrap_or_else(PoisonError::into_inner);
+                running.remove(&request);
+                mailbox.take()
+            };
+            if rung {
+                // Somebody rang after the drive had looked for the last time: the claim loop, which has made the request
+                // ours again, or a sender, for whom it is still to be claimed.
+                worker.take_up(request, permit);
+                worker.due.notify_one();
+            } else {
+                drop(permit);
+            }
             if ended {
                 // Its lane's next request may be due.
                 worker.due.notify_one();
@@ -256,38 +271,28 @@ impl Worker {
                 () = self.due.notified() => {}
                 () = self.core.clock.sleep(CLAIM_EVERY) => {}
             }
-            self.claim_due().await;
-        }
-    }
-
-    /// Takes up the requests that are due now, as many as there is room for; how many those were.
-    pub async fn claim_due(self: &Arc<Self>) -> usize {
-        let mut taken = 0;
-        loop {
-            let free = self.permits.available_permits().min(CLAIM_MAX);
-            if free == 0 || self.core.stop.is_cancelled() {
-                return taken;
-            }
-            let claimed = match self.core.store.claim(self.core.worker, free).await {
-                Ok(claimed) => claimed,
-                Err(error) => {
-                    tracing::warn!(%error, "cannot look for due requests at the moment");
-                    return taken;
+            loop {
+                let free = self.permits.available_permits().min(CLAIM_MAX);
+                if free == 0 || self.core.stop.is_cancelled() {
+                    break;
                 }
-            };
-            let more = claimed.len() == free;
-            taken += claimed.len();
-            for claimed in claimed {
-                let known = self.running.lock().unwrap_or_else(PoisonError::into_inner).get(&claimed.request).cloned();
-                if let Some(mailbox) = known {
-                    mailbox.ring();
-                } else {
-                    let Some(permit) = self.permit().await else { return taken };
-                    self.take_up(claimed.request, permit);
+                let claimed = match self.core.store.claim(self.core.worker, free).await {
+                    Ok(claimed) => claimed,
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot look for due requests at the moment");
+                        break;
+                    }
+                };
+                let more = claimed.len() == free;
+                for claimed in claimed {
+                    if !self.rang(claimed.request) {
+                        let Some(permit) = self.permit().await else { return };
+                        self.take_up(claimed.request, permit);
+                    }
                 }
-            }
-            if !more {
-                return taken;
+                if !more {
+                    break;
+                }
             }
         }
     }

@@ -1,10 +1,10 @@
 //! What a batch may hold, checked before any of it is written: a value that one database would refuse is refused by all,
 //! as [`StoreError::Data`], so that the committer's bisection finds the same culprit everywhere.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
-use crate::engine::ports::records::{Event, RejectedRow, RequestRow};
-use crate::engine::ports::store::{Accept, Advance, RequestId, StoreError, Write, Written};
+use crate::engine::ports::records::{ControlRow, Event, RejectedRow, RequestRow};
+use crate::engine::ports::store::{Accept, Advance, RequestId, StoreError, Summary, Write, Written};
 
 /// A batch taken apart by kind, each write with its place in the batch.
 #[derive(Debug, Default)]
@@ -100,6 +100,15 @@ fn check_advance(advance: &Advance) -> Result<(), StoreError> {
     check_events(&advance.events)
 }
 
+/// Checks a control row's texts.
+pub(super) fn check_control(row: &ControlRow) -> Result<(), StoreError> {
+    [&row.group, &row.state, &row.reason, &row.by].into_iter().try_for_each(|text| plain(text))?;
+    if ["closed", "open", "half_open", "resuming", "stopped"].contains(&row.state.as_str()) {
+        return Ok(());
+    }
+    Err(StoreError::Data(format!("a control has no state `{}`", row.state)))
+}
+
 fn check_events(events: &[Event]) -> Result<(), StoreError> {
     for event in events {
         plain(&event.topic)?;
@@ -108,6 +117,32 @@ fn check_events(events: &[Event]) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+/// What a batch adds to the counters.
+#[derive(Debug, Default)]
+pub(super) struct Tally(BTreeMap<&'static str, i64>);
+
+impl Tally {
+    /// Counts one.
+    pub(super) fn count(&mut self, name: &'static str) {
+        *self.0.entry(name).or_default() += 1;
+    }
+
+    /// Counts an ended request.
+    pub(super) fn end(&mut self, summary: &Summary) {
+        if let Some(outcome) = summary.ended_at.and(super::rules::outcome(summary.state)) {
+            self.count(outcome);
+            if !summary.person {
+                self.count("automated");
+            }
+        }
+    }
+
+    /// What was counted, by name.
+    pub(super) fn into_counts(self) -> BTreeMap<&'static str, i64> {
+        self.0
+    }
 }
 
 /// PostgreSQL has no NUL in text. (Payloads, entries and raw messages are bytes.)

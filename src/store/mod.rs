@@ -6,7 +6,7 @@
 //! lock, and a lost race comes back as a value.
 //!
 //! - [`memory`]: process tests and simulations, on a virtual clock.
-//! - `sqlite`: the embedded default; one file, one worker process.
+//! - [`sqlite`]: the embedded default; one file, one worker process.
 //! - `postgres`: production; any number of workers.
 //!
 //! What must not differ between them stands once, in `rules.rs` (pure decisions) and `batch.rs` (what a batch may hold).
@@ -14,4 +14,19 @@
 
 mod batch;
 pub mod memory;
+pub mod open;
+mod pool;
+mod port;
+mod rows;
 mod rules;
+mod schema;
+pub mod sqlite;
+
+/// What a program opens a database for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// To work on requests. A SQLite file has one worker at a time.
+    Worker,
+    /// To look or to change a little beside a worker: `token`, `ledger verify`.
+    Tool,
+}

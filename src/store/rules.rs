@@ -1,6 +1,8 @@
 //! Decisions that all implementations must take alike, as pure functions of rows. The databases take the first two in
 //! SQL, under the row's lock; they are written here once more so that the rule can be read, and so that memory can use it.
 
+use uuid::Uuid;
+
 use crate::domain::request::signal::Decision;
 use crate::domain::time::Time;
 use crate::engine::ports::records::{RequestRow, ReviewRow};
@@ -33,6 +35,20 @@ pub(super) fn wake_orphan(row: &RequestRow, now: Time) -> Time {
 /// How a request ended, where its state says so.
 pub(super) fn outcome(state: &str) -> Option<&'static str> {
     ["done", "refused", "withdrawn", "expired"].into_iter().find(|outcome| *outcome == state)
+}
+
+/// The smallest `UUIDv7` of this time: older ones are below.
+pub(super) fn id_at(at: Time) -> Uuid {
+    let millis = u128::try_from(at.0 / 1000).unwrap_or_default();
+    Uuid::from_u128(millis << 80)
+}
+
+/// Who acts on a review.
+pub(super) fn actor(act: &ReviewAct) -> &str {
+    match act {
+        ReviewAct::Claim { by, .. } | ReviewAct::Release { by } | ReviewAct::Escalate { by } => by,
+        ReviewAct::Decide { decision, .. } => &decision.by,
+    }
 }
 
 /// What a reviewer's act does to the review's row.

@@ -63,14 +63,13 @@ pub fn verify(name: &str, verify: &Verify, seen: Option<&Seen>, mut scope: Scope
             |(verdict, rule)| Some((verdict, rule)),
         )
         .ok_or_else(|| broken_at(call, seen, "undecided", "no rule decided, and the process says that this cannot be"))?;
-    let strict = !matches!(verdict, Verdict::Refuse(_));
     Ok(Fact::Verdict(VerdictFact {
         slot: name.to_owned(),
         clause: Some(verify.clause.clone()),
         verdict,
         status: seen.map(|seen| seen.status),
         evidence_sha256: seen.map(|seen| seen.sha256.clone()),
-        kept: keep(verify.keep.as_ref(), call, seen, &scope, strict)?,
+        kept: keep(verify.keep.as_ref(), call, seen, &scope)?,
         rule,
     }))
 }
@@ -85,7 +84,6 @@ pub fn callback(name: &str, wait: &Wait, body: &Value, mut scope: Scope) -> Resu
     let seen = Seen { status: 0, body: body.clone(), sha256: hex::encode(Sha256::digest(bytes.as_bytes())) };
     let decided = rules(&wait.refuse_when, wait.pass_when.as_ref(), &scope).map_err(|error| expression(None, None, &error))?;
     let Some((verdict, rule)) = decided else { return Ok(Fact::CallbackIgnored { step: name.to_owned() }) };
-    let strict = !matches!(verdict, Verdict::Refuse(_));
     Ok(Fact::Verdict(VerdictFact {
         slot: name.to_owned(),
         clause: wait.clause.clone(),
@@ -93,7 +91,7 @@ pub fn callback(name: &str, wait: &Wait, body: &Value, mut scope: Scope) -> Resu
         status: None,
         evidence_sha256: Some(seen.sha256.clone()),
         kept: match &wait.keep {
-            Some(_) => keep(wait.keep.as_ref(), None, Some(&seen), &scope, strict)?,
+            Some(_) => keep(wait.keep.as_ref(), None, Some(&seen), &scope)?,
             None => Value::Null,
         },
         rule,
@@ -118,7 +116,7 @@ pub fn effect(
     let refused = rules(no, None, &scope).map_err(|error| expression(Some(call), Some(seen), &error))?;
     let refused = refused.filter(|(verdict, _)| matches!(verdict, Verdict::Refuse(_)));
     let result = if refused.is_some() { EffectResult::NotApplied } else { EffectResult::Applied };
-    let kept = keep(execute.and_then(|execute| execute.keep.as_ref()), Some(call), Some(seen), &scope, refused.is_none())?;
+    let kept = keep(execute.and_then(|execute| execute.keep.as_ref()), Some(call), Some(seen), &scope)?;
     let mut facts = vec![Fact::Result(ResultFact {
         slot: slot.to_owned(),
         generation,
@@ -201,25 +199,17 @@ fn undecided(otherwise: &Otherwise) -> Option<Verdict> {
     }
 }
 
-/// What of an answer is kept: the named parts, or all of it with its sensitive parts masked. `strict` is false for a refusal:
-/// it may rest on a 404 that has none of the parts, and no later step reads them.
-fn keep(
-    keep: Option<&BTreeMap<String, Expr>>,
-    call: Option<&Call>,
-    seen: Option<&Seen>,
-    scope: &Scope,
-    strict: bool,
-) -> Result<Value, Cause> {
+/// What of an answer is kept: the named parts (of a 2xx), or all of it with its sensitive parts masked.
+fn keep(keep: Option<&BTreeMap<String, Expr>>, call: Option<&Call>, seen: Option<&Seen>, scope: &Scope) -> Result<Value, Cause> {
     let Some(seen) = seen else { return Ok(Value::Null) };
     let kept = match keep {
+        // The parts are those of a success; an accepted 404 has a body of its own. (A callback has no status: 0.)
+        Some(_) if seen.status >= 300 => Value::Null,
         Some(parts) => {
             let mut kept = Map::new();
             for (name, expr) in parts {
-                match expr.eval(scope) {
-                    Ok(value) => drop(kept.insert(name.clone(), value)),
-                    Err(error) if strict => return Err(expression(call, Some(seen), &error)),
-                    Err(_) => {}
-                }
+                let value = expr.eval(scope).map_err(|error| expression(call, Some(seen), &error))?;
+                kept.insert(name.clone(), value);
             }
             Value::Object(kept)
         }

@@ -89,7 +89,8 @@ impl Mailbox {
         self.notify.notify_one();
     }
 
-    fn take(&self) -> bool {
+    /// Have any come since the last look?
+    pub fn take(&self) -> bool {
         self.waiting.swap(false, Ordering::AcqRel)
     }
 }

@@ -6,19 +6,25 @@ use std::collections::btree_map::Entry as Slot;
 
 use super::{Count, Held, Key, Lane, Outgoing, State};
 use crate::domain::time::Time;
-use crate::engine::ports::records::{Event, RejectedRow};
+use crate::engine::ports::records::{Event, RejectedRow, RequestRow};
 use crate::engine::ports::store::{Accept, Advance, ReviewChange, StoreError, WorkerId, Write, Written};
 use crate::store::batch;
 use crate::store::rules;
 
 impl State {
     pub(super) fn commit(&mut self, worker: WorkerId, batch: &[Write], now: Time) -> Result<Vec<Written>, StoreError> {
-        self.alive(worker)?;
         let mut parts = batch::parts(batch)?;
+        self.alive(worker)?;
         for (_, accept) in &parts.accepts {
             let key = (accept.producer.clone(), accept.message.clone());
             if !self.inbox.contains_key(&key) && self.requests.contains_key(&accept.row.id) {
                 return Err(StoreError::Data(format!("request {} exists already", accept.row.id)));
+            }
+        }
+        for (_, advance) in &parts.advances {
+            let row = self.requests.get(&advance.request).map(|held| &held.row).filter(|row| row.owner == Some(worker));
+            if let Some(row) = row.filter(|row| row.seq == advance.expect_seq) {
+                check_against(row, advance)?;
             }
         }
         for (place, accept) in &parts.accepts {
@@ -189,4 +195,16 @@ impl State {
             self.outbox.insert(event.id, Outgoing { worker, event: event.clone(), published_at: None });
         }
     }
+}
+
+/// What the databases' constraints say.
+fn check_against(row: &RequestRow, advance: &Advance) -> Result<(), StoreError> {
+    if advance.seen > row.signalled {
+        return Err(StoreError::Data("more signals seen than were sent".into()));
+    }
+    let state = advance.summary.state;
+    if !row.turn && state != "queued" && matches!(rules::outcome(state), None | Some("done")) {
+        return Err(StoreError::Data("out of turn, and yet it runs".into()));
+    }
+    Ok(())
 }

@@ -5,7 +5,8 @@ use crate::domain::request::signal::Signal;
 use crate::domain::time::Time;
 use crate::engine::ports::clock::Clock;
 use crate::engine::ports::records::{ControlRow, DefectRow};
-use crate::engine::ports::store::RequestId;
+use crate::engine::ports::store::{RequestId, StoreError};
+use crate::store::batch;
 
 impl State {
     pub(super) fn list_defects(&self, limit: usize) -> Vec<DefectRow> {
@@ -14,13 +15,14 @@ impl State {
         rows.into_iter().take(limit).cloned().collect()
     }
 
-    pub(super) fn put_control(&mut self, row: &ControlRow) -> bool {
+    pub(super) fn put_control(&mut self, row: &ControlRow) -> Result<bool, StoreError> {
+        batch::check_control(row)?;
         let stored = self.controls.get(&row.group).map_or(0, |old| old.version);
         if row.version != stored + 1 {
-            return false;
+            return Ok(false);
         }
         self.controls.insert(row.group.clone(), row.clone());
-        true
+        Ok(true)
     }
 
     pub(super) fn resume_some(

@@ -279,7 +279,7 @@ impl Store for MemoryStore {
     }
 
     async fn put_control(&self, row: &ControlRow) -> Result<bool, StoreError> {
-        Ok(self.lock().0.put_control(row))
+        self.lock().0.put_control(row)
     }
 
     async fn resume_some(
@@ -298,7 +298,7 @@ impl Store for MemoryStore {
     }
 
     async fn publish_process(&self, row: &ProcessRow) -> Result<String, StoreError> {
-        Ok(self.lock().0.publish_process(row))
+        self.lock().0.publish_process(row)
     }
 
     async fn processes(&self) -> Result<Vec<ProcessRow>, StoreError> {

@@ -7,6 +7,7 @@ use crate::domain::request::signal::Signal;
 use crate::domain::time::Time;
 use crate::engine::ports::records::{ReviewFilter, ReviewRow};
 use crate::engine::ports::store::{ReviewAct, ReviewPut, StoreError};
+use crate::store::batch;
 use crate::store::rules::{self, Acted};
 
 impl State {
@@ -18,9 +19,10 @@ impl State {
         _at: Time,
         now: Time,
     ) -> Result<ReviewPut, StoreError> {
+        batch::plain(rules::actor(act))?;
         let row = self.reviews.get(&review).ok_or(StoreError::NotFound("the review"))?.clone();
         let ended = self.held(row.request)?.row.ended_at.is_some();
-        if self.signals.get(&signal_id).is_some_and(|signal| signal.request == row.request) {
+        if self.signals.contains_key(&signal_id) {
             return Ok(ReviewPut::Done(Box::new(row), Some(signal_id)));
         }
         if ended {

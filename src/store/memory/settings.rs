@@ -6,13 +6,17 @@ use super::State;
 use crate::domain::time::Time;
 use crate::engine::ports::records::{ProcessRow, TokenRow};
 use crate::engine::ports::store::StoreError;
+use crate::store::batch;
 
 impl State {
-    pub(super) fn publish_process(&mut self, row: &ProcessRow) -> String {
-        self.processes.entry((row.name.clone(), row.version)).or_insert_with(|| row.clone()).digest.clone()
+    pub(super) fn publish_process(&mut self, row: &ProcessRow) -> Result<String, StoreError> {
+        batch::plain(&row.source)?;
+        let first = self.processes.entry((row.name.clone(), row.version)).or_insert_with(|| row.clone());
+        Ok(first.digest.clone())
     }
 
     pub(super) fn add_token(&mut self, token: &TokenRow) -> Result<(), StoreError> {
+        batch::plain(&token.name)?;
         if self.tokens.values().any(|old| old.name == token.name || old.sha256 == token.sha256) {
             return Err(StoreError::Data(format!("a token named {} exists already", token.name)));
         }

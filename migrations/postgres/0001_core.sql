@@ -1,0 +1,253 @@
+-- Everything of the first version. Times are microseconds since 1970 (BIGINT). JSON is bytes (BYTEA): the JSON types
+-- refuse some valid JSON. Indexes are few because every accepted request pays for each of them.
+
+-- The one clock that leases, heartbeats and due times are compared with: the transaction's start.
+CREATE FUNCTION mozhao_now() RETURNS BIGINT LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN (extract(epoch FROM now()) * 1000000)::BIGINT;
+
+-- One row per living worker. Every batch takes FOR KEY SHARE on its own row; deleting the row waits for such
+-- batches and then excludes them: that is the fence.
+CREATE TABLE workers (
+    id           UUID   PRIMARY KEY,
+    name         TEXT   NOT NULL,
+    version      TEXT   NOT NULL,
+    started_at   BIGINT NOT NULL,
+    heartbeat_at BIGINT NOT NULL
+) WITH (fillfactor = 50);
+
+-- A request's identity and the summary of its ledger. Updates while it is owned touch no indexed column, so that they
+-- stay on the page (HOT); that is also why its payload has a table of its own.
+CREATE TABLE requests (
+    id          UUID    PRIMARY KEY,
+    process     TEXT    NOT NULL,
+    version     BIGINT  NOT NULL,
+    customer    TEXT    NOT NULL,
+    producer    TEXT    NOT NULL,
+    message     TEXT    NOT NULL,
+    channel     TEXT    NOT NULL,
+    reply_to    TEXT,
+    correlation TEXT,
+    traceparent TEXT,
+    lane        TEXT,
+    lane_no     BIGINT,
+    turn        BOOLEAN NOT NULL,
+    over_limit  BOOLEAN NOT NULL,
+    seq         BIGINT  NOT NULL,
+    head        BYTEA   NOT NULL,
+    state       TEXT    NOT NULL,
+    step        TEXT,
+    reason      TEXT,
+    parked      TEXT,
+    review      UUID,
+    owner       UUID,
+    wake_at     BIGINT,
+    signalled   BIGINT  NOT NULL,
+    seen        BIGINT  NOT NULL,
+    deaths      BIGINT  NOT NULL,
+    person      BOOLEAN NOT NULL,
+    accepted_at BIGINT  NOT NULL,
+    updated_at  BIGINT  NOT NULL,
+    expires_at  BIGINT  NOT NULL,
+    ended_at    BIGINT,
+    CONSTRAINT known_state CHECK (state IN ('queued', 'running', 'waiting', 'parked', 'in_review', 'done', 'refused', 'withdrawn', 'expired')),
+    CONSTRAINT ended_with_an_outcome CHECK ((ended_at IS NOT NULL) = (state IN ('done', 'refused', 'withdrawn', 'expired'))),
+    CONSTRAINT ended_is_nobodys CHECK (ended_at IS NULL OR (owner IS NULL AND wake_at IS NULL)),
+    CONSTRAINT numbered_in_its_lane CHECK ((lane IS NULL) = (lane_no IS NULL) AND (lane IS NOT NULL OR turn)),
+    CONSTRAINT waits_for_its_turn CHECK (turn OR state IN ('queued', 'refused', 'withdrawn', 'expired')),
+    CONSTRAINT saw_what_was_sent CHECK (seen BETWEEN 0 AND signalled),
+    CONSTRAINT has_entries CHECK (seq >= 1 AND octet_length(head) = 32)
+) WITH (fillfactor = 80);
+
+CREATE INDEX requests_due ON requests (wake_at) WHERE wake_at IS NOT NULL;
+CREATE INDEX requests_owned ON requests (owner) WHERE owner IS NOT NULL;
+CREATE INDEX requests_parked ON requests (parked, id) WHERE parked IS NOT NULL AND ended_at IS NULL;
+CREATE UNIQUE INDEX requests_lane ON requests (lane, lane_no) WHERE lane IS NOT NULL AND ended_at IS NULL;
+CREATE INDEX requests_open ON requests (id) WHERE ended_at IS NULL;
+CREATE INDEX requests_customer ON requests (customer, id);
+
+-- No foreign keys on the tables of the hot path: their rows are written by the statement next to the request's own.
+CREATE TABLE payloads (
+    request UUID  PRIMARY KEY,
+    body    BYTEA NOT NULL
+);
+
+-- The ledger. Rows are only ever inserted.
+CREATE TABLE entries (
+    request UUID   NOT NULL,
+    seq     BIGINT NOT NULL,
+    at      BIGINT NOT NULL,
+    body    BYTEA  NOT NULL,
+    hash    BYTEA  NOT NULL,
+    PRIMARY KEY (request, seq),
+    CONSTRAINT counted_from_one CHECK (seq >= 1 AND octet_length(hash) = 32)
+);
+
+-- Which messages were accepted or rejected; its key decides about duplicates.
+CREATE TABLE inbox (
+    producer    TEXT   NOT NULL,
+    message     TEXT   NOT NULL,
+    body_sha256 BYTEA  NOT NULL,
+    request     UUID,
+    at          BIGINT NOT NULL,
+    PRIMARY KEY (producer, message)
+);
+-- Rows come in order of time, so a summary per block range finds the old ones at next to no cost.
+CREATE INDEX inbox_at ON inbox USING brin (at);
+
+CREATE TABLE rejected (
+    id         UUID   PRIMARY KEY,
+    producer   TEXT   NOT NULL,
+    message    TEXT,
+    channel    TEXT   NOT NULL,
+    process    TEXT,
+    code       TEXT   NOT NULL,
+    detail     TEXT   NOT NULL,
+    raw        BYTEA  NOT NULL,
+    raw_len    BIGINT NOT NULL,
+    raw_sha256 BYTEA  NOT NULL,
+    at         BIGINT NOT NULL
+);
+-- The same message rejected twice is one.
+CREATE UNIQUE INDEX rejected_once ON rejected (producer, message, raw_sha256) WHERE message IS NOT NULL;
+
+-- `serialize_by`: the number for the next request, and the number whose turn it is.
+CREATE TABLE lanes (
+    lane    TEXT   PRIMARY KEY,
+    next_no BIGINT NOT NULL,
+    head_no BIGINT NOT NULL,
+    CONSTRAINT head_within CHECK (head_no BETWEEN 1 AND next_no)
+) WITH (fillfactor = 70);
+
+-- Counts per limit and window.
+CREATE TABLE limits (
+    key       TEXT   NOT NULL,
+    starts_at BIGINT NOT NULL,
+    ends_at   BIGINT NOT NULL,
+    n         BIGINT NOT NULL,
+    PRIMARY KEY (key, starts_at)
+) WITH (fillfactor = 70);
+CREATE INDEX limits_end ON limits (ends_at);
+
+-- What comes from outside for a request's owner; `no` counts them per request.
+CREATE TABLE signals (
+    id          UUID   PRIMARY KEY,
+    request     UUID   NOT NULL REFERENCES requests (id),
+    no          BIGINT NOT NULL,
+    at          BIGINT NOT NULL,
+    body        BYTEA  NOT NULL,
+    consumed_at BIGINT,
+    answer      TEXT,
+    UNIQUE (request, no),
+    CONSTRAINT answered_when_consumed CHECK ((consumed_at IS NULL) = (answer IS NULL))
+);
+CREATE INDEX signals_consumed ON signals (consumed_at) WHERE consumed_at IS NOT NULL;
+
+CREATE TABLE reviews (
+    id              UUID    PRIMARY KEY,
+    request         UUID    NOT NULL REFERENCES requests (id),
+    process         TEXT    NOT NULL,
+    process_version BIGINT  NOT NULL,
+    name            TEXT    NOT NULL,
+    slot            TEXT    NOT NULL,
+    customer        TEXT    NOT NULL,
+    options         TEXT    NOT NULL,
+    role            TEXT,
+    four_eyes       BOOLEAN NOT NULL,
+    state           TEXT    NOT NULL,
+    version         BIGINT  NOT NULL,
+    claimed_by      TEXT,
+    claimed_until   BIGINT,
+    escalated       BIGINT  NOT NULL,
+    decision        BYTEA,
+    opened_at       BIGINT  NOT NULL,
+    due_at          BIGINT  NOT NULL,
+    closed_at       BIGINT,
+    CONSTRAINT known_state CHECK (state IN ('open', 'deciding', 'decided', 'cancelled')),
+    CONSTRAINT closed_with_an_end CHECK ((closed_at IS NOT NULL) = (state IN ('decided', 'cancelled'))),
+    CONSTRAINT claimed_for_a_time CHECK ((claimed_by IS NULL) = (claimed_until IS NULL)),
+    CONSTRAINT claimed_while_open CHECK (claimed_by IS NULL OR state = 'open')
+);
+CREATE INDEX reviews_due ON reviews (due_at, id) WHERE closed_at IS NULL;
+CREATE INDEX reviews_request ON reviews (request);
+
+-- Events, and whether the broker has confirmed them.
+CREATE TABLE outbox (
+    id           UUID   PRIMARY KEY,
+    worker       UUID   NOT NULL,
+    request      UUID,
+    seq          BIGINT NOT NULL,
+    topic        TEXT   NOT NULL,
+    body         BYTEA  NOT NULL,
+    reply_to     TEXT,
+    correlation  TEXT,
+    at           BIGINT NOT NULL,
+    published_at BIGINT
+);
+CREATE INDEX outbox_waiting ON outbox (worker, id) WHERE published_at IS NULL;
+
+CREATE TABLE defects (
+    fingerprint TEXT   PRIMARY KEY,
+    process     TEXT   NOT NULL,
+    version     BIGINT NOT NULL,
+    slot        TEXT   NOT NULL,
+    connector   TEXT,
+    class       TEXT   NOT NULL,
+    code        TEXT   NOT NULL,
+    status      BIGINT,
+    pattern     TEXT   NOT NULL,
+    detail      TEXT   NOT NULL,
+    sample      UUID   NOT NULL,
+    count       BIGINT NOT NULL,
+    first_seen  BIGINT NOT NULL,
+    last_seen   BIGINT NOT NULL
+);
+
+-- Breakers, and resumes in progress.
+CREATE TABLE controls (
+    group_name TEXT   PRIMARY KEY,
+    state      TEXT   NOT NULL,
+    reason     TEXT   NOT NULL,
+    changed_by TEXT   NOT NULL,
+    canary     UUID,
+    probe_at   BIGINT,
+    rate       BIGINT NOT NULL,
+    to_version BIGINT,
+    since      BIGINT,
+    changed_at BIGINT NOT NULL,
+    version    BIGINT NOT NULL,
+    CONSTRAINT known_state CHECK (state IN ('closed', 'open', 'half_open', 'resuming', 'stopped'))
+);
+
+CREATE TABLE processes (
+    name         TEXT   NOT NULL,
+    version      BIGINT NOT NULL,
+    digest       TEXT   NOT NULL,
+    source       TEXT   NOT NULL,
+    published_at BIGINT NOT NULL,
+    PRIMARY KEY (name, version)
+);
+
+CREATE TABLE tokens (
+    name         TEXT   PRIMARY KEY,
+    sha256       BYTEA  NOT NULL UNIQUE,
+    roles        TEXT   NOT NULL,
+    processes    TEXT   NOT NULL,
+    review_roles TEXT   NOT NULL,
+    created_at   BIGINT NOT NULL,
+    expires_at   BIGINT,
+    revoked_at   BIGINT
+);
+
+CREATE TABLE settings (
+    name  TEXT  PRIMARY KEY,
+    value BYTEA NOT NULL
+);
+
+-- Counters, one set of rows per worker so that nobody waits for another; those of workers that are gone are folded
+-- into the nil worker's.
+CREATE TABLE tallies (
+    worker UUID   NOT NULL,
+    name   TEXT   NOT NULL,
+    n      BIGINT NOT NULL,
+    PRIMARY KEY (worker, name)
+) WITH (fillfactor = 50);

@@ -1,0 +1,165 @@
+//! `/v1/balance` and `/v1/workers`: do the books add up, and who is at work?
+
+use axum::Json as Answer;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::Api;
+use super::auth::Caller;
+use super::metrics::{difference, rate};
+use super::permit::Action;
+use super::problem::Problem;
+use super::stamp::Stamp;
+
+/// `accepted = done + refused + withdrawn + expired + open`, read at one instant.
+#[derive(Debug, Serialize, ToSchema)]
+struct BalanceBody {
+    /// Do the books add up?
+    holds: bool,
+    /// Accepted minus ended minus open.
+    #[schema(value_type = i64)]
+    difference: i128,
+    /// Ever accepted.
+    accepted: u64,
+    /// Ended so.
+    done: u64,
+    /// Ended so.
+    refused: u64,
+    /// Ended so.
+    withdrawn: u64,
+    /// Ended so.
+    expired: u64,
+    /// Without an outcome yet.
+    open: u64,
+    /// Of these: waiting for their turn.
+    queued: u64,
+    /// Of these: on their way.
+    running: u64,
+    /// Of these: waiting for a callback, the customer or a timer.
+    waiting: u64,
+    /// Of these: waiting for a dependency or a defect.
+    parked: u64,
+    /// Of these: waiting for a person.
+    in_review: u64,
+    /// Messages that never became requests.
+    rejected: u64,
+    /// Ended without a person's decision.
+    automated: u64,
+    /// Automated, of all that ended (0 to 1); left out before the first end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    automation_rate: Option<f64>,
+    /// Events that are not published yet.
+    unpublished: u64,
+    /// Open, not owned, and due for longer than a minute: nobody looks after them.
+    overdue: u64,
+    /// The open requests by process, state, step and group, as far as the token covers their processes.
+    by_process: Vec<CountedBody>,
+}
+
+/// How many open requests stand somewhere.
+#[derive(Debug, Serialize, ToSchema)]
+struct CountedBody {
+    /// The process.
+    process: String,
+    /// The state.
+    state: String,
+    /// The step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step: Option<String>,
+    /// What they are parked under.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parked: Option<String>,
+    /// How many.
+    count: u64,
+}
+
+/// A worker.
+#[derive(Debug, Serialize, ToSchema)]
+struct WorkerBody {
+    /// Its incarnation: new with each start.
+    id: Uuid,
+    /// Host and process id.
+    name: String,
+    /// The program's version.
+    version: String,
+    /// When it started.
+    started_at: Stamp,
+    /// Its last heartbeat, by the database's clock.
+    heartbeat_at: Stamp,
+    /// Is it the one that answers?
+    answering: bool,
+}
+
+/// The living workers.
+#[derive(Debug, Serialize, ToSchema)]
+struct WorkerList {
+    /// By start.
+    items: Vec<WorkerBody>,
+    /// The database's clock now, to compare the heartbeats with.
+    now: Stamp,
+}
+
+/// Do the books add up? Every accepted request is in exactly one place.
+#[utoipa::path(get, path = "/v1/balance", operation_id = "show_balance", tag = "operations", responses((status = 200, body = BalanceBody)))]
+async fn balance(State(api): State<Api>, caller: Caller) -> Result<Response, Problem> {
+    caller.require(Action::ReadOperations)?;
+    let store = api.engine().store();
+    let (balance, counted) = (store.balance().await?, store.counted().await?);
+    let by_process = counted.into_iter().filter(|row| caller.covers(&row.process)).map(|row| CountedBody {
+        process: row.process,
+        state: row.state,
+        step: row.step,
+        parked: row.parked,
+        count: row.count,
+    });
+    let body = BalanceBody {
+        holds: balance.holds(),
+        difference: difference(&balance),
+        accepted: balance.accepted,
+        done: balance.done,
+        refused: balance.refused,
+        withdrawn: balance.withdrawn,
+        expired: balance.expired,
+        open: balance.open(),
+        queued: balance.queued,
+        running: balance.running,
+        waiting: balance.waiting,
+        parked: balance.parked,
+        in_review: balance.in_review,
+        rejected: balance.rejected,
+        automated: balance.automated,
+        automation_rate: rate(&balance),
+        unpublished: balance.unpublished,
+        overdue: balance.overdue,
+        by_process: by_process.collect(),
+    };
+    Ok(Answer(body).into_response())
+}
+
+/// The living workers.
+#[utoipa::path(get, path = "/v1/workers", operation_id = "list_workers", tag = "operations", responses((status = 200, body = WorkerList)))]
+async fn workers(State(api): State<Api>, caller: Caller) -> Result<Response, Problem> {
+    caller.require(Action::ReadOperations)?;
+    let store = api.engine().store();
+    let (mut rows, now) = (store.workers().await?, store.now().await?);
+    rows.sort_by_key(|row| row.started_at);
+    let own = api.engine().status().worker;
+    let items = rows.into_iter().map(|row| WorkerBody {
+        id: row.id,
+        name: row.name,
+        version: row.version,
+        started_at: row.started_at.into(),
+        heartbeat_at: row.heartbeat_at.into(),
+        answering: row.id == own,
+    });
+    Ok(Answer(WorkerList { items: items.collect(), now: now.into() }).into_response())
+}
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(balance)).routes(routes!(workers))
+}

@@ -1,0 +1,284 @@
+//! What reviewers do: claim, release, decide, escalate, note.
+//!
+//! Two people look at the same question. The claim is a lease, so that they see each other; the version is what decides: a
+//! decision on what has changed since is refused together with how it is now, and nothing is lost or done twice.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use axum::Json as Answer;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::Api;
+use super::auth::Caller;
+use super::extract::{InPath, Json, Key, OptionalJson};
+use super::kinds;
+use super::permit::Action;
+use super::problem::{Problem, ProblemBody};
+use super::request_acts::{Note, check_note};
+use super::review_view::ReviewBody;
+use crate::domain::request::signal::{Decision, Signal};
+use crate::domain::words::Choice;
+use crate::engine::ports::records::ReviewRow;
+use crate::engine::ports::store::{ReviewAct, ReviewPut};
+use crate::engine::service::{ReviewAnswer, Told};
+
+/// How long a claim lasts; claiming again renews it.
+const CLAIM: Duration = Duration::from_mins(15);
+/// How long a decision waits for the request's owner.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// What the owner says when it did as asked.
+const APPLIED: &str = "applied";
+
+/// How a review is claimed.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Claim {
+    /// Take it over from somebody else; needs a note.
+    steal: bool,
+    /// Why it is taken over.
+    note: Option<String>,
+}
+
+/// A decision.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Decide {
+    /// The review's version that was shown.
+    version: u32,
+    /// One of the review's choices.
+    #[schema(value_type = String, example = "approve")]
+    choice: Choice,
+    /// The refusal's reason: one of the process's.
+    #[serde(default)]
+    reason: Option<String>,
+    /// Why; or, for `ask_customer`, what the customer is asked.
+    note: String,
+    /// For `amend`: fields of the payload with their new values.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    fields: BTreeMap<String, Value>,
+}
+
+/// Nothing.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+/// What came of it.
+#[derive(Debug, Serialize, ToSchema)]
+struct ReviewActBody {
+    /// `applied`; `pending`: the request's owner has not answered yet; `second_needed`: another person must decide too.
+    answer: &'static str,
+    /// The review as it is now.
+    review: ReviewBody,
+}
+
+/// Why an act on a review was not done.
+#[derive(Debug)]
+enum NotDone {
+    Stale(Box<ReviewRow>),
+    Taken(Box<ReviewRow>),
+    Refused(String, Box<ReviewRow>),
+}
+
+impl NotDone {
+    fn problem(self, api: &Api, caller: &Caller) -> Problem {
+        let (problem, row) = match self {
+            NotDone::Stale(row) => {
+                let what = match row.state.as_str() {
+                    "open" => format!("it is at version {} now", row.version),
+                    state => format!("it is {state} now"),
+                };
+                (Problem::new(&kinds::STALE, format!("the review has changed since you looked: {what}")), row)
+            }
+            NotDone::Taken(row) => {
+                let first = row.decision.as_ref().is_some_and(|first| first.by == caller.name());
+                let what = match &row.claimed_by {
+                    _ if first => "you decided first; a second person must decide too".to_owned(),
+                    Some(holder) => format!("{holder} is working on it"),
+                    None => "it is not yours".to_owned(),
+                };
+                (Problem::new(&kinds::TAKEN, what), row)
+            }
+            NotDone::Refused(why, row) => (Problem::new(&kinds::NOT_APPLIED, why), row),
+        };
+        problem.with("current", api.review_summary(&row))
+    }
+}
+
+/// One act on one review.
+struct Act<'a> {
+    api: &'a Api,
+    caller: &'a Caller,
+    row: ReviewRow,
+}
+
+impl<'a> Act<'a> {
+    /// The review, where the caller may do this to it.
+    async fn on(api: &'a Api, caller: &'a Caller, path: &InPath, action: Action) -> Result<Act<'a>, Problem> {
+        let row = api.visible_review(caller, path.id("id")?, action).await?;
+        if action == Action::Review && !caller.has_review_role(row.role.as_deref()) {
+            let role = row.role.unwrap_or_default();
+            return Err(Problem::new(&kinds::FORBIDDEN, format!("this review is for the reviewers' role `{role}`")));
+        }
+        Ok(Act { api, caller, row })
+    }
+
+    async fn act(&self, act: ReviewAct, signal_id: Uuid) -> Result<Response, Problem> {
+        let deciding = matches!(act, ReviewAct::Decide { .. });
+        let ReviewAnswer { put, told } = self.api.engine().review_act(self.row.id, act, signal_id, PATIENCE).await?;
+        let (answer, row) = match (put, told) {
+            (ReviewPut::Stale(row), _) => return Err(NotDone::Stale(row).problem(self.api, self.caller)),
+            (ReviewPut::Taken(row), _) => return Err(NotDone::Taken(row).problem(self.api, self.caller)),
+            (ReviewPut::Done(row, Some(_)), None | Some(Told::Pending)) => ("pending", row),
+            (ReviewPut::Done(row, Some(_)), Some(Told::Answer(answer))) if answer == APPLIED => (APPLIED, row),
+            (ReviewPut::Done(row, Some(_)), Some(Told::Answer(why))) => {
+                return Err(NotDone::Refused(why, row).problem(self.api, self.caller));
+            }
+            (ReviewPut::Done(_, Some(_)), Some(Told::Ended(outcome))) => return Err(super::requests::ended(outcome)),
+            (ReviewPut::Done(row, None), _) if deciding => ("second_needed", row),
+            (ReviewPut::Done(row, _), _) => (APPLIED, row),
+        };
+        let status = if answer == "pending" { StatusCode::ACCEPTED } else { StatusCode::OK };
+        Ok((status, Answer(ReviewActBody { answer, review: self.api.review_summary(&row) })).into_response())
+    }
+
+    fn fresh(&self) -> Uuid {
+        self.api.engine().clock().id()
+    }
+
+    async fn note(&self, id: Uuid, text: String) -> Result<Told, Problem> {
+        let signal = Signal::Note { by: self.caller.name().to_owned(), text };
+        Ok(self.api.engine().send(self.row.request, id, signal, Duration::ZERO).await?)
+    }
+}
+
+/// Takes a review, or renews the claim: 15 minutes. Others see who works on it and cannot decide meanwhile.
+#[utoipa::path(post, path = "/v1/reviews/{id}/claim", operation_id = "note_review", operation_id = "claim_review", tag = "reviews", request_body = Option<Claim>, params(("id" = Uuid, Path, description = "The review")),
+    responses((status = 200, body = ReviewActBody),
+        (status = 409, description = "It is not open any more; `current`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 423, description = "Somebody else holds it; `current`", body = ProblemBody, content_type = "application/problem+json")))]
+async fn claim(
+    State(api): State<Api>,
+    caller: Caller,
+    path: InPath,
+    OptionalJson(claim): OptionalJson<Claim>,
+) -> Result<Response, Problem> {
+    let act = Act::on(&api, &caller, &path, Action::Review).await?;
+    let note = claim.note.as_deref().map(check_note).transpose()?;
+    if claim.steal && note.is_none() {
+        return Err(Problem::new(&kinds::INVALID, "`note` says why it is taken over"));
+    }
+    let until = api.engine().clock().now().plus(CLAIM);
+    let claimed = act.act(ReviewAct::Claim { by: caller.name().to_owned(), until, steal: claim.steal }, act.fresh()).await?;
+    if let Some(note) = note {
+        act.note(act.fresh(), note).await?;
+    }
+    Ok(claimed)
+}
+
+/// Gives a claimed review back.
+#[utoipa::path(post, path = "/v1/reviews/{id}/release", operation_id = "release_review", tag = "reviews", request_body = Option<Nothing>, params(("id" = Uuid, Path, description = "The review")),
+    responses((status = 200, body = ReviewActBody),
+        (status = 409, description = "It is not open any more; `current`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 423, description = "Somebody else holds it; `current`", body = ProblemBody, content_type = "application/problem+json")))]
+async fn release(
+    State(api): State<Api>,
+    caller: Caller,
+    path: InPath,
+    OptionalJson(Nothing {}): OptionalJson<Nothing>,
+) -> Result<Response, Problem> {
+    let act = Act::on(&api, &caller, &path, Action::Review).await?;
+    act.act(ReviewAct::Release { by: caller.name().to_owned() }, act.fresh()).await
+}
+
+/// Answers the question.
+///
+/// Where four eyes are asked for, the first decision is kept and a second person must come to the same.
+#[utoipa::path(post, path = "/v1/reviews/{id}/decide", operation_id = "decide_review", tag = "reviews", request_body = Decide,
+    params(("id" = Uuid, Path, description = "The review"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition safe")),
+    responses((status = 200, description = "Decided, or kept until a second person decides", body = ReviewActBody),
+        (status = 202, description = "Stored; the request's owner has not answered yet", body = ReviewActBody),
+        (status = 409, description = "It has changed since you looked, or was not applied; `current`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 423, description = "Somebody else holds it, or must be the second; `current`", body = ProblemBody, content_type = "application/problem+json")))]
+async fn decide(
+    State(api): State<Api>,
+    caller: Caller,
+    path: InPath,
+    key: Key,
+    Json(decide): Json<Decide>,
+) -> Result<Response, Problem> {
+    let act = Act::on(&api, &caller, &path, Action::Review).await?;
+    let decision = Decision {
+        review: act.row.id,
+        choice: decide.choice,
+        by: caller.name().to_owned(),
+        first_by: None,
+        reason: decide.reason,
+        note: check_note(&decide.note)?,
+        fields: decide.fields,
+    };
+    let signal_id = key.signal_id(caller.name(), "decide", act.row.id, act.fresh());
+    act.act(ReviewAct::Decide { version: decide.version, decision }, signal_id).await
+}
+
+/// Raises a review's level and gives it back, for somebody who may know more.
+#[utoipa::path(post, path = "/v1/reviews/{id}/escalate", operation_id = "escalate_review", tag = "reviews", request_body = Note, params(("id" = Uuid, Path, description = "The review")),
+    responses((status = 200, body = ReviewActBody),
+        (status = 409, description = "It is not open any more; `current`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 423, description = "Somebody else holds it; `current`", body = ProblemBody, content_type = "application/problem+json")))]
+async fn escalate(
+    State(api): State<Api>,
+    caller: Caller,
+    path: InPath,
+    Json(Note { note }): Json<Note>,
+) -> Result<Response, Problem> {
+    let act = Act::on(&api, &caller, &path, Action::Escalate).await?;
+    let note = check_note(&note)?;
+    let escalated = act.act(ReviewAct::Escalate { by: caller.name().to_owned() }, act.fresh()).await?;
+    act.note(act.fresh(), note).await?;
+    Ok(escalated)
+}
+
+/// Writes a note into the ledger of the review's request.
+#[utoipa::path(post, path = "/v1/reviews/{id}/notes", tag = "reviews", request_body = Note,
+    params(("id" = Uuid, Path, description = "The review"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition safe")),
+    responses((status = 202, description = "Stored; the request's owner writes it down", body = ReviewActBody),
+        (status = 409, description = "The request has ended", body = ProblemBody, content_type = "application/problem+json")))]
+async fn note(
+    State(api): State<Api>,
+    caller: Caller,
+    path: InPath,
+    key: Key,
+    Json(Note { note }): Json<Note>,
+) -> Result<Response, Problem> {
+    let act = Act::on(&api, &caller, &path, Action::Note).await?;
+    let id = key.signal_id(caller.name(), "note", act.row.id, act.fresh());
+    match act.note(id, check_note(&note)?).await? {
+        Told::Ended(outcome) => Err(super::requests::ended(outcome)),
+        Told::Answer(_) | Told::Pending => {
+            let body = ReviewActBody { answer: "pending", review: api.review_summary(&act.row) };
+            Ok((StatusCode::ACCEPTED, Answer(body)).into_response())
+        }
+    }
+}
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(claim))
+        .routes(routes!(release))
+        .routes(routes!(decide))
+        .routes(routes!(escalate))
+        .routes(routes!(note))
+}

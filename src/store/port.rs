@@ -1,0 +1,189 @@
+//! The port's methods, handed on to the files that do them. The two databases have the same ones under the same names, so
+//! this is written once, and a method that one of them lacks does not compile.
+
+/// Implements the port for a database's store by its inherent methods.
+macro_rules! implement_store {
+    ($store:ty, $kind:literal) => {
+        use std::time::Duration;
+
+        use uuid::Uuid;
+
+        use crate::domain::request::chain::Entry;
+        use crate::domain::request::signal::Signal;
+        use crate::domain::time::Time;
+        use crate::engine::ports::records::{
+            Balance, ControlRow, Counted, DefectRow, Event, Heartbeat, ProcessRow, RejectedRow, RequestFilter, RequestRow,
+            ReviewFilter, ReviewRow, TokenRow, WorkerRow,
+        };
+        use crate::engine::ports::store::{Claimed, Loaded, RequestId, ReviewAct, ReviewPut, Sent, WorkerId, Write, Written};
+
+        type Answer<T> = Result<T, StoreError>;
+
+        #[async_trait::async_trait]
+        impl crate::engine::ports::store::Store for $store {
+            fn kind(&self) -> &'static str {
+                $kind
+            }
+
+            async fn now(&self) -> Answer<Time> {
+                self.clock().await
+            }
+
+            async fn register(&self, worker: &WorkerRow) -> Answer<()> {
+                self.add_worker(worker).await
+            }
+
+            async fn heartbeat(&self, worker: WorkerId) -> Answer<Heartbeat> {
+                self.renew(worker).await
+            }
+
+            async fn rescue(&self, by: WorkerId, lease: Duration) -> Answer<Vec<WorkerId>> {
+                self.take_over(by, lease).await
+            }
+
+            async fn deregister(&self, worker: WorkerId) -> Answer<()> {
+                self.remove_worker(worker).await
+            }
+
+            async fn commit(&self, worker: WorkerId, batch: &[Write]) -> Answer<Vec<Written>> {
+                self.write_batch(worker, batch).await
+            }
+
+            async fn claim(&self, worker: WorkerId, limit: usize) -> Answer<Vec<Claimed>> {
+                self.take_due(worker, limit).await
+            }
+
+            async fn load(&self, request: RequestId) -> Answer<Loaded> {
+                self.load_all(request).await
+            }
+
+            async fn signals(&self, request: RequestId) -> Answer<Vec<(Uuid, Signal)>> {
+                self.unconsumed(request).await
+            }
+
+            async fn signal(&self, id: Uuid, request: RequestId, signal: &Signal, at: Time) -> Answer<Sent> {
+                self.send_signal(id, request, signal, at).await
+            }
+
+            async fn signal_answer(&self, id: Uuid) -> Answer<Option<String>> {
+                self.answer_of(id).await
+            }
+
+            async fn review_act(&self, review: Uuid, act: &ReviewAct, signal_id: Uuid, at: Time) -> Answer<ReviewPut> {
+                self.act_on_review(review, act, signal_id, at).await
+            }
+
+            async fn unpublished(&self, worker: WorkerId, limit: usize) -> Answer<Vec<Event>> {
+                self.take_unpublished(worker, limit).await
+            }
+
+            async fn published(&self, ids: &[Uuid]) -> Answer<()> {
+                self.mark_published(ids).await
+            }
+
+            async fn events(&self, after: Option<Uuid>, limit: usize) -> Answer<Vec<Event>> {
+                self.feed(after, limit).await
+            }
+
+            async fn request(&self, request: RequestId) -> Answer<RequestRow> {
+                self.one_request(request).await
+            }
+
+            async fn entries(&self, request: RequestId, after: u64, limit: usize) -> Answer<Vec<Entry>> {
+                self.some_entries(request, after, limit).await
+            }
+
+            async fn requests(&self, filter: &RequestFilter, before: Option<RequestId>, limit: usize) -> Answer<Vec<RequestRow>> {
+                self.list_requests(filter, before, limit).await
+            }
+
+            async fn review(&self, review: Uuid) -> Answer<ReviewRow> {
+                self.one_review(review).await
+            }
+
+            async fn reviews(&self, filter: &ReviewFilter, after: Option<(Time, Uuid)>, limit: usize) -> Answer<Vec<ReviewRow>> {
+                self.list_reviews(filter, after, limit).await
+            }
+
+            async fn rejected(&self, before: Option<Uuid>, limit: usize) -> Answer<Vec<RejectedRow>> {
+                self.list_rejected(before, limit).await
+            }
+
+            async fn balance(&self) -> Answer<Balance> {
+                self.read_balance().await
+            }
+
+            async fn counted(&self) -> Answer<Vec<Counted>> {
+                self.count_open().await
+            }
+
+            async fn workers(&self) -> Answer<Vec<WorkerRow>> {
+                self.list_workers().await
+            }
+
+            async fn defects(&self, limit: usize) -> Answer<Vec<DefectRow>> {
+                self.list_defects(limit).await
+            }
+
+            async fn defect(&self, fingerprint: &str) -> Answer<DefectRow> {
+                self.one_defect(fingerprint).await
+            }
+
+            async fn controls(&self) -> Answer<Vec<ControlRow>> {
+                self.list_controls().await
+            }
+
+            async fn put_control(&self, row: &ControlRow) -> Answer<bool> {
+                self.replace_control(row).await
+            }
+
+            async fn resume_some(
+                &self,
+                group: &str,
+                signal: &Signal,
+                at: Time,
+                before: Time,
+                limit: usize,
+            ) -> Answer<Vec<RequestId>> {
+                self.resume_group(group, signal, at, before, limit).await
+            }
+
+            async fn parked_under(&self, group: &str, cap: u64) -> Answer<u64> {
+                self.count_parked(group, cap).await
+            }
+
+            async fn publish_process(&self, row: &ProcessRow) -> Answer<String> {
+                self.add_process(row).await
+            }
+
+            async fn processes(&self) -> Answer<Vec<ProcessRow>> {
+                self.list_processes().await
+            }
+
+            async fn add_token(&self, token: &TokenRow) -> Answer<()> {
+                self.insert_token(token).await
+            }
+
+            async fn token(&self, sha256: &[u8; 32]) -> Answer<TokenRow> {
+                self.token_by_hash(sha256).await
+            }
+
+            async fn tokens(&self) -> Answer<Vec<TokenRow>> {
+                self.list_tokens().await
+            }
+
+            async fn revoke_token(&self, name: &str, at: Time) -> Answer<bool> {
+                self.end_token(name, at).await
+            }
+
+            async fn setting(&self, name: &str, fresh: &[u8]) -> Answer<Vec<u8>> {
+                self.setting_or(name, fresh).await
+            }
+
+            async fn sweep(&self, now: Time, limit: usize) -> Answer<u64> {
+                self.remove_old(now, limit).await
+            }
+        }
+    };
+}
+pub(super) use implement_store;

@@ -1,0 +1,78 @@
+//! Defects, controls, and the requests parked under a group.
+
+use sqlx::Row as _;
+use uuid::Uuid;
+
+use super::outside::deliver;
+use super::{SqliteStore, rows};
+use crate::domain::request::signal::Signal;
+use crate::domain::time::Time;
+use crate::engine::ports::records::{ControlRow, DefectRow};
+use crate::engine::ports::store::{RequestId, StoreError};
+use crate::store::batch;
+use crate::store::rows::{control_columns, defect_columns, int};
+
+const DEFECTS: &str = concat!("SELECT ", defect_columns!(), " FROM defects ORDER BY last_seen DESC, fingerprint LIMIT ?1");
+const DEFECT: &str = concat!("SELECT ", defect_columns!(), " FROM defects WHERE fingerprint = ?1");
+const CONTROLS: &str = concat!("SELECT ", control_columns!(), " FROM controls ORDER BY group_name");
+const FIRST_CONTROL: &str = concat!(
+    "INSERT INTO controls (",
+    control_columns!(),
+    ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (group_name) DO NOTHING"
+);
+const NEXT_CONTROL: &str = "\
+    UPDATE controls SET state = ?2, reason = ?3, changed_by = ?4, canary = ?5, probe_at = ?6, rate = ?7, to_version = ?8, since = ?9,
+        changed_at = ?10, version = ?11
+    WHERE group_name = ?1 AND version = ?11 - 1";
+const PARKED: &str = "\
+    SELECT id FROM requests
+    WHERE parked = ?1 AND ended_at IS NULL AND updated_at < ?2 AND signalled = seen ORDER BY id LIMIT ?3";
+const COUNT: &str = "\
+    SELECT COUNT(*) AS n FROM (SELECT 1 FROM requests WHERE parked = ?1 AND ended_at IS NULL LIMIT ?2)";
+
+impl SqliteStore {
+    pub(super) async fn list_defects(&self, limit: usize) -> Result<Vec<DefectRow>, StoreError> {
+        self.db.read(sqlx::query(DEFECTS).bind(int(limit)?), rows::defect).await
+    }
+
+    pub(super) async fn one_defect(&self, fingerprint: &str) -> Result<DefectRow, StoreError> {
+        let found = self.db.read(sqlx::query(DEFECT).bind(fingerprint), rows::defect).await?;
+        found.into_iter().next().ok_or(StoreError::NotFound("the defect"))
+    }
+
+    pub(super) async fn list_controls(&self) -> Result<Vec<ControlRow>, StoreError> {
+        self.db.read(sqlx::query(CONTROLS), rows::control).await
+    }
+
+    pub(super) async fn replace_control(&self, row: &ControlRow) -> Result<bool, StoreError> {
+        batch::check_control(row)?;
+        let sql = if row.version == 1 { FIRST_CONTROL } else { NEXT_CONTROL };
+        let query = sqlx::query(sql).bind(&row.group).bind(&row.state).bind(&row.reason).bind(&row.by).bind(row.canary);
+        let query = query.bind(row.probe_at.map(|at| at.0)).bind(row.rate).bind(row.to_version);
+        let query = query.bind(row.since.map(|at| at.0)).bind(row.changed_at.0).bind(row.version);
+        Ok(self.db.write(query).await? == 1)
+    }
+
+    pub(super) async fn resume_group(
+        &self,
+        group: &str,
+        signal: &Signal,
+        at: Time,
+        before: Time,
+        limit: usize,
+    ) -> Result<Vec<RequestId>, StoreError> {
+        let mut tx = self.db.begin().await?;
+        let parked = sqlx::query(PARKED).bind(group).bind(before.0).bind(int(limit)?);
+        let chosen: Vec<Uuid> = tx.read(parked, |row| row.try_get("id")).await?;
+        for request in &chosen {
+            deliver(&mut tx, Uuid::now_v7(), *request, signal, at).await?;
+        }
+        tx.commit().await?;
+        Ok(chosen)
+    }
+
+    pub(super) async fn count_parked(&self, group: &str, cap: u64) -> Result<u64, StoreError> {
+        let count = sqlx::query(COUNT).bind(group).bind(int(cap)?);
+        Ok(self.db.read(count, |row| rows::number::<u64>(row, "n")).await?.into_iter().sum())
+    }
+}

@@ -1,0 +1,47 @@
+//! Events waiting to be published, and the feed of all events.
+
+use sqlx::Row as _;
+use uuid::Uuid;
+
+use super::{SqliteStore, db, rows};
+use crate::engine::ports::records::Event;
+use crate::engine::ports::store::{StoreError, WorkerId};
+use crate::store::rows::{event_columns, int};
+
+const ORPHANS: &str = "\
+    SELECT id FROM outbox
+    WHERE published_at IS NULL AND worker <> ?1 AND worker NOT IN (SELECT id FROM workers) ORDER BY id LIMIT ?2";
+const ADOPT: &str = "UPDATE outbox SET worker = ?2 WHERE id = ?1 AND published_at IS NULL";
+const WAITING: &str =
+    concat!("SELECT ", event_columns!(), " FROM outbox WHERE worker = ?1 AND published_at IS NULL ORDER BY id LIMIT ?2");
+const MARK: &str = "UPDATE outbox SET published_at = ?2 WHERE id = ?1 AND published_at IS NULL";
+const FEED: &str = concat!("SELECT ", event_columns!(), " FROM outbox WHERE ?1 IS NULL OR id > ?1 ORDER BY id LIMIT ?2");
+
+impl SqliteStore {
+    pub(super) async fn take_unpublished(&self, worker: WorkerId, limit: usize) -> Result<Vec<Event>, StoreError> {
+        let limit = int(limit)?;
+        let orphans = sqlx::query(ORPHANS).bind(worker).bind(limit);
+        let orphans: Vec<Uuid> = self.db.read(orphans, |row| row.try_get("id")).await?;
+        if !orphans.is_empty() {
+            let mut tx = self.db.begin().await?;
+            for id in orphans {
+                tx.execute(sqlx::query(ADOPT).bind(id).bind(worker)).await?;
+            }
+            tx.commit().await?;
+        }
+        self.db.read(sqlx::query(WAITING).bind(worker).bind(limit), rows::event).await
+    }
+
+    pub(super) async fn mark_published(&self, ids: &[Uuid]) -> Result<(), StoreError> {
+        let now = db::now();
+        let mut tx = self.db.begin().await?;
+        for id in ids {
+            tx.execute(sqlx::query(MARK).bind(id).bind(now.0)).await?;
+        }
+        tx.commit().await
+    }
+
+    pub(super) async fn feed(&self, after: Option<Uuid>, limit: usize) -> Result<Vec<Event>, StoreError> {
+        self.db.read(sqlx::query(FEED).bind(after).bind(int(limit)?), rows::event).await
+    }
+}

@@ -1,0 +1,94 @@
+//! Reviewers' acts and lists of reviews.
+
+use uuid::Uuid;
+
+use super::db::{self, Tx};
+use super::outside::{deliver, known};
+use super::{SqliteStore, rows};
+use crate::domain::request::signal::Signal;
+use crate::domain::time::Time;
+use crate::engine::ports::records::{ReviewFilter, ReviewRow};
+use crate::engine::ports::store::{ReviewAct, ReviewPut, StoreError};
+use crate::store::batch::plain;
+use crate::store::rows::{int, json_text, review_columns};
+use crate::store::rules::{self, Acted};
+
+const ONE: &str = concat!("SELECT ", review_columns!(), " FROM reviews WHERE id = ?1");
+const ENDED: &str = "SELECT 1 FROM requests WHERE id = ?1 AND ended_at IS NOT NULL";
+const CHANGE: &str = "\
+    UPDATE reviews SET state = ?2, version = ?3, claimed_by = ?4, claimed_until = ?5, escalated = ?6, decision = ?7 WHERE id = ?1";
+const LIST: &str = concat!(
+    "SELECT ",
+    review_columns!(),
+    " FROM reviews
+    WHERE (?1 IS NULL AND state = 'open' OR state IN (SELECT value FROM json_each(?1)))
+        AND (?2 IS NULL OR process IN (SELECT value FROM json_each(?2)))
+        AND (?3 IS NULL OR role IS NULL OR role IN (SELECT value FROM json_each(?3)))
+        AND (?4 IS NULL OR name = ?4)
+        AND (?5 IS NULL OR claimed_by = ?5)
+        AND (?6 IS NULL OR claimed_by IS NULL OR claimed_until <= ?6)
+        AND (?7 IS NULL OR request = ?7)
+        AND (?8 IS NULL OR (due_at, id) > (?8, ?9))
+    ORDER BY due_at, id LIMIT ?10"
+);
+
+impl SqliteStore {
+    pub(super) async fn one_review(&self, review: Uuid) -> Result<ReviewRow, StoreError> {
+        let found = self.db.read(sqlx::query(ONE).bind(review), rows::review).await?;
+        found.into_iter().next().ok_or(StoreError::NotFound("the review"))
+    }
+
+    pub(super) async fn act_on_review(
+        &self,
+        review: Uuid,
+        act: &ReviewAct,
+        signal_id: Uuid,
+        at: Time,
+    ) -> Result<ReviewPut, StoreError> {
+        plain(rules::actor(act))?;
+        let mut tx = self.db.begin().await?;
+        let Some(row) = tx.first(sqlx::query(ONE).bind(review), rows::review).await? else {
+            tx.rollback().await?;
+            return Err(StoreError::NotFound("the review"));
+        };
+        let put = put(&mut tx, row, act, signal_id, at).await?;
+        tx.commit().await?;
+        Ok(put)
+    }
+
+    pub(super) async fn list_reviews(
+        &self,
+        filter: &ReviewFilter,
+        after: Option<(Time, Uuid)>,
+        limit: usize,
+    ) -> Result<Vec<ReviewRow>, StoreError> {
+        let some = |list: &Vec<String>| if list.is_empty() { Ok(None) } else { json_text(list).map(Some) };
+        let query = sqlx::query(LIST).bind(some(&filter.states)?).bind(some(&filter.processes)?);
+        let query = query.bind(filter.roles.as_ref().map(json_text).transpose()?).bind(&filter.name).bind(&filter.claimed_by);
+        let query = query.bind(filter.unclaimed_at.map(|at| at.0)).bind(filter.request);
+        let query = query.bind(after.map(|(due, _)| due.0)).bind(after.map(|(_, id)| id)).bind(int(limit)?);
+        self.db.read(query, rows::review).await
+    }
+}
+
+async fn put(tx: &mut Tx<'_>, row: ReviewRow, act: &ReviewAct, signal_id: Uuid, at: Time) -> Result<ReviewPut, StoreError> {
+    if known(tx, signal_id).await? {
+        return Ok(ReviewPut::Done(Box::new(row), Some(signal_id)));
+    }
+    if tx.first(sqlx::query(ENDED).bind(row.request), |_| Ok(())).await?.is_some() {
+        return Ok(ReviewPut::Stale(Box::new(row)));
+    }
+    let (next, sent) = match rules::act(&row, act, db::now()) {
+        Acted::Stale => return Ok(ReviewPut::Stale(Box::new(row))),
+        Acted::Taken => return Ok(ReviewPut::Taken(Box::new(row))),
+        Acted::Changed(next) => (next, None),
+        Acted::Sent(next, decision) => {
+            deliver(tx, signal_id, row.request, &Signal::Decide(decision), at).await?;
+            (next, Some(signal_id))
+        }
+    };
+    let query = sqlx::query(CHANGE).bind(next.id).bind(&next.state).bind(next.version).bind(&next.claimed_by);
+    let query = query.bind(next.claimed_until.map(|at| at.0)).bind(next.escalated).bind(rows::decision(&next)?);
+    tx.execute(query).await?;
+    Ok(ReviewPut::Done(Box::new(next), sent))
+}

@@ -1,0 +1,5 @@
+//! Rows to records.
+
+use sqlx::sqlite::SqliteRow;
+
+crate::store::rows::decoders!(SqliteRow);

@@ -1,0 +1,110 @@
+//! Who gets which due request.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use mozhao::domain::request::signal::Signal;
+use mozhao::domain::time::Time;
+use mozhao::engine::ports::store::{Claimed, StoreError};
+use tokio::sync::Barrier;
+use uuid::Uuid;
+
+use super::world::{LATER, T0, World};
+
+fn taken(claimed: &[Claimed]) -> Vec<Uuid> {
+    claimed.iter().map(|claimed| claimed.request).collect()
+}
+
+pub(super) async fn due_ones_oldest_first(world: &World) {
+    let worker = world.worker().await;
+    let second = world.resting(worker, Some(Time(T0.0 + 2))).await;
+    let first = world.resting(worker, Some(Time(T0.0 + 1))).await;
+    let third = world.resting(worker, Some(Time(T0.0 + 2))).await;
+    world.resting(worker, Some(LATER)).await;
+    world.resting(worker, None).await;
+    world.running(worker).await;
+    let taker = world.worker().await;
+    let claimed = world.store.claim(taker, 9).await.unwrap();
+    assert_eq!(taken(&claimed), [first, second, third]);
+    assert!(claimed.iter().all(|claimed| !claimed.mine_already));
+    let row = world.store.request(first).await.unwrap();
+    assert_eq!((row.owner, row.wake_at), (Some(taker), None));
+    assert!(world.store.claim(taker, 9).await.unwrap().is_empty());
+    assert!(world.store.claim(worker, 9).await.unwrap().is_empty());
+}
+
+pub(super) async fn own_ones_are_reported_once(world: &World) {
+    let (worker, other) = (world.worker().await, world.worker().await);
+    let id = world.running(worker).await;
+    world.store.signal(world.id(), id, &Signal::Withdraw { by: "c".into() }, T0).await.unwrap();
+    assert!(world.store.claim(other, 9).await.unwrap().is_empty(), "another worker's");
+    assert_eq!(world.store.claim(worker, 9).await.unwrap(), [Claimed { request: id, mine_already: true }]);
+    assert!(world.store.claim(worker, 9).await.unwrap().is_empty());
+    assert_eq!(world.store.request(id).await.unwrap().owner, Some(worker));
+}
+
+pub(super) async fn a_limit_leaves_the_rest(world: &World) {
+    let worker = world.worker().await;
+    let mut ids = Vec::new();
+    for n in 0..5 {
+        ids.push(world.resting(worker, Some(Time(T0.0 + n))).await);
+    }
+    assert_eq!(taken(&world.store.claim(worker, 2).await.unwrap()), ids[..2]);
+    assert_eq!(taken(&world.store.claim(worker, 2).await.unwrap()), ids[2..4]);
+    assert_eq!(taken(&world.store.claim(worker, 2).await.unwrap()), ids[4..]);
+    assert!(world.store.claim(worker, 0).await.unwrap().is_empty());
+}
+
+pub(super) async fn two_workers_share_without_overlap(world: &World) {
+    let workers = [world.worker().await, world.worker().await];
+    for _ in 0..10 {
+        let mut ids = BTreeSet::new();
+        for _ in 0..20 {
+            ids.insert(world.resting(workers[0], Some(T0)).await);
+        }
+        let barrier = Arc::new(Barrier::new(2));
+        let tasks = workers.map(|worker| {
+            let store = if worker == workers[0] { world.store.clone() } else { world.other.clone() };
+            let barrier = barrier.clone();
+            tokio::spawn(async move {
+                barrier.wait().await;
+                let mut mine = Vec::new();
+                for _ in 0..4 {
+                    mine.extend(taken(&store.claim(worker, 5).await.unwrap()));
+                }
+                mine
+            })
+        });
+        let mut all = Vec::new();
+        for task in tasks {
+            all.extend(task.await.unwrap());
+        }
+        // Locked rows are skipped, so a rest may be left for the next time.
+        all.extend(taken(&world.store.claim(workers[0], 20).await.unwrap()));
+        assert_eq!(all.len(), 20, "nothing twice");
+        assert_eq!(all.into_iter().collect::<BTreeSet<_>>(), ids);
+    }
+}
+
+pub(super) async fn only_living_workers_claim(world: &World) {
+    let worker = world.worker().await;
+    let id = world.resting(worker, Some(T0)).await;
+    world.store.deregister(worker).await.unwrap();
+    assert!(matches!(world.store.claim(worker, 9).await, Err(StoreError::Fenced)));
+    assert_eq!(world.store.request(id).await.unwrap().owner, None);
+}
+
+pub(super) async fn loading_gives_everything(world: &World) {
+    let worker = world.worker().await;
+    assert!(matches!(world.store.load(Uuid::from_u128(1)).await, Err(StoreError::NotFound(_))));
+    let id = world.running(worker).await;
+    let signals = [Signal::Withdraw { by: "c".into() }, Signal::RetryNow { by: "d".into() }];
+    // Ids in falling order: what counts is the order in which they came.
+    let ids = [Uuid::from_u128(5_000_000), Uuid::from_u128(4_000_000)];
+    for (id_, signal) in ids.iter().zip(&signals) {
+        world.store.signal(*id_, id, signal, T0).await.unwrap();
+    }
+    let loaded = world.store.load(id).await.unwrap();
+    assert_eq!(loaded.signals, [(ids[0], signals[0].clone()), (ids[1], signals[1].clone())]);
+    assert_eq!((loaded.row.signalled, loaded.entries.len()), (2, 2));
+}

@@ -1,0 +1,60 @@
+//! The list of what every store must do. Each case is a function over a [`world::World`]; the macro makes one test of it per store.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod accepting;
+mod advancing;
+mod claiming;
+mod groups;
+mod lanes;
+mod outbox;
+mod queries;
+mod reviewing;
+mod settings;
+mod signals;
+mod workers;
+mod world;
+
+macro_rules! conformance {
+    ($($module:ident: $($case:ident),+;)+) => {
+        conformance!(@on memory, memory; $($module: $($case),+;)+);
+        conformance!(@on sqlite, sqlite; $($module: $($case),+;)+);
+    };
+    (@on $store:ident, $make:ident; $($module:ident: $($case:ident),+;)+) => {
+        mod $store {
+            $(mod $module {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                async fn $case() {
+                    let world = crate::suite::world::World::$make().await;
+                    crate::suite::$module::$case(&world).await;
+                })+
+            })+
+        }
+    };
+}
+
+conformance! {
+    accepting: a_request_is_stored_as_it_was_sent, a_key_is_accepted_once, a_key_twice_in_one_batch, one_of_many_racing_duplicates_wins,
+        rejected_messages_take_their_key, a_rejection_is_recorded_once, a_limit_counts_what_is_accepted, limits_hold_under_concurrency,
+        bad_data_refuses_the_whole_batch, text_with_nul_is_data_and_bytes_may_hold_anything;
+    advancing: a_step_moves_the_head, a_stale_or_foreign_step_is_lost_and_the_rest_stands, a_second_step_in_a_batch_is_lost,
+        wrong_numbering_is_data, a_worker_without_a_row_is_fenced, endings_are_counted, everything_of_a_step_is_written,
+        nothing_of_a_lost_step_is_written, defects_are_counted_and_keep_their_first_example, a_review_opens_and_closes,
+        an_owner_cannot_have_seen_more_than_was_sent;
+    lanes: turns_are_taken_in_order, a_queued_one_that_ends_does_not_move_the_head, one_batch_accepts_and_ends,
+        several_ends_in_one_batch, out_of_turn_rests_until_its_expiry, a_turn_that_comes_while_it_is_owned_is_not_lost,
+        out_of_turn_cannot_run, lanes_hold_under_concurrency;
+    claiming: due_ones_oldest_first, own_ones_are_reported_once, a_limit_leaves_the_rest, two_workers_share_without_overlap,
+        only_living_workers_claim, loading_gives_everything;
+    signals: a_signal_wakes_and_waits, the_same_id_is_stored_once, ended_and_unknown_requests_take_none, quiet_steps_see_signals_first,
+        a_release_with_an_unseen_signal_is_due, answers_reach_the_sender, a_pending_wake_survives_an_owned_step,
+        intent_and_withdrawal_race, release_and_signal_race, the_same_signal_races_with_itself;
+    reviewing: claiming_is_a_lease, deciding_once, four_eyes, stale_decisions, two_decisions_race, the_same_decision_again,
+        escalating_releases, decisions_on_ended_requests, lists_are_filtered_and_paged;
+    workers: heartbeats_renew, the_stale_are_rescued, the_fenced_do_not_rescue, owners_without_a_row_lose_their_requests,
+        deregistering_hands_back, counters_survive_their_worker, rescue_and_commit_race;
+    outbox: events_wait_for_their_worker, events_of_the_gone_are_adopted, published_ones_are_done, the_feed_has_a_cursor;
+    queries: lists_are_filtered_and_paged, entries_are_paged, rejected_ones_are_paged, the_balance_holds, open_ones_are_counted;
+    groups: controls_have_one_winner, resuming_is_bounded_and_once, two_resumers_share_without_overlap, parked_ones_are_counted_to_a_cap;
+    settings: a_version_is_published_once, tokens, a_setting_has_one_first_value, sweeping_removes_what_is_past_its_window;
+}

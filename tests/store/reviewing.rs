@@ -1,0 +1,263 @@
+//! Reviewers: leases, decisions, four eyes, lists.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mozhao::domain::request::signal::{Decision, Signal};
+use mozhao::domain::time::Time;
+use mozhao::domain::words::Choice;
+use mozhao::engine::ports::records::{ReviewFilter, ReviewRow};
+use mozhao::engine::ports::store::{ReviewAct, ReviewChange, ReviewPut, StoreError, Written};
+use tokio::sync::Barrier;
+use uuid::Uuid;
+
+use super::world::{LATER, T0, World, end, step};
+
+fn claim(by: &str, until: Time, steal: bool) -> ReviewAct {
+    ReviewAct::Claim { by: by.into(), until, steal }
+}
+
+fn decide(review: &ReviewRow, by: &str, version: u32, choice: Choice) -> ReviewAct {
+    let decision = Decision {
+        review: review.id,
+        choice,
+        by: by.into(),
+        first_by: None,
+        reason: None,
+        note: format!("by {by}"),
+        fields: std::collections::BTreeMap::new(),
+    };
+    ReviewAct::Decide { version, decision }
+}
+
+async fn act(world: &World, review: &ReviewRow, act: &ReviewAct) -> ReviewPut {
+    world.store.review_act(review.id, act, world.id(), T0).await.unwrap()
+}
+
+#[track_caller]
+fn done(put: ReviewPut) -> ReviewRow {
+    let ReviewPut::Done(row, None) = put else { panic!("{put:?}") };
+    *row
+}
+
+pub(super) async fn claiming_is_a_lease(world: &World) {
+    let worker = world.worker().await;
+    let (_, review) = world.in_review(worker, false).await;
+    let held = done(act(world, &review, &claim("ann", LATER, false)).await);
+    assert_eq!((held.claimed_by.as_deref(), held.claimed_until, held.version), (Some("ann"), Some(LATER), 1));
+    assert_eq!(world.store.review(review.id).await.unwrap(), held);
+    assert_eq!(act(world, &review, &claim("bob", LATER, false)).await, ReviewPut::Taken(Box::new(held.clone())));
+    let release = |by: &str| ReviewAct::Release { by: by.into() };
+    assert_eq!(act(world, &review, &release("bob")).await, ReviewPut::Taken(Box::new(held.clone())));
+    assert_eq!(act(world, &review, &decide(&review, "bob", 1, Choice::Approve)).await, ReviewPut::Taken(Box::new(held)));
+    let renewed = done(act(world, &review, &claim("ann", Time(LATER.0 + 1), false)).await);
+    assert_eq!(renewed.claimed_until, Some(Time(LATER.0 + 1)));
+    assert_eq!(done(act(world, &review, &claim("bob", LATER, true)).await).claimed_by.as_deref(), Some("bob"));
+    assert_eq!(done(act(world, &review, &release("bob")).await).claimed_by, None);
+    done(act(world, &review, &claim("ann", T0, false)).await);
+    let after_lapse = done(act(world, &review, &claim("bob", LATER, false)).await);
+    assert_eq!(after_lapse.claimed_by.as_deref(), Some("bob"), "a lease that has run out holds nobody off");
+    assert!(matches!(
+        world.store.review_act(world.id(), &claim("a", LATER, false), world.id(), T0).await,
+        Err(StoreError::NotFound(_))
+    ));
+    let nul = world.store.review_act(review.id, &claim("a\0", LATER, true), world.id(), T0).await;
+    assert!(matches!(nul, Err(StoreError::Data(_))));
+}
+
+pub(super) async fn deciding_once(world: &World) {
+    let worker = world.worker().await;
+    let (request, review) = world.in_review(worker, false).await;
+    done(act(world, &review, &claim("ann", LATER, false)).await);
+    let signal_id = world.id();
+    let decision = decide(&review, "ann", 1, Choice::Approve);
+    let put = world.store.review_act(review.id, &decision, signal_id, T0).await.unwrap();
+    let ReviewAct::Decide { decision, .. } = decision else { unreachable!() };
+    let expected = ReviewRow { state: "deciding".into(), version: 2, decision: Some(decision.clone()), ..review.clone() };
+    assert_eq!(put, ReviewPut::Done(Box::new(expected.clone()), Some(signal_id)));
+    assert_eq!(world.store.review(review.id).await.unwrap(), expected);
+    assert_eq!(world.store.signals(request).await.unwrap(), [(signal_id, Signal::Decide(decision))]);
+    // Nothing more is done to it.
+    for (by, version) in [("bob", 2), ("ann", 1)] {
+        let put = act(world, &review, &decide(&review, by, version, Choice::Refuse)).await;
+        assert_eq!(put, ReviewPut::Stale(Box::new(expected.clone())));
+    }
+    assert_eq!(act(world, &review, &claim("bob", LATER, true)).await, ReviewPut::Stale(Box::new(expected)));
+    assert_eq!(world.store.request(request).await.unwrap().signalled, 1);
+    // The owner applies it.
+    assert_eq!(world.store.claim(worker, 9).await.unwrap().len(), 1);
+    let mut decided = step(request, 2);
+    (decided.seen, decided.review) = (1, Some(ReviewChange::Decided(review.id)));
+    assert_eq!(world.write(worker, decided).await, Written::Advanced);
+    let row = world.store.review(review.id).await.unwrap();
+    assert_eq!((row.state.as_str(), row.closed_at, row.version), ("decided", Some(T0), 2));
+}
+
+pub(super) async fn four_eyes(world: &World) {
+    let worker = world.worker().await;
+    let (request, review) = world.in_review(worker, true).await;
+    done(act(world, &review, &claim("ann", LATER, false)).await);
+    let first = done(act(world, &review, &decide(&review, "ann", 1, Choice::Approve)).await);
+    assert_eq!((first.state.as_str(), first.version, first.claimed_by.as_deref()), ("open", 2, None));
+    assert_eq!(first.decision.as_ref().unwrap().by, "ann");
+    assert!(world.store.signals(request).await.unwrap().is_empty());
+    // The second person must differ.
+    for again in [decide(&review, "ann", 2, Choice::Approve), claim("ann", LATER, true)] {
+        assert_eq!(act(world, &review, &again).await, ReviewPut::Taken(Box::new(first.clone())));
+    }
+    // They disagree: it starts over.
+    let reopened = done(act(world, &review, &decide(&review, "bob", 2, Choice::Refuse)).await);
+    assert_eq!((reopened.state.as_str(), reopened.version, reopened.decision), ("open", 3, None));
+    done(act(world, &review, &decide(&review, "bob", 3, Choice::Approve)).await);
+    let signal_id = world.id();
+    let second = decide(&review, "ann", 4, Choice::Approve);
+    let put = world.store.review_act(review.id, &second, signal_id, T0).await.unwrap();
+    let ReviewPut::Done(row, Some(sent)) = put else { panic!("{put:?}") };
+    let decision = row.decision.unwrap();
+    assert_eq!((row.state.as_str(), row.version, sent), ("deciding", 5, signal_id));
+    assert_eq!((decision.by.as_str(), decision.first_by.as_deref()), ("ann", Some("bob")));
+    assert_eq!(world.store.signals(request).await.unwrap(), [(signal_id, Signal::Decide(decision))]);
+    // The same choice for another reason, or with other fields, is not the same decision.
+    let (_, review) = world.in_review(worker, true).await;
+    let with_reason = |by: &str, version, reason: &str| {
+        let ReviewAct::Decide { mut decision, .. } = decide(&review, by, version, Choice::Refuse) else { unreachable!() };
+        decision.reason = Some(reason.into());
+        ReviewAct::Decide { version, decision }
+    };
+    done(act(world, &review, &with_reason("ann", 1, "face_mismatch")).await);
+    assert_eq!(done(act(world, &review, &with_reason("bob", 2, "not_your_card")).await).decision, None);
+}
+
+pub(super) async fn stale_decisions(world: &World) {
+    let worker = world.worker().await;
+    let (_, review) = world.in_review(worker, true).await;
+    let first = done(act(world, &review, &decide(&review, "ann", 1, Choice::Approve)).await);
+    for version in [1, 3] {
+        let put = act(world, &review, &decide(&review, "bob", version, Choice::Approve)).await;
+        assert_eq!(put, ReviewPut::Stale(Box::new(first.clone())));
+    }
+    assert_eq!(world.store.review(review.id).await.unwrap(), first);
+}
+
+pub(super) async fn two_decisions_race(world: &World) {
+    let worker = world.worker().await;
+    for _ in 0..20 {
+        let (request, review) = world.in_review(worker, false).await;
+        let barrier = Arc::new(Barrier::new(4));
+        let tasks: Vec<_> = ["ann", "bob", "eve", "dan"]
+            .into_iter()
+            .enumerate()
+            .map(|(n, by)| {
+                let store = if n % 2 == 0 { world.store.clone() } else { world.other.clone() };
+                let (gate, id, signal_id) = (barrier.clone(), review.id, world.id());
+                let act = decide(&review, by, 1, Choice::Approve);
+                tokio::spawn(async move {
+                    gate.wait().await;
+                    store.review_act(id, &act, signal_id, T0).await.unwrap()
+                })
+            })
+            .collect();
+        let mut winners = 0;
+        for task in tasks {
+            match task.await.unwrap() {
+                ReviewPut::Done(_, Some(_)) => winners += 1,
+                ReviewPut::Stale(row) => assert_eq!((row.state.as_str(), row.version), ("deciding", 2)),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(winners, 1);
+        assert_eq!(world.store.signals(request).await.unwrap().len(), 1);
+        assert_eq!(world.store.request(request).await.unwrap().signalled, 1);
+    }
+}
+
+pub(super) async fn the_same_decision_again(world: &World) {
+    let worker = world.worker().await;
+    let (request, review) = world.in_review(worker, false).await;
+    let (signal_id, decision) = (world.id(), decide(&review, "ann", 1, Choice::Approve));
+    let first = world.store.review_act(review.id, &decision, signal_id, T0).await.unwrap();
+    let again = world.store.review_act(review.id, &decision, signal_id, T0).await.unwrap();
+    assert_eq!(first, again);
+    assert_eq!(world.store.request(request).await.unwrap().signalled, 1);
+}
+
+pub(super) async fn escalating_releases(world: &World) {
+    let worker = world.worker().await;
+    let (_, review) = world.in_review(worker, false).await;
+    done(act(world, &review, &claim("ann", LATER, false)).await);
+    let row = done(act(world, &review, &ReviewAct::Escalate { by: "timer".into() }).await);
+    assert_eq!((row.escalated, row.claimed_by, row.claimed_until, row.version), (1, None, None, 1));
+    assert_eq!(done(act(world, &review, &ReviewAct::Escalate { by: "timer".into() }).await).escalated, 2);
+}
+
+pub(super) async fn decisions_on_ended_requests(world: &World) {
+    let worker = world.worker().await;
+    let (request, review) = world.in_review(worker, false).await;
+    world.store.signal(world.id(), request, &Signal::Withdraw { by: "c".into() }, T0).await.unwrap();
+    world.store.claim(worker, 9).await.unwrap();
+    let mut last = end(request, 2, "withdrawn");
+    (last.seen, last.review) = (1, Some(ReviewChange::Cancelled(review.id)));
+    assert_eq!(world.write(worker, last).await, Written::Advanced);
+    let put = act(world, &review, &decide(&review, "ann", 1, Choice::Approve)).await;
+    let ReviewPut::Stale(row) = put else { panic!("{put:?}") };
+    assert_eq!(row.state, "cancelled");
+    assert_eq!(world.store.request(request).await.unwrap().signalled, 1);
+}
+
+pub(super) async fn lists_are_filtered_and_paged(world: &World) {
+    let worker = world.worker().await;
+    let mut ids = Vec::new();
+    for n in 0..5_u64 {
+        let accept = world.accept(worker);
+        let request = accept.row.id;
+        world.write(worker, accept).await;
+        let (_, template) = world.in_review(worker, false).await;
+        let review = ReviewRow {
+            id: world.id(),
+            request,
+            process: if n < 2 { "phone_change".into() } else { "card_unbind".into() },
+            name: if n == 0 { "late".into() } else { "face_uncertain".into() },
+            role: [None, Some("identity".into()), Some("fraud".into())][usize::try_from(n).unwrap() % 3].clone(),
+            // The first is due last; two are due at the same time.
+            due_at: T0.plus(Duration::from_secs(10 - n.max(1))),
+            ..template.clone()
+        };
+        let mut ask = step(request, 1);
+        ask.review = Some(ReviewChange::Open(Box::new(review.clone())));
+        assert_eq!(world.write(worker, ask).await, Written::Advanced);
+        // The template's own review is closed.
+        world.store.signal(world.id(), template.request, &Signal::Withdraw { by: "c".into() }, T0).await.unwrap();
+        world.store.claim(worker, 9).await.unwrap();
+        let mut close = step(template.request, 2);
+        (close.seen, close.review) = (1, Some(ReviewChange::Cancelled(template.id)));
+        world.write(worker, close).await;
+        ids.push(review.id);
+    }
+    done(world.store.review_act(ids[3], &claim("ann", LATER, false), world.id(), T0).await.unwrap());
+    done(world.store.review_act(ids[4], &claim("bob", T0, false), world.id(), T0).await.unwrap());
+    let list = async |filter: ReviewFilter| {
+        let rows = world.store.reviews(&filter, None, 99).await.unwrap();
+        rows.into_iter().map(|row| ids.iter().position(|id| *id == row.id).unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(list(ReviewFilter::default()).await, [4, 3, 2, 0, 1]);
+    assert_eq!(list(ReviewFilter { processes: vec!["phone_change".into()], ..Default::default() }).await, [0, 1]);
+    assert_eq!(list(ReviewFilter { roles: Some(vec!["identity".into()]), ..Default::default() }).await, [4, 3, 0, 1]);
+    assert_eq!(list(ReviewFilter { roles: Some(vec![]), ..Default::default() }).await, [3, 0], "for anybody");
+    assert_eq!(list(ReviewFilter { name: Some("late".into()), ..Default::default() }).await, [0]);
+    assert_eq!(list(ReviewFilter { claimed_by: Some("ann".into()), ..Default::default() }).await, [3]);
+    assert_eq!(list(ReviewFilter { unclaimed_at: Some(T0), ..Default::default() }).await, [4, 2, 0, 1]);
+    let request = world.store.review(ids[2]).await.unwrap().request;
+    assert_eq!(list(ReviewFilter { request: Some(request), ..Default::default() }).await, [2]);
+    let states = vec!["cancelled".into(), "deciding".into()];
+    assert_eq!(world.store.reviews(&ReviewFilter { states, ..Default::default() }, None, 99).await.unwrap().len(), 5);
+    // Pages.
+    let mut pages: Vec<Uuid> = Vec::new();
+    let mut after = None;
+    loop {
+        let page = world.store.reviews(&ReviewFilter::default(), after, 2).await.unwrap();
+        let Some(end) = page.last() else { break };
+        after = Some((end.due_at, end.id));
+        pages.extend(page.iter().map(|row| row.id));
+    }
+    assert_eq!(pages, [ids[4], ids[3], ids[2], ids[0], ids[1]]);
+}
