@@ -1,0 +1,48 @@
+//! `mozhao demo`: the whole product on this machine.
+
+use std::io::IsTerminal as _;
+
+use clap::Args as ClapArgs;
+
+use super::Done;
+use super::exit::{Exit, Failure};
+use super::signals::Stop;
+use crate::app::DemoOptions;
+
+/// Show the whole product at work on this machine, no server needed
+///
+/// Starts the sandbox and a worker on SQLite in a temporary folder, sends a stream of requests with scripted trouble (grey
+/// faces, a bank that times out after applying, an outage, a contract change), and ends with a summary and what to try
+/// next. Stays up until Ctrl-C, unless --exit is given.
+#[derive(Debug, ClapArgs)]
+pub(super) struct Args {
+    /// End with the summary; exits with 1 when the balance does not hold
+    #[arg(long)]
+    exit: bool,
+    /// How many requests to send
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    requests: u32,
+    /// The seed of customers, requests and troubles: the same seed sends the same requests
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    seed: u64,
+}
+
+/// Runs it.
+pub(super) async fn run(args: Args) -> Done {
+    let stop = Stop::on_signals()?;
+    let quit = stop.quit.clone();
+    let options = DemoOptions {
+        exit: args.exit,
+        requests: args.requests,
+        seed: args.seed,
+        terminal: std::io::stderr().is_terminal(),
+    };
+    tokio::select! {
+        result = crate::app::demo(options, stop) => match result? {
+            true => Ok(Exit::Ok),
+            false => Err(Failure::new(Exit::Failed, "the balance does not hold")
+                .hint("every accepted request must be done, refused, withdrawn, expired or open: please report this with the seed")),
+        },
+        () = quit.cancelled() => Err(Failure::new(Exit::Failed, "stopped before the demo had ended")),
+    }
+}
