@@ -4,6 +4,8 @@
 //! The layers and their rules are in `src/ARCHITECTURE.md`.
 
 pub mod api;
+pub mod app;
+pub mod cli;
 pub mod config;
 pub mod connectors;
 pub mod domain;

@@ -12,7 +12,7 @@ use crate::config::{Config, Flag, load};
 #[derive(Debug, Args)]
 pub(super) struct ConfigArgs {
     /// The configuration file [default: mozhao.yaml in this folder, where there is one]
-    #[arg(long, short, env = "MOZHAO_CONFIG", value_name = "FILE")]
+    #[arg(long, short, env = "MOZHAO_CONFIG", hide_env_values = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Set a key, over environment and file: `--set worker.lease=15s` (repeatable)
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
@@ -41,7 +41,8 @@ impl ConfigArgs {
             ("--database-url", "database.url", self.database_url.as_deref()),
             ("--log-level", "log.level", self.log_level.as_deref()),
         ];
-        let flag = |flag: &str, key: &str, value: &str| Flag { flag: flag.to_owned(), key: key.to_owned(), value: value.to_owned() };
+        let flag =
+            |flag: &str, key: &str, value: &str| Flag { flag: flag.to_owned(), key: key.to_owned(), value: value.to_owned() };
         let set = self.set.iter().map(|(key, value)| flag("--set", key, value));
         let short = named.iter().chain(more).filter_map(|(name, key, value)| value.map(|value| flag(name, key, value)));
         set.chain(short).collect()
@@ -73,9 +74,14 @@ impl FieldArgs {
         let usage = |message: String| Failure::new(Exit::Usage, message);
         let text = match self.body.as_deref() {
             None => None,
-            Some("-") => Some(std::io::read_to_string(std::io::stdin()).map_err(|error| usage("cannot read standard input".into()).because(&error))?),
+            Some("-") => Some(
+                std::io::read_to_string(std::io::stdin())
+                    .map_err(|error| usage("cannot read standard input".into()).because(&error))?,
+            ),
             Some(text) => Some(match text.strip_prefix('@') {
-                Some(path) => std::fs::read_to_string(path).map_err(|error| usage(format!("cannot read {path}")).because(&error))?,
+                Some(path) => {
+                    std::fs::read_to_string(path).map_err(|error| usage(format!("cannot read {path}")).because(&error))?
+                }
                 None => text.to_owned(),
             }),
         };
@@ -83,18 +89,25 @@ impl FieldArgs {
             None => Map::new(),
             Some(text) => match serde_json::from_str(&text) {
                 Ok(Value::Object(object)) => object,
-                Ok(_) => return Err(usage("the payload is not a JSON object".into()).hint("write {\"name\": value, …} or use --field NAME=VALUE")),
+                Ok(_) => {
+                    return Err(usage("the payload is not a JSON object".into())
+                        .hint("write {\"name\": value, …} or use --field NAME=VALUE"));
+                }
                 Err(error) => {
-                    return Err(usage("the payload is not JSON".into()).because(&error).hint("quote it for the shell, or put it into a file: @payload.json"));
+                    return Err(usage("the payload is not JSON".into())
+                        .because(&error)
+                        .hint("quote it for the shell, or put it into a file: @payload.json"));
                 }
             },
         };
         for field in &self.fields {
-            let (name, value) = pair(field).map_err(|_| usage(format!("`{field}` is no field")).hint("write NAME=TEXT or NAME:=JSON"))?;
+            let (name, value) =
+                pair(field).map_err(|_| usage(format!("`{field}` is no field")).hint("write NAME=TEXT or NAME:=JSON"))?;
             match name.strip_suffix(':') {
                 Some(name) => {
-                    let value = serde_json::from_str(&value)
-                        .map_err(|error| usage(format!("the value of `{name}` is not JSON")).because(&error).hint("write NAME=TEXT for text"))?;
+                    let value = serde_json::from_str(&value).map_err(|error| {
+                        usage(format!("the value of `{name}` is not JSON")).because(&error).hint("write NAME=TEXT for text")
+                    })?;
                     object.insert(name.to_owned(), value);
                 }
                 None => {

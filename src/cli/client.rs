@@ -20,13 +20,20 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 #[command(next_help_heading = "Server")]
 pub(super) struct ServerArgs {
     /// The API's address
-    #[arg(long, env = "MOZHAO_URL", default_value = "http://127.0.0.1:8080", value_name = "URL", global = true)]
+    #[arg(
+        long,
+        env = "MOZHAO_URL",
+        hide_env_values = true,
+        default_value = "http://127.0.0.1:8080",
+        value_name = "URL",
+        global = true
+    )]
     url: String,
     /// The access token; better in the variable or a file, where other users of this machine do not see it
     #[arg(long, env = "MOZHAO_TOKEN", hide_env_values = true, value_name = "TOKEN", global = true)]
     token: Option<String>,
     /// A file with the access token
-    #[arg(long, env = "MOZHAO_TOKEN_FILE", value_name = "FILE", global = true)]
+    #[arg(long, env = "MOZHAO_TOKEN_FILE", hide_env_values = true, value_name = "FILE", global = true)]
     token_file: Option<PathBuf>,
 }
 
@@ -43,7 +50,8 @@ impl ServerArgs {
     pub(super) fn client(&self) -> Result<Client, Failure> {
         let base = self.url.trim_end_matches('/').to_owned();
         if !base.starts_with("http://") && !base.starts_with("https://") {
-            return Err(Failure::new(Exit::Usage, format!("`{}` is no address of a server", self.url)).hint("write --url http://HOST:PORT"));
+            return Err(Failure::new(Exit::Usage, format!("`{}` is no address of a server", self.url))
+                .hint("write --url http://HOST:PORT"));
         }
         let token = match (&self.token, &self.token_file) {
             (Some(token), _) => Some(token.trim().to_owned()),
@@ -100,8 +108,14 @@ impl Client {
         } else {
             format!("cannot reach {}", self.base)
         };
+        // What stands between is the library's own layers.
+        let error = error.without_url();
+        let mut cause: &dyn std::error::Error = &error;
+        while let Some(deeper) = cause.source() {
+            cause = deeper;
+        }
         Failure::new(Exit::Unreachable, what)
-            .because(&error.without_url())
+            .because(cause)
             .hint("start it with `mozhao serve` (or `mozhao demo`), or name another address with --url or MOZHAO_URL")
     }
 
@@ -112,10 +126,17 @@ impl Client {
         let (exit, hint) = match status.as_u16() {
             401 if self.token.is_none() => (
                 Exit::Failed,
-                "name a token with --token, MOZHAO_TOKEN or MOZHAO_TOKEN_FILE; `mozhao token create NAME --role admin` makes one".to_owned(),
+                "name a token with --token, MOZHAO_TOKEN or MOZHAO_TOKEN_FILE; `mozhao token create NAME --role admin` makes one"
+                    .to_owned(),
             ),
-            401 => (Exit::Failed, "the token is not known here, has ended or was revoked; `mozhao token create` makes another".to_owned()),
-            403 => (Exit::Failed, "use a token with another role: `mozhao token list` shows them, `mozhao token create` makes one".to_owned()),
+            401 => (
+                Exit::Failed,
+                "the token is not known here, has ended or was revoked; `mozhao token create` makes another".to_owned(),
+            ),
+            403 => (
+                Exit::Failed,
+                "use a token with another role: `mozhao token list` shows them, `mozhao token create` makes one".to_owned(),
+            ),
             404 => (Exit::NotFound, "check the id; a token sees only what its role and processes allow".to_owned()),
             409 | 412 | 423 => (Exit::Conflict, "look at it again: it has changed, or somebody else holds it".to_owned()),
             400 | 413 | 415 | 422 => (Exit::Failed, String::new()),
@@ -191,8 +212,7 @@ impl Call<'_> {
     async fn response(self) -> Result<Response, Failure> {
         let mut url = format!("{}{}", self.client.base, self.path);
         for (at, (name, value)) in self.query.iter().enumerate() {
-            url.push_str(if at == 0 { "?" } else { "&" });
-            url.push_str(&format!("{name}={}", segment(value)));
+            url.extend([if at == 0 { "?" } else { "&" }, name, "=", &segment(value)]);
         }
         let mut request = self.client.http.request(self.method, &url).timeout(TIMEOUT + self.wait);
         if let Some(token) = &self.client.token {
@@ -247,3 +267,16 @@ pub(super) fn segment(value: &str) -> String {
 /// Everything but what RFC 3986 leaves alone.
 const UNRESERVED: &percent_encoding::AsciiSet =
     &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// What `/readyz` of a server answers.
+pub(super) async fn ready(base: &str) -> Result<u16, String> {
+    let call = async {
+        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
+        http.get(format!("{base}/readyz")).send().await
+    };
+    match call.await {
+        Ok(response) => Ok(response.status().as_u16()),
+        Err(error) if error.is_connect() => Err("nothing listens there".to_owned()),
+        Err(error) => Err(error.without_url().to_string()),
+    }
+}

@@ -27,7 +27,7 @@ enum Command {
     },
     /// Show every key with its value and where it comes from, secrets masked
     ///
-    /// Flags win over the environment (MOZHAO__SECTION__KEY, or …_FILE for secrets), that over the file, that over defaults.
+    /// Flags win over the environment (`MOZHAO__SECTION__KEY`, or `…_FILE` for secrets), that over the file, that over defaults.
     Show {
         #[command(flatten)]
         config: ConfigArgs,

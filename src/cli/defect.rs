@@ -55,7 +55,11 @@ impl ResumeArgs {
     /// The body for the API; what was not asked for is left out.
     pub(super) fn body(&self) -> Value {
         let pairs = [("rate", self.rate), ("to_version", self.to_version)];
-        pairs.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value?)))).collect::<serde_json::Map<_, _>>().into()
+        pairs
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), json!(value?))))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
     }
 }
 
@@ -73,7 +77,16 @@ pub(super) async fn run(args: Args, out: Out) -> Done {
             let row = |item: &Value| {
                 let get = |pointer: &str| field(item, pointer);
                 let place = format!("{} {} {}", get("/process"), get("/version"), get("/slot"));
-                vec![get("/fingerprint"), place, get("/class"), get("/code"), get("/count"), get("/parked"), ago(&get("/last_seen")), get("/detail")]
+                vec![
+                    get("/fingerprint"),
+                    place,
+                    get("/class"),
+                    get("/code"),
+                    get("/count"),
+                    get("/parked"),
+                    ago(&get("/last_seen")),
+                    get("/detail"),
+                ]
             };
             out.table(
                 &["Defect", "Where", "Class", "Code", "Seen", "Parked", "Last", "Example"],
@@ -91,7 +104,9 @@ pub(super) async fn run(args: Args, out: Out) -> Done {
                 return Ok(Exit::Ok);
             }
             everything(&defect, out)?;
-            say(&format!("the requests: mozhao request list --parked defect:{fingerprint}\nafter the fix: mozhao defect resume {fingerprint}"));
+            say(&format!(
+                "the requests: mozhao request list --parked defect:{fingerprint}\nafter the fix: mozhao defect resume {fingerprint}"
+            ));
             Ok(Exit::Ok)
         }
         Command::Resume { fingerprint, how } => {

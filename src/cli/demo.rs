@@ -31,18 +31,16 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> Done {
     let stop = Stop::on_signals()?;
     let quit = stop.quit.clone();
-    let options = DemoOptions {
-        exit: args.exit,
-        requests: args.requests,
-        seed: args.seed,
-        terminal: std::io::stderr().is_terminal(),
-    };
+    let options =
+        DemoOptions { exit: args.exit, requests: args.requests, seed: args.seed, terminal: std::io::stderr().is_terminal() };
     tokio::select! {
-        result = crate::app::demo(options, stop) => match result? {
-            true => Ok(Exit::Ok),
-            false => Err(Failure::new(Exit::Failed, "the balance does not hold")
-                .hint("every accepted request must be done, refused, withdrawn, expired or open: please report this with the seed")),
-        },
+        holds = crate::app::demo(options, stop) => {
+            if holds? {
+                return Ok(Exit::Ok);
+            }
+            let hint = "every accepted request must be done, refused, withdrawn, expired or open: please report this with the seed";
+            Err(Failure::new(Exit::Failed, "the balance does not hold").hint(hint))
+        }
         () = quit.cancelled() => Err(Failure::new(Exit::Failed, "stopped before the demo had ended")),
     }
 }

@@ -69,7 +69,11 @@ pub(super) async fn run(args: Args, out: Out) -> Done {
         }
         Command::Trip { name, reason } => {
             let answer = client.post(path(&name, "trip")).body(json!({ "reason": reason })).send().await?;
-            changed(&answer, &format!("{name} is not called any more; `mozhao dependency reset {name} --reason …` ends that"), out)
+            changed(
+                &answer,
+                &format!("{name} is not called any more; `mozhao dependency reset {name} --reason …` ends that"),
+                out,
+            )
         }
         Command::Reset { name, reason } => {
             let answer = client.post(path(&name, "reset")).body(json!({ "reason": reason })).send().await?;

@@ -11,12 +11,12 @@ use uuid::Uuid;
 use super::Done;
 use super::args::ConfigArgs;
 use super::database;
+use super::database::Role;
 use super::exit::{Exit, Failure};
 use super::output::{Out, say};
 use crate::domain::request::chain::{self, GENESIS};
 use crate::engine::ports::records::{RequestFilter, RequestRow};
 use crate::engine::ports::store::{Store, StoreError};
-use crate::store::Role;
 
 /// Requests in one read.
 const REQUESTS: usize = 200;
@@ -113,16 +113,23 @@ fn report(found: &Verified, single: bool, out: Out) -> Done {
         if single {
             found.broken.iter().try_for_each(|broken| print(broken, out))?;
         }
-        out.line(&format!("{} requests, {} entries: {}", found.requests, found.entries, match found.broken.len() {
-            0 => out.good("every chain verifies"),
-            1 => out.bad("one chain is broken"),
-            more => out.bad(&format!("{more} chains are broken")),
-        }))?;
+        out.line(&format!(
+            "{} requests, {} entries: {}",
+            found.requests,
+            found.entries,
+            match found.broken.len() {
+                0 => out.good("every chain verifies"),
+                1 => out.bad("one chain is broken"),
+                more => out.bad(&format!("{more} chains are broken")),
+            }
+        ))?;
     }
     if found.broken.is_empty() {
         return Ok(Exit::Ok);
     }
-    say("error: the record was changed, or the database has lost something\n  hint: compare these requests with a backup, and find out who wrote to the database besides mozhao");
+    say(
+        "error: the record was changed, or the database has lost something\n  hint: compare these requests with a backup, and find out who wrote to the database besides mozhao",
+    );
     Ok(Exit::Problems)
 }
 

@@ -65,7 +65,10 @@ pub(super) async fn print<'c>(args: &ListArgs, out: Out, columns: &[Column], cal
 
 /// The rows of an answer: its `items`.
 pub(super) fn items(answer: &Value) -> Result<&Vec<Value>, Failure> {
-    let unexpected = || Failure::new(Exit::Failed, "the server answered something that is not a list").hint("is it the same version as this program?");
+    let unexpected = || {
+        Failure::new(Exit::Failed, "the server answered something that is not a list")
+            .hint("is it the same version as this program?")
+    };
     answer.get("items").and_then(Value::as_array).ok_or_else(unexpected)
 }
 
@@ -97,7 +100,9 @@ mod tests {
     fn times_are_rough() {
         let now = Time(1_000_000_000_000);
         let at = |seconds: i64| Time(now.0 + seconds * 1_000_000).to_string();
-        for (seconds, text) in [(0, "0s"), (-59, "59s"), (-61, "1m"), (-7_300, "2h"), (-90_000, "1d"), (-2_592_000, "30d"), (3_700, "in 1h")] {
+        for (seconds, text) in
+            [(0, "0s"), (-59, "59s"), (-61, "1m"), (-7_300, "2h"), (-90_000, "1d"), (-2_592_000, "30d"), (3_700, "in 1h")]
+        {
             assert_eq!(rough(&at(seconds), now), text);
         }
         assert_eq!(rough("", now), "");

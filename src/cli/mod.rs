@@ -17,7 +17,6 @@ mod doctor;
 pub mod exit;
 mod ledger;
 mod lists;
-mod mermaid;
 mod migrate;
 pub mod output;
 mod process;
@@ -108,9 +107,10 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let out = Out::new(cli.json);
     let threads = matches!(cli.command, Command::Serve(_) | Command::Demo(_) | Command::Sandbox(_) | Command::Process(_));
-    let runtime = if threads { tokio::runtime::Builder::new_multi_thread() } else { tokio::runtime::Builder::new_current_thread() }
-        .enable_all()
-        .build();
+    let runtime =
+        if threads { tokio::runtime::Builder::new_multi_thread() } else { tokio::runtime::Builder::new_current_thread() }
+            .enable_all()
+            .build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => return end(&Failure::new(Exit::Failed, "cannot start the runtime").because(&error)),
@@ -155,7 +155,8 @@ fn end(failure: &Failure) -> ExitCode {
 #[must_use]
 pub fn all_help() -> String {
     fn add(command: &mut clap::Command, path: &str, text: &mut String) {
-        text.push_str(&format!("$ {path} --help\n{}\n\n", command.render_long_help().to_string().trim_end()));
+        let help = command.render_long_help().to_string();
+        text.extend(["$ ", path, " --help\n", help.trim_end(), "\n\n"]);
         let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
         for name in names.iter().filter(|name| *name != "help") {
             if let Some(sub) = command.find_subcommand_mut(name) {
@@ -188,6 +189,10 @@ mod tests {
         if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
             std::fs::write(path, &made).unwrap();
         }
-        assert_eq!(std::fs::read_to_string(path).unwrap(), made, "run the tests with UPDATE_SNAPSHOTS=1 and look at the difference");
+        assert_eq!(
+            std::fs::read_to_string(path).unwrap(),
+            made,
+            "run the tests with UPDATE_SNAPSHOTS=1 and look at the difference"
+        );
     }
 }

@@ -107,8 +107,9 @@ pub fn say(text: &str) {
 fn aligned(headings: &[&str], rows: &[Vec<String>]) -> String {
     let headings: Vec<String> = headings.iter().map(|heading| heading.to_lowercase().replace(' ', "_")).collect();
     let all: Vec<&Vec<String>> = std::iter::once(&headings).chain(rows).collect();
-    let widths: Vec<usize> =
-        (0..headings.len()).map(|column| all.iter().filter_map(|row| row.get(column)).map(|cell| width(cell)).max().unwrap_or(0)).collect();
+    let widths: Vec<usize> = (0..headings.len())
+        .map(|column| all.iter().filter_map(|row| row.get(column)).map(|cell| width(cell)).max().unwrap_or(0))
+        .collect();
     let lines = all.iter().map(|row| {
         let cells = row.iter().zip(&widths).map(|(cell, wide)| {
             let cell = if cell.is_empty() { "-" } else { cell };
@@ -156,7 +157,10 @@ mod tests {
     #[test]
     fn columns_are_aligned_with_spaces() {
         let rows = vec![vec!["card_unbind".into(), "解绑".into(), String::new()], vec!["x".into(), "abcdef".into(), "2".into()]];
-        assert_eq!(aligned(&["Process", "The title", "N"], &rows), "process      the_title  n\ncard_unbind  解绑       -\nx            abcdef     2");
+        assert_eq!(
+            aligned(&["Process", "The title", "N"], &rows),
+            "process      the_title  n\ncard_unbind  解绑       -\nx            abcdef     2"
+        );
     }
 
     #[test]
@@ -164,6 +168,9 @@ mod tests {
         let value = serde_json::json!({"a": {"b": "x\u{1b}[31m\ny"}, "l": ["p", 1], "n": null, "t": true});
         assert_eq!(field(&value, "/a/b"), "x [31m y");
         assert_eq!(field(&value, "/l"), "p, 1");
-        assert_eq!((field(&value, "/n"), field(&value, "/none"), field(&value, "/t")), (String::new(), String::new(), "true".into()));
+        assert_eq!(
+            (field(&value, "/n"), field(&value, "/none"), field(&value, "/t")),
+            (String::new(), String::new(), "true".into())
+        );
     }
 }

@@ -8,11 +8,10 @@ use serde_json::{Value, json};
 
 use super::Done;
 use super::exit::{Exit, Failure};
-use super::mermaid;
 use super::output::{Out, say};
 use crate::connectors::ConnectorsConfig;
-use crate::domain::process::model::{Otherwise, Process, StepKind, Texts};
-use crate::domain::process::{Finding, Known, MAX_FILE_BYTES, Parsed, Severity, parse};
+use crate::domain::process::model::{Otherwise, Process, StepKind};
+use crate::domain::process::{self, Finding, Known, MAX_FILE_BYTES, Parsed, Severity, parse, parse_cases};
 use crate::domain::time::show_duration;
 
 /// `mozhao process …`
@@ -49,10 +48,9 @@ enum Command {
         /// Print the flowchart only
         #[arg(long)]
         mermaid: bool,
-        /// The language of the texts
-        #[arg(long, value_name = "TAG", default_value = "en")]
-        language: String,
     },
+    /// Print the JSON Schema of process files, for editors
+    Schema,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -69,7 +67,11 @@ struct Files {
 pub(super) async fn run(args: Args, out: Out) -> Done {
     match args.command {
         Command::Check { files } => check(&files, out),
-        Command::Show { files, mermaid, language } => show(&files, mermaid, &language, out),
+        Command::Show { files, mermaid } => show(&files, mermaid, out),
+        Command::Schema => {
+            out.line(&format!("{:#}", process::json_schema()))?;
+            Ok(Exit::Ok)
+        }
         Command::Test { paths, only } => test(&paths, only.as_deref(), out).await,
     }
 }
@@ -78,14 +80,22 @@ pub(super) async fn run(args: Args, out: Out) -> Done {
 struct Read {
     file: String,
     result: Result<Box<Parsed>, Vec<Finding>>,
+    /// The cases beside it, where there are any: how many, or what is wrong with them.
+    cases: Option<Result<usize, Vec<Finding>>>,
 }
 
 impl Read {
-    fn findings(&self) -> &[Finding] {
-        match &self.result {
+    fn findings(&self) -> Vec<&Finding> {
+        let own = match &self.result {
             Ok(parsed) => &parsed.warnings,
             Err(findings) => findings,
-        }
+        };
+        let cases = self.cases.as_ref().and_then(|cases| cases.as_ref().err());
+        own.iter().chain(cases.into_iter().flatten()).collect()
+    }
+
+    fn usable(&self) -> bool {
+        self.result.is_ok() && !matches!(self.cases, Some(Err(_)))
     }
 }
 
@@ -100,36 +110,56 @@ fn read_all(files: &Files) -> Result<Vec<Read>, Failure> {
         }
         let source = std::fs::read_to_string(&path)
             .map_err(|error| Failure::new(Exit::NotFound, format!("cannot read {file}")).because(&error))?;
-        all.push(Read { result: parse(&file, &source, &known).map(Box::new), file });
+        let result = parse(&file, &source, &known).map(Box::new);
+        let cases = result.as_ref().ok().and_then(|parsed| cases_beside(&path, &parsed.process)).transpose()?;
+        all.push(Read { file, result, cases });
     }
     Ok(all)
 }
 
+/// Reads `NAME.test.yaml` beside `NAME.yaml`.
+fn cases_beside(path: &Path, process: &Process) -> Option<Result<Result<usize, Vec<Finding>>, Failure>> {
+    let beside = path.with_extension("test.yaml");
+    if !beside.is_file() {
+        return None;
+    }
+    let file = beside.display().to_string();
+    Some(match std::fs::read_to_string(&beside) {
+        Ok(source) => Ok(parse_cases(&file, &source, process).map(|cases| cases.len())),
+        Err(error) => Err(Failure::new(Exit::Failed, format!("cannot read {file}")).because(&error)),
+    })
+}
+
 /// The process files among the paths: a folder stands for its `*.yaml` without the tests.
-fn process_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+pub(super) fn process_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut files = BTreeSet::new();
     for path in paths {
         if !path.is_dir() {
             files.insert(path.clone());
             continue;
         }
-        let entries = std::fs::read_dir(path)
-            .map_err(|error| Failure::new(Exit::NotFound, format!("cannot read the folder {}", path.display())).because(&error))?;
+        let entries = std::fs::read_dir(path).map_err(|error| {
+            Failure::new(Exit::NotFound, format!("cannot read the folder {}", path.display())).because(&error)
+        })?;
         let yaml = |path: &PathBuf| {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            path.is_file() && (name.ends_with(".yaml") || name.ends_with(".yml")) && !name.contains(".test.")
+            let ends = path.extension().is_some_and(|end| end == "yaml" || end == "yml");
+            let test = path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.contains(".test."));
+            ends && !test && path.is_file()
         };
         files.extend(entries.flatten().map(|entry| entry.path()).filter(yaml));
     }
     if files.is_empty() {
-        return Err(Failure::new(Exit::NotFound, "there are no process files here").hint("name a file, or a folder with *.yaml files"));
+        return Err(
+            Failure::new(Exit::NotFound, "there are no process files here").hint("name a file, or a folder with *.yaml files")
+        );
     }
     Ok(files.into_iter().collect())
 }
 
 fn connectors(path: &Path) -> Result<BTreeSet<String>, Failure> {
     let file = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| Failure::new(Exit::NotFound, format!("cannot read {file}")).because(&error))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::new(Exit::NotFound, format!("cannot read {file}")).because(&error))?;
     match ConnectorsConfig::parse(&file, &text) {
         Ok(config) => Ok(config.connectors.into_keys().collect()),
         Err(error) => Err(Failure::new(Exit::Invalid, error.to_string())),
@@ -138,16 +168,17 @@ fn connectors(path: &Path) -> Result<BTreeSet<String>, Failure> {
 
 fn check(files: &Files, out: Out) -> Done {
     let all = read_all(files)?;
-    let broken = all.iter().filter(|read| read.result.is_err()).count();
+    let broken = all.iter().filter(|read| !read.usable()).count();
     if out.json {
         out.objects(all.iter().map(|read| {
             let process = read.result.as_ref().ok().map(|parsed| &parsed.process);
             json!({
                 "file": read.file,
-                "ok": read.result.is_ok(),
+                "ok": read.usable(),
                 "process": process.map(|process| &process.name),
                 "version": process.map(|process| process.version),
                 "digest": process.map(|process| &process.digest),
+                "cases": read.cases.as_ref().and_then(|cases| cases.as_ref().ok()),
                 "findings": read.findings(),
             })
         }))?;
@@ -157,21 +188,35 @@ fn check(files: &Files, out: Out) -> Done {
                 out.line(&painted(finding, out))?;
             }
             match &read.result {
-                Ok(parsed) => {
+                Ok(parsed) if read.usable() => {
                     let process = &parsed.process;
                     let warnings = match parsed.warnings.len() {
                         0 => String::new(),
                         1 => ", one warning".to_owned(),
                         more => format!(", {more} warnings"),
                     };
-                    out.line(&format!("{} {}: {} version {}{warnings}", out.good("ok"), read.file, process.name, process.version))?;
+                    let cases = match read.cases {
+                        Some(Ok(cases)) => format!(", {cases} cases"),
+                        _ => String::new(),
+                    };
+                    out.line(&format!(
+                        "{} {}: {} version {}{cases}{warnings}",
+                        out.good("ok"),
+                        read.file,
+                        process.name,
+                        process.version
+                    ))?;
                 }
-                Err(_) => out.line(&format!("{} {}", out.bad("not usable"), read.file))?,
+                _ => out.line(&format!("{} {}", out.bad("not usable"), read.file))?,
             }
         }
     }
     if broken > 0 {
-        let what = if broken == 1 { "one process file cannot be used".to_owned() } else { format!("{broken} process files cannot be used") };
+        let what = if broken == 1 {
+            "one process file cannot be used".to_owned()
+        } else {
+            format!("{broken} process files cannot be used")
+        };
         return Err(Failure::new(Exit::Invalid, what).hint("each finding above names the place, and what to write instead"));
     }
     Ok(Exit::Ok)
@@ -190,7 +235,7 @@ fn painted(finding: &Finding, out: Out) -> String {
     text.replacen(&word, &format!(": {painted}: "), 1)
 }
 
-fn show(files: &Files, only_chart: bool, language: &str, out: Out) -> Done {
+fn show(files: &Files, only_chart: bool, out: Out) -> Done {
     let all = read_all(files)?;
     let broken: Vec<&Read> = all.iter().filter(|read| read.result.is_err()).collect();
     if let Some(first) = broken.first() {
@@ -203,12 +248,13 @@ fn show(files: &Files, only_chart: bool, language: &str, out: Out) -> Done {
         if out.json {
             out.objects([shown(process)])?;
         } else if only_chart {
-            out.line(mermaid::chart(process).trim_end())?;
+            out.line(process::mermaid(process).trim_end())?;
         } else {
             if number > 0 {
                 out.line("")?;
             }
-            describe(process, language, out)?;
+            out.line(process::describe(process).trim_end())?;
+            out.line(&format!("\n```mermaid\n{}\n```", process::mermaid(process).trim_end()))?;
         }
     }
     Ok(Exit::Ok)
@@ -231,50 +277,8 @@ fn shown(process: &Process) -> Value {
         "steps": process.steps.iter().map(|step| json!({"step": step.name, "kind": kind(&step.kind), "line": step.line})).collect::<Vec<_>>(),
         "reasons": reasons,
         "reviews": process.reviews,
-        "mermaid": mermaid::chart(process),
+        "mermaid": process::mermaid(process),
     })
-}
-
-fn describe(process: &Process, language: &str, out: Out) -> Result<(), Failure> {
-    out.line(&out.bold(&format!("{} version {}: {}", process.name, process.version, text(&process.title, language))))?;
-    out.pairs(&[
-        ("owner", process.owner.clone()),
-        ("promise", show_duration(process.promise)),
-        ("expires after", show_duration(process.expire_after)),
-        ("digest", process.digest.clone()),
-    ])?;
-    out.line("")?;
-    out.line("```mermaid")?;
-    out.line(mermaid::chart(process).trim_end())?;
-    out.line("```")?;
-    out.line("")?;
-    let reasons: Vec<Vec<String>> = process
-        .reasons
-        .iter()
-        .map(|(name, reason)| {
-            let remedy = reason.remedy.as_ref().map(|texts| text(texts, language)).unwrap_or_default();
-            vec![name.clone(), users(process, name).join(", "), text(&reason.customer, language), remedy]
-        })
-        .collect();
-    out.table(&["Reason", "By", "The customer reads", "Remedy"], &reasons)?;
-    let reviews: Vec<Vec<String>> = process
-        .reviews
-        .iter()
-        .map(|(name, review)| {
-            let options: Vec<&str> = review.options.iter().map(|choice| choice.as_str()).collect();
-            let eyes = if review.four_eyes { "four eyes" } else { "" };
-            vec![name.clone(), text(&review.question, language), options.join(", "), show_duration(review.due), eyes.to_owned()]
-        })
-        .collect();
-    if !reviews.is_empty() {
-        out.line("")?;
-        out.table(&["Review", "Question", "Options", "Due", "Note"], &reviews)?;
-    }
-    Ok(())
-}
-
-fn text(texts: &Texts, language: &str) -> String {
-    texts.get(language).or_else(|| texts.get("en")).or_else(|| texts.values().next()).cloned().unwrap_or_default()
 }
 
 fn kind(kind: &StepKind) -> &'static str {

@@ -27,7 +27,7 @@ pub(super) struct Args {
 enum Command {
     /// Submit a request
     ///
-    /// Example: mozhao request submit card_unbind -f customer_id=C1 -f card_id=K1 --wait 30s
+    /// Example: `mozhao request submit card_unbind -f customer_id=C1 -f card_id=K1 --wait 30s`
     Submit {
         /// The process that handles it
         process: String,
@@ -48,7 +48,7 @@ enum Command {
         /// Of this process (repeatable)
         #[arg(long, value_name = "NAME")]
         process: Vec<String>,
-        /// In this state (repeatable): queued, running, waiting, parked, in_review, done, refused, withdrawn, expired
+        /// In this state (repeatable): queued, running, waiting, parked, `in_review`, done, refused, withdrawn, expired
         #[arg(long, value_name = "STATE")]
         state: Vec<String>,
         /// Without an outcome yet
@@ -210,16 +210,7 @@ fn sentence(request: &Value) -> String {
 
 async fn show(client: &Client, id: Uuid, brief: bool, out: Out) -> Done {
     let request = client.get(format!("/v1/requests/{id}")).send().await?;
-    let mut entries = Vec::new();
-    let mut cursor: Option<String> = None;
-    while !brief {
-        let page = client.get(format!("/v1/requests/{id}/timeline")).query("limit", Some(200)).query("cursor", cursor.as_ref()).send().await?;
-        entries.extend(lists::items(&page)?.iter().cloned());
-        cursor = Some(field(&page, "/next")).filter(|next| !next.is_empty());
-        if cursor.is_none() {
-            break;
-        }
-    }
+    let entries = if brief { Vec::new() } else { all_entries(client, id).await? };
     if out.json {
         let mut whole = request;
         if let (Value::Object(map), false) = (&mut whole, brief) {
@@ -248,6 +239,20 @@ async fn show(client: &Client, id: Uuid, brief: bool, out: Out) -> Done {
         entries.iter().try_for_each(|entry| out.line(&timeline::line(entry)))?;
     }
     Ok(Exit::Ok)
+}
+
+async fn all_entries(client: &Client, id: Uuid) -> Result<Vec<Value>, Failure> {
+    let mut entries = Vec::new();
+    let mut cursor: Option<String> = None;
+    loop {
+        let call = client.get(format!("/v1/requests/{id}/timeline"));
+        let page = call.query("limit", Some(200)).query("cursor", cursor.as_ref()).send().await?;
+        entries.extend(lists::items(&page)?.iter().cloned());
+        cursor = Some(field(&page, "/next")).filter(|next| !next.is_empty());
+        if cursor.is_none() {
+            return Ok(entries);
+        }
+    }
 }
 
 /// Something that the request's owner answers.

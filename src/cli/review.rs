@@ -235,12 +235,27 @@ async fn show(client: &Client, id: Uuid, out: Out) -> Done {
         ("due", due(&page)),
         ("held by", get("/claimed_by")),
         ("for the role", get("/role")),
-        ("four eyes", if get("/four_eyes") == "true" { format!("yes {}", get("/first_by")).trim().to_owned() } else { String::new() }),
+        (
+            "four eyes",
+            if get("/four_eyes") == "true" { format!("yes {}", get("/first_by")).trim().to_owned() } else { String::new() },
+        ),
         ("did not decide", clause.trim().to_owned()),
         ("would pass", get("/expected")),
         ("payload", page.pointer("/request_body/payload").map(ToString::to_string).unwrap_or_default()),
     ])?;
-    section(&page, "/evidence", out, &[("Checked", "/slot"), ("Clause", "/clause"), ("Verdict", "/verdict"), ("Detail", "/detail"), ("Kept", "/kept"), ("Rule", "/rule")])?;
+    section(
+        &page,
+        "/evidence",
+        out,
+        &[
+            ("Checked", "/slot"),
+            ("Clause", "/clause"),
+            ("Verdict", "/verdict"),
+            ("Detail", "/detail"),
+            ("Kept", "/kept"),
+            ("Rule", "/rule"),
+        ],
+    )?;
     section(&page, "/options", out, &[("Answer", "/choice"), ("What follows", "/then/en"), ("Then", "/next_steps")])?;
     section(&page, "/reasons", out, &[("Reason", "/name"), ("The customer reads", "/customer/en")])?;
     section(&page, "/notes", out, &[("Note by", "/by"), ("Text", "/text")])?;

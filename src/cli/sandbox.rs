@@ -24,7 +24,9 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> Done {
     let stop = Stop::on_signals()?;
     let sandbox = Sandbox::start(args.listen).await.map_err(|error| {
-        Failure::new(Exit::Failed, "cannot start the sandbox").because(&error).hint("is another program on that port? Choose another with --listen")
+        Failure::new(Exit::Failed, "cannot start the sandbox")
+            .because(&error)
+            .hint("is another program on that port? Choose another with --listen")
     })?;
     let url = sandbox.url();
     std::io::Write::write_all(&mut std::io::stdout().lock(), format!("{url}\n").as_bytes())?;

@@ -21,7 +21,9 @@ fn words(entry: &Value) -> String {
     let parts: Vec<String> = match kind.as_str() {
         "accepted" => vec![format!("{} version {}", fact("process"), fact("version")), with("by", &fact("producer"))],
         "verdict" => vec![fact("slot"), verdict(entry), with("clause", &fact("clause/id")), with("because", &fact("rule"))],
-        "failed" => vec![fact("slot"), with("attempt", &fact("attempt")), cause(entry), with("again at", &when(&fact("retry_at")))],
+        "failed" => {
+            vec![fact("slot"), with("attempt", &fact("attempt")), cause(entry), with("again at", &when(&fact("retry_at")))]
+        }
         "intent" => vec![fact("slot"), with("attempt", &fact("attempt"))],
         "result" => vec![fact("slot"), fact("result"), with("via", &fact("via")), cause(entry)],
         "waiting" => vec![fact("step"), with("until", &when(&fact("until")))],
@@ -49,7 +51,10 @@ fn with(word: &str, value: &str) -> String {
 /// `pass`, `refuse: reason`, `review: name`; staff gets an object, a submitter a word.
 fn verdict(entry: &Value) -> String {
     match entry.pointer("/fact/verdict") {
-        Some(Value::Object(map)) => map.iter().map(|(word, name)| format!("{word}: {}", super::output::plain(name))).collect(),
+        Some(Value::Object(map)) => {
+            let words = map.iter().map(|(word, name)| format!("{word}: {}", super::output::plain(name)));
+            words.collect::<Vec<_>>().join(", ")
+        }
         Some(other) => super::output::plain(other),
         None => String::new(),
     }
@@ -57,7 +62,10 @@ fn verdict(entry: &Value) -> String {
 
 fn cause(entry: &Value) -> String {
     let part = |name: &str| field(entry, &format!("/fact/cause/{name}"));
-    let known: Vec<String> = [part("class"), part("code"), with("status", &part("status")), part("detail")].into_iter().filter(|part| !part.is_empty()).collect();
+    let known: Vec<String> = [part("class"), part("code"), with("status", &part("status")), part("detail")]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect();
     if known.is_empty() { String::new() } else { format!("({})", known.join(", ")) }
 }
 
@@ -70,12 +78,28 @@ mod tests {
     fn entries_in_words() {
         let at = "2026-11-22T18:12:03.123456Z";
         for (kind, fact, words) in [
-            ("accepted", json!({"process": "card_unbind", "version": 2, "producer": "app"}), "accepted        card_unbind version 2  by app"),
+            (
+                "accepted",
+                json!({"process": "card_unbind", "version": 2, "producer": "app"}),
+                "accepted        card_unbind version 2  by app",
+            ),
             ("started", json!({}), "started"),
-            ("verdict", json!({"slot": "card", "verdict": {"refuse": "no_such_card"}, "clause": {"id": "CARD-3.1"}}), "verdict         card  refuse: no_such_card  clause CARD-3.1"),
+            (
+                "verdict",
+                json!({"slot": "card", "verdict": {"refuse": "no_such_card"}, "clause": {"id": "CARD-3.1"}}),
+                "verdict         card  refuse: no_such_card  clause CARD-3.1",
+            ),
             ("verdict", json!({"slot": "card", "verdict": "pass"}), "verdict         card  pass"),
-            ("result", json!({"slot": "unbind", "result": "unknown", "via": "no_answer", "cause": {"class": "unknown", "code": "timeout"}}), "result          unbind  unknown  via no_answer  (unknown, timeout)"),
-            ("ended", json!({"ending": {"outcome": "refused", "reason": "too_late", "clause": {"id": "X"}}}), "ended           refused  too_late  clause X"),
+            (
+                "result",
+                json!({"slot": "unbind", "result": "unknown", "via": "no_answer", "cause": {"class": "unknown", "code": "timeout"}}),
+                "result          unbind  unknown  via no_answer  (unknown, timeout)",
+            ),
+            (
+                "ended",
+                json!({"ending": {"outcome": "refused", "reason": "too_late", "clause": {"id": "X"}}}),
+                "ended           refused  too_late  clause X",
+            ),
             ("noted", json!({"by": "li", "text": "called\nback"}), "noted           li  called back"),
         ] {
             let entry = json!({"seq": 3, "at": at, "kind": kind, "fact": fact});

@@ -106,7 +106,8 @@ mod tests {
 
     #[test]
     fn a_stream_in_pieces() {
-        let text = ": still here\n\nid: 1\nevent: accepted\ndata: {\"a\":\"解\"}\n\nid: 2\r\ndata: x\r\ndata: y\r\n\r\nid: 3\ndata: cut";
+        let text =
+            ": still here\n\nid: 1\nevent: accepted\ndata: {\"a\":\"解\"}\n\nid: 2\r\ndata: x\r\ndata: y\r\n\r\nid: 3\ndata: cut";
         for size in [1, 2, 7, 1000] {
             let mut lines = Lines::default();
             let events: Vec<Event> = text.as_bytes().chunks(size).flat_map(|chunk| lines.push(chunk)).collect();

@@ -56,7 +56,7 @@ pub fn missing(config: &Config) -> Vec<Problem> {
     }
     if !config.connectors.is_file() {
         let message = format!("`connectors`: {} is no file", config.connectors.display());
-        add(origin("connectors"), message, "write it (deploy/connectors.example.yaml shows how), or name another file");
+        add(origin("connectors"), message, "write it (deploy/connectors.yaml shows how), or name another file");
     }
     for (tool, secret) in &config.amqp.decision_secrets {
         if super::load::secret(secret).is_err() {
