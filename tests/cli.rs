@@ -1,7 +1,7 @@
 //! The command line as scripts and people meet it: the real program, its exit codes, what goes to standard output and what
 //! to standard error.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use std::io::Write as _;
 use std::path::Path;
