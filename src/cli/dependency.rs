@@ -62,9 +62,21 @@ pub(super) async fn run(args: Args, out: Out) -> Done {
             }
             let row = |item: &Value| {
                 let get = |pointer: &str| field(item, pointer);
-                vec![get("/name"), get("/state"), get("/reason"), get("/by"), get("/parked"), ago(&get("/probe_at"))]
+                let next = ago(&get("/control/probe_at"));
+                vec![
+                    get("/name"),
+                    get("/state"),
+                    get("/control/reason"),
+                    get("/control/by"),
+                    get("/parked"),
+                    next,
+                    get("/processes"),
+                ]
             };
-            out.table(&["Dependency", "State", "Why", "By", "Parked", "Next probe"], &items.iter().map(row).collect::<Vec<_>>())?;
+            out.table(
+                &["Dependency", "State", "Why", "By", "Parked", "Next probe", "Called by"],
+                &items.iter().map(row).collect::<Vec<_>>(),
+            )?;
             Ok(Exit::Ok)
         }
         Command::Trip { name, reason } => {

@@ -11,12 +11,12 @@ use uuid::Uuid;
 use super::Done;
 use super::args::ConfigArgs;
 use super::database;
-use super::database::Role;
 use super::exit::{Exit, Failure};
 use super::output::{Out, say};
 use crate::domain::request::chain::{self, GENESIS};
 use crate::engine::ports::records::{RequestFilter, RequestRow};
 use crate::engine::ports::store::{Store, StoreError};
+use crate::store::Role;
 
 /// Requests in one read.
 const REQUESTS: usize = 200;

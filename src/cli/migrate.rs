@@ -25,20 +25,29 @@ pub(super) struct Args {
 /// Runs it.
 pub(super) async fn run(args: Args, out: Out) -> Done {
     let config = args.config.load(&[])?;
-    let pending = database::pending(&config).await?;
-    if !args.check && !pending.is_empty() {
-        database::migrate(&config).await?;
+    let url = &config.database.url;
+    let found = database::pending(&config).await?;
+    let lacking = found.as_ref().is_none_or(|pending| !pending.is_empty());
+    if lacking && !args.check {
+        database::open_or_make(&config).await?;
     }
+    let (word, names) = match (found, lacking && !args.check) {
+        (None, true) => ("made", Vec::new()),
+        (None, false) => ("missing", Vec::new()),
+        (Some(names), true) => ("applied", names),
+        (Some(names), false) if names.is_empty() => ("current", names),
+        (Some(names), false) => ("behind", names),
+    };
     if out.json {
-        let (applied, missing) = if args.check { (Vec::new(), pending.clone()) } else { (pending.clone(), Vec::new()) };
-        out.object(&json!({ "database": config.database.url.to_string(), "applied": applied, "missing": missing }))?;
-    } else if pending.is_empty() {
-        out.line(&format!("{} is up to date", config.database.url))?;
+        out.object(&json!({ "database": url.to_string(), "state": word, "migrations": names }))?;
     } else {
-        let did = if args.check { "missing" } else { "applied" };
-        for name in &pending {
-            out.line(&format!("{did} {name}"))?;
-        }
+        out.line(&match word {
+            "made" => format!("made {url}"),
+            "missing" => format!("there is no database {url} yet"),
+            "applied" => format!("brought {url} up to date: {}", names.join(", ")),
+            "current" => format!("{url} is up to date"),
+            _ => format!("{url} lacks {}", names.join(", ")),
+        })?;
     }
-    Ok(if args.check && !pending.is_empty() { Exit::Problems } else { Exit::Ok })
+    Ok(if args.check && lacking { Exit::Problems } else { Exit::Ok })
 }

@@ -2,13 +2,16 @@
 //! one; listing and revoking go over the API.
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Done;
 use super::args::ConfigArgs;
 use super::client::{ServerArgs, segment};
+use super::database;
 use super::exit::{Exit, Failure};
 use super::output::{Out, field, say};
+use crate::api::permit::Role;
+use crate::api::tokens::{NewToken, fresh};
 
 /// `mozhao token …`
 #[derive(Debug, ClapArgs)]
@@ -69,10 +72,25 @@ enum RoleArg {
     Admin,
 }
 
+impl From<RoleArg> for Role {
+    fn from(role: RoleArg) -> Role {
+        match role {
+            RoleArg::Submitter => Role::Submitter,
+            RoleArg::Reviewer => Role::Reviewer,
+            RoleArg::Operator => Role::Operator,
+            RoleArg::Auditor => Role::Auditor,
+            RoleArg::Admin => Role::Admin,
+        }
+    }
+}
+
 /// Runs it.
 pub(super) async fn run(args: Args, out: Out) -> Done {
     match args.command {
-        Command::Create { config, .. } => create(&config).await,
+        Command::Create { name, roles, processes, review_roles, expires_in, config } => {
+            let roles = roles.into_iter().map(Role::from).collect();
+            create(&NewToken { name, roles, processes, review_roles, expires_in }, &config, out).await
+        }
         Command::List { server } => list(&server, out).await,
         Command::Revoke { name, server } => {
             server.client()?.delete(format!("/v1/tokens/{}", segment(&name))).send().await?;
@@ -82,9 +100,25 @@ pub(super) async fn run(args: Args, out: Out) -> Done {
     }
 }
 
-#[expect(clippy::unused_async, reason = "stands in for what comes next")]
-async fn create(_config: &ConfigArgs) -> Done {
-    Err(Failure::new(Exit::Failed, "this build cannot make tokens yet"))
+async fn create(new: &NewToken, config: &ConfigArgs, out: Out) -> Done {
+    let config = config.load(&[])?;
+    let store = database::open_or_make(&config).await?;
+    let now = store.now().await.map_err(|error| Failure::store("cannot read the database's clock", &error))?;
+    let (secret, row) = fresh(new, now).map_err(|why| Failure::new(Exit::Usage, why))?;
+    let tokens = store.tokens().await.map_err(|error| Failure::store("cannot read the tokens", &error))?;
+    if tokens.iter().any(|token| token.name == row.name) {
+        let message = format!("there is a token with the name `{}` already", row.name);
+        return Err(Failure::new(Exit::Conflict, message)
+            .hint("choose another name; revoked ones keep theirs, so that the record stays clear"));
+    }
+    store.add_token(&row).await.map_err(|error| Failure::store("cannot store the token", &error))?;
+    if out.json {
+        out.object(&json!({ "name": row.name, "roles": row.roles, "token": secret }))?;
+    } else {
+        out.line(&secret)?;
+        say(&format!("made the token {} ({}); it is not shown again", row.name, row.roles.join(", ")));
+    }
+    Ok(Exit::Ok)
 }
 
 async fn list(server: &ServerArgs, out: Out) -> Done {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Findings;
-use crate::cli::database::Role;
 use crate::cli::ledger::{self, Verified};
 use crate::cli::{database, exit::Failure};
 use crate::config::Config;
@@ -14,6 +13,7 @@ use crate::engine::clock::SystemClock;
 use crate::engine::ports::clock::Clock as _;
 use crate::engine::ports::records::RequestFilter;
 use crate::engine::ports::store::{Store, StoreError};
+use crate::store::Role;
 
 const CHECK: &str = "database";
 /// A clock that is off by more than this is worth knowing.
@@ -26,8 +26,13 @@ pub(super) async fn look(config: &Config, sample: u32, processes: &[Process], fi
     let mend = |failure: &Failure| failure.hint.clone().unwrap_or_default();
     let told = |failure: &Failure| format!("{}: {}", failure.message, failure.causes.join(": "));
     match database::pending(config).await {
-        Ok(pending) if pending.is_empty() => findings.ok(CHECK, format!("{} is up to date", config.database.url)),
-        Ok(pending) => {
+        Ok(None) => {
+            let missing = format!("there is no database {} yet", config.database.url);
+            findings.problem(CHECK, missing, "`mozhao migrate` or the first `mozhao serve` makes it; is `database.url` right?");
+            return findings.skipped("books", "there is no database");
+        }
+        Ok(Some(pending)) if pending.is_empty() => findings.ok(CHECK, format!("{} is up to date", config.database.url)),
+        Ok(Some(pending)) => {
             let missing = format!("{} lacks {}", config.database.url, pending.join(", "));
             findings.problem(CHECK, missing, "`mozhao migrate` (or the next start of `mozhao serve`) brings it up to date");
             return findings.skipped("books", "the database is not up to date");
