@@ -92,6 +92,7 @@ fn public(fault: &json::JsonFault) -> String {
 /// Makes a health check: any status that the method's success means.
 pub(super) async fn probe(connector: &Connector, name: &str, path: &str, deadline: Instant) -> Result<(), Failure> {
     let call = RemoteCall {
+        slot: "health".into(),
         connector: name.into(),
         method: words::Method::Get,
         path: path.to_owned(),

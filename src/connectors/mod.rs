@@ -12,7 +12,7 @@ mod http;
 mod limits;
 mod secrets;
 mod sizes;
-mod status;
+pub mod status;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -32,23 +32,28 @@ pub struct StatusRules {
 
 /// What was seen of a call without a usable answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Seen {
+pub enum Seen {
     /// No byte of the request was written.
     NotSent,
     /// The call ended after bytes may have been written, and before the whole answer was there.
     Broke,
     /// An answer with a status that the call does not accept.
     Status {
+        /// The status.
         status: u16,
         /// It came with a Retry-After.
         asks_to_wait: bool,
     },
     /// An answer whose status is accepted and whose body cannot be used.
-    Body { status: u16 },
+    Body {
+        /// The status.
+        status: u16,
+    },
 }
 
 /// How sure we are that nothing happened.
-pub(super) fn classify(seen: Seen, effect: bool, rules: &StatusRules) -> FailureClass {
+#[must_use]
+pub fn classify(seen: Seen, effect: bool, rules: &StatusRules) -> FailureClass {
     use FailureClass::{Broken, Permanent, Transient, Unknown};
     let for_effects = |unsure: FailureClass, read: FailureClass| if effect { unsure } else { read };
     match seen {

@@ -54,7 +54,7 @@ impl From<Cause> for CallFailure {
 ///
 /// # Errors
 /// An expression failed: our mistake; nothing was sent.
-pub fn render(call: &Call, scope: &Scope, key: Option<String>, effect: bool) -> Result<RemoteCall, Cause> {
+pub fn render(slot: &str, call: &Call, scope: &Scope, key: Option<String>, effect: bool) -> Result<RemoteCall, Cause> {
     let failed = |error: &EvalError| Cause {
         class: FailureClass::Broken,
         code: "expression".to_owned(),
@@ -71,6 +71,7 @@ pub fn render(call: &Call, scope: &Scope, key: Option<String>, effect: bool) -> 
         None => None,
     };
     Ok(RemoteCall {
+        slot: slot.into(),
         connector: call.connector.as_str().into(),
         method: call.method,
         path: call.path.render_path(scope).map_err(|error| failed(&error))?,

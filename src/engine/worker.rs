@@ -271,28 +271,35 @@ impl Worker {
                 () = self.due.notified() => {}
                 () = self.core.clock.sleep(CLAIM_EVERY) => {}
             }
-            loop {
-                let free = self.permits.available_permits().min(CLAIM_MAX);
-                if free == 0 || self.core.stop.is_cancelled() {
-                    break;
+            self.claim_due().await;
+        }
+    }
+
+    /// Takes up the requests that are due now, as many as there is room for; how many those were.
+    pub async fn claim_due(self: &Arc<Self>) -> usize {
+        let mut taken = 0;
+        loop {
+            let free = self.permits.available_permits().min(CLAIM_MAX);
+            if free == 0 || self.core.stop.is_cancelled() {
+                return taken;
+            }
+            let claimed = match self.core.store.claim(self.core.worker, free).await {
+                Ok(claimed) => claimed,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot look for due requests at the moment");
+                    return taken;
                 }
-                let claimed = match self.core.store.claim(self.core.worker, free).await {
-                    Ok(claimed) => claimed,
-                    Err(error) => {
-                        tracing::warn!(%error, "cannot look for due requests at the moment");
-                        break;
-                    }
-                };
-                let more = claimed.len() == free;
-                for claimed in claimed {
-                    if !self.rang(claimed.request) {
-                        let Some(permit) = self.permit().await else { return };
-                        self.take_up(claimed.request, permit);
-                    }
+            };
+            let more = claimed.len() == free;
+            taken += claimed.len();
+            for claimed in claimed {
+                if !self.rang(claimed.request) {
+                    let Some(permit) = self.permit().await else { return taken };
+                    self.take_up(claimed.request, permit);
                 }
-                if !more {
-                    break;
-                }
+            }
+            if !more {
+                return taken;
             }
         }
     }

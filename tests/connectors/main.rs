@@ -43,6 +43,7 @@ fn at(target: &Target, settings: &str) -> Connectors {
 
 fn read(path: &str) -> RemoteCall {
     RemoteCall {
+        slot: "card".into(),
         connector: "bank".into(),
         method: Method::Get,
         path: path.to_owned(),

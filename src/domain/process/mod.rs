@@ -6,14 +6,14 @@
 
 mod builtin;
 mod call;
-mod cases;
-mod cases_slots;
+pub mod cases;
 mod diff;
 mod finding;
 mod json_schema;
 mod lint;
 pub mod model;
 mod parse;
+mod places;
 mod read;
 mod rules;
 pub mod schema;
@@ -28,12 +28,13 @@ mod texts;
 mod yaml;
 
 pub use builtin::{BUILTIN_LANGUAGES, BUILTIN_REVIEWS, OVERDUE, UNDO_FAILED, UNKNOWN_EFFECT, builtin_options, builtin_review};
-pub use cases::{Case, Expected, ExpectedVerdict, Fail, Scripted, ScriptedCallback, ScriptedDecision, parse_cases};
+pub use cases::parse_cases;
 pub use diff::same_done_part;
 pub use finding::{Finding, Severity};
 pub use json_schema::json_schema;
 pub use model::*;
 pub use parse::{Known, MAX_FILE_BYTES, Parsed, parse};
+pub use places::Places;
 pub use schema::{Schema, SchemaFault};
 pub use sensitive::Sensitive;
 pub use show::{describe, mermaid};

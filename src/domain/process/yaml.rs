@@ -103,25 +103,30 @@ impl Node {
     }
 }
 
-/// Reads a document; what YAML itself refuses is one finding.
+/// Reads a process file; what YAML itself refuses is one finding.
 pub(super) fn read(report: &mut Report<'_>, text: &str) -> Option<Node> {
+    read_within(report, text, 1)
+}
+
+/// Reads a document that may be `times` as large as a process file, and repeat itself as much more.
+pub(super) fn read_within(report: &mut Report<'_>, text: &str, times: usize) -> Option<Node> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_depth: MAX_DEPTH,
             flow_nesting_limit: MAX_DEPTH,
-            max_nodes: MAX_NODES,
-            max_events: 4 * MAX_NODES,
+            max_nodes: MAX_NODES * times,
+            max_events: 4 * MAX_NODES * times,
             max_documents: 1,
-            max_anchors: 100,
-            max_aliases: 1_000,
+            max_anchors: 100 * times,
+            max_aliases: 500 * times,
             // A test file repeats the same few answers all over; what aliases may expand to is bounded below.
             enforce_alias_anchor_ratio: false,
             max_merge_keys: 100,
         },
         alias_limits: serde_saphyr::alias_limits! {
-            max_total_replayed_events: MAX_NODES,
+            max_total_replayed_events: MAX_NODES * times,
             max_replay_stack_depth: 8,
-            max_alias_expansions_per_anchor: 100,
+            max_alias_expansions_per_anchor: 100 * times,
         },
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         merge_keys: MergeKeyPolicy::Error,

@@ -33,9 +33,9 @@ impl Drive {
         scope(&self.state, &self.surroundings(&key_window), self.state.slot(slot).attempts + 1)
     }
 
-    /// Renders and calls, with the request's trace context.
-    async fn call(&self, call: &Call, scope: &Scope, key: Option<String>, effect: bool) -> Result<Seen, CallFailure> {
-        let mut rendered = render(call, scope, key, effect)?;
+    /// Renders and makes a read, with the request's trace context.
+    async fn call(&self, slot: &str, call: &Call, scope: &Scope) -> Result<Seen, CallFailure> {
+        let mut rendered = render(slot, call, scope, None, false)?;
         rendered.traceparent.clone_from(&self.traceparent);
         self.core.caller.call(call, &rendered).await
     }
@@ -84,7 +84,7 @@ impl Drive {
         let StepKind::Verify(verify) = &step.kind else { return Err(missing().into()) };
         let scope = self.scope_at(&step.name);
         let seen = match &verify.call {
-            Some(call) => Some(self.call(call, &scope, None, false).await?),
+            Some(call) => Some(self.call(&step.name, call, &scope).await?),
             None => None,
         };
         Ok(judge::verify(&step.name, verify, seen.as_ref(), scope)?)
@@ -144,7 +144,7 @@ impl Drive {
         let scope = self.scope_at(name);
         let window = self.core.caller.remote.key_window(&effect.call.connector);
         let key = window.map(|_| format!("{}:{name}:{}", self.state.id, at.generation));
-        let rendered = match render(effect.call, &scope, key, true) {
+        let rendered = match render(name, effect.call, &scope, key, true) {
             Ok(rendered) => rendered,
             Err(cause) => return self.park_defect(name, cause).await,
         };
@@ -222,7 +222,7 @@ impl Drive {
         let Some(reconcile) = effect.reconcile else { return self.ask(name, slot::UNKNOWN_EFFECT).await };
         let read = slot::reconcile(name);
         let scope = self.scope_at(&read);
-        let seen = self.call(&reconcile.call, &scope, None, false).await;
+        let seen = self.call(&read, &reconcile.call, &scope).await;
         let happened = match seen.map(|seen| judge::happened(reconcile, &seen, scope).map(|yes| (yes, seen))) {
             Ok(Ok(happened)) => happened,
             Ok(Err(cause)) => return self.reconcile_failed(&read, cause.into()).await,
@@ -280,7 +280,7 @@ impl Drive {
         let done = &process.done_when;
         let scope = self.scope_at(DONE_WHEN);
         let seen = match &done.call {
-            Some(call) => self.call(call, &scope, None, false).await.map(Some),
+            Some(call) => self.call(DONE_WHEN, call, &scope).await.map(Some),
             None => Ok(None),
         };
         let judged = seen.and_then(|seen| judge::done(done, seen.as_ref(), scope).map_err(CallFailure::from));

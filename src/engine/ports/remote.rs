@@ -13,6 +13,8 @@ use crate::domain::words::Method;
 /// A rendered call.
 #[derive(Debug, Clone)]
 pub struct RemoteCall {
+    /// What it is for: `<step>`, `undo.<step>`, `reconcile.<slot>` or `done_when`.
+    pub slot: Arc<str>,
     /// The connector's name.
     pub connector: Arc<str>,
     /// The method.
