@@ -58,7 +58,7 @@ CREATE TABLE requests (
     CONSTRAINT has_entries CHECK (seq >= 1 AND octet_length(head) = 32)
 ) WITH (fillfactor = 80);
 
-CREATE INDEX requests_due ON requests (wake_at) WHERE wake_at IS NOT NULL;
+CREATE INDEX requests_due ON requests (wake_at, id) WHERE wake_at IS NOT NULL;
 CREATE INDEX requests_owned ON requests (owner) WHERE owner IS NOT NULL;
 CREATE INDEX requests_parked ON requests (parked, id) WHERE parked IS NOT NULL AND ended_at IS NULL;
 CREATE UNIQUE INDEX requests_lane ON requests (lane, lane_no) WHERE lane IS NOT NULL AND ended_at IS NULL;

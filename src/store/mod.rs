@@ -7,7 +7,7 @@
 //!
 //! - [`memory`]: process tests and simulations, on a virtual clock.
 //! - [`sqlite`]: the embedded default; one file, one worker process.
-//! - `postgres`: production; any number of workers.
+//! - [`postgres`]: production; any number of workers.
 //!
 //! What must not differ between them stands once, in `rules.rs` (pure decisions) and `batch.rs` (what a batch may hold).
 //! `tests/store.rs` runs one conformance suite on all three and compares random operation sequences.
@@ -17,6 +17,7 @@ pub mod memory;
 pub mod open;
 mod pool;
 mod port;
+pub mod postgres;
 mod rows;
 mod rules;
 mod schema;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Role;
+use super::postgres::PostgresStore;
 use super::sqlite::SqliteStore;
 use crate::engine::ports::store::{Store, StoreError};
 
@@ -12,6 +13,8 @@ use crate::engine::ports::store::{Store, StoreError};
 pub enum Opened {
     /// `sqlite://PATH`.
     Sqlite(Arc<SqliteStore>),
+    /// `postgres://…`.
+    Postgres(Arc<PostgresStore>),
 }
 
 impl Opened {
@@ -23,6 +26,9 @@ impl Opened {
         if let Some(path) = url.strip_prefix("sqlite://") {
             return Ok(Opened::Sqlite(Arc::new(SqliteStore::open(Path::new(path), role).await?)));
         }
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return Ok(Opened::Postgres(Arc::new(PostgresStore::open(url).await?)));
+        }
         // The URL may hold a password: only its scheme is shown.
         let scheme = url.split(':').next().unwrap_or_default();
         Err(StoreError::Broken(format!("database.url: `{scheme}:` is not supported; write sqlite://PATH or postgres://…")))
@@ -32,6 +38,7 @@ impl Opened {
     pub async fn pending_migrations(&self) -> Result<Vec<String>, StoreError> {
         match self {
             Opened::Sqlite(store) => store.pending_migrations().await,
+            Opened::Postgres(store) => store.pending_migrations().await,
         }
     }
 
@@ -39,6 +46,7 @@ impl Opened {
     pub async fn migrate(&self) -> Result<(), StoreError> {
         match self {
             Opened::Sqlite(store) => store.migrate().await,
+            Opened::Postgres(store) => store.migrate().await,
         }
     }
 
@@ -47,6 +55,7 @@ impl Opened {
     pub fn store(&self) -> Arc<dyn Store> {
         match self {
             Opened::Sqlite(store) => store.clone(),
+            Opened::Postgres(store) => store.clone(),
         }
     }
 }

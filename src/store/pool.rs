@@ -44,7 +44,6 @@ impl<C> Pool<C> {
         Ok(Lease { conn, pool: self, permit })
     }
 
-    #[allow(dead_code, reason = "the store that uses it follows")]
     /// Closes the idle connections: after one was found dead the others probably are.
     pub(super) fn clear(&self) {
         self.idle().clear();
@@ -71,7 +70,6 @@ impl<C> Lease<'_, C> {
         drop(self.permit);
     }
 
-    #[allow(dead_code, reason = "the store that uses it follows")]
     /// Closes the pool's idle connections.
     pub(super) fn clear_others(&self) {
         self.pool.clear();

@@ -6,7 +6,6 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use crate::engine::ports::store::StoreError;
 
 /// PostgreSQL's migrations: number, name, SQL.
-#[allow(dead_code, reason = "the store that uses it follows")]
 pub(super) const POSTGRES: &[(i64, &str, &str)] = &[(1, "core", include_str!("../../migrations/postgres/0001_core.sql"))];
 /// SQLite's.
 pub(super) const SQLITE: &[(i64, &str, &str)] = &[(1, "core", include_str!("../../migrations/sqlite/0001_core.sql"))];

@@ -19,6 +19,7 @@ macro_rules! conformance {
     ($($module:ident: $($case:ident),+;)+) => {
         conformance!(@on memory, memory; $($module: $($case),+;)+);
         conformance!(@on sqlite, sqlite; $($module: $($case),+;)+);
+        conformance!(@on postgres, postgres; $($module: $($case),+;)+);
     };
     (@on $store:ident, $make:ident; $($module:ident: $($case:ident),+;)+) => {
         mod $store {

@@ -13,6 +13,7 @@ use mozhao::engine::ports::records::{DefectRow, Event, RejectedRow, RequestRow, 
 use mozhao::engine::ports::store::{Accept, Advance, LimitCount, Store, Summary, WorkerId, Write, Written};
 use mozhao::store::Role;
 use mozhao::store::memory::MemoryStore;
+use mozhao::store::postgres::PostgresStore;
 use mozhao::store::sqlite::SqliteStore;
 use uuid::Uuid;
 
@@ -47,6 +48,14 @@ impl World {
         store.migrate().await.unwrap();
         let store: Arc<dyn Store> = Arc::new(store);
         Self::new(store.clone(), store, folder)
+    }
+
+    pub(super) async fn postgres() -> Self {
+        let database = crate::harness::postgres::database().await;
+        let store = PostgresStore::open(database.url()).await.unwrap();
+        store.migrate().await.unwrap();
+        let other = PostgresStore::open(database.url()).await.unwrap();
+        Self::new(Arc::new(store), Arc::new(other), database)
     }
 
     /// A number that was not there before.
@@ -359,7 +368,8 @@ impl Clock for WallClock {
         0.5
     }
 
-    async fn sleep(&self, length: Duration) {
-        tokio::time::sleep(length).await;
+    async fn sleep(&self, _length: Duration) {
+        // No store sleeps.
+        std::future::pending().await
     }
 }

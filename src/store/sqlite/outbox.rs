@@ -8,9 +8,16 @@ use crate::engine::ports::records::Event;
 use crate::engine::ports::store::{StoreError, WorkerId};
 use crate::store::rows::{event_columns, int};
 
-const ORPHANS: &str = "\
-    SELECT id FROM outbox
-    WHERE published_at IS NULL AND worker <> ?1 AND worker NOT IN (SELECT id FROM workers) ORDER BY id LIMIT ?2";
+/// Who has events waiting and is gone. One step in the index per worker, however many events wait.
+const GONE: &str = "\
+    WITH RECURSIVE waiting (worker) AS (
+        SELECT MIN(worker) FROM outbox WHERE published_at IS NULL
+        UNION ALL
+        SELECT (SELECT MIN(o.worker) FROM outbox o WHERE o.published_at IS NULL AND o.worker > waiting.worker)
+        FROM waiting WHERE waiting.worker IS NOT NULL)
+    SELECT worker FROM waiting
+    WHERE worker IS NOT NULL AND worker <> ?1 AND worker NOT IN (SELECT id FROM workers)";
+const ORPHANS: &str = "SELECT id FROM outbox WHERE published_at IS NULL AND worker = ?1 ORDER BY id LIMIT ?2";
 const ADOPT: &str = "UPDATE outbox SET worker = ?2 WHERE id = ?1 AND published_at IS NULL";
 const WAITING: &str =
     concat!("SELECT ", event_columns!(), " FROM outbox WHERE worker = ?1 AND published_at IS NULL ORDER BY id LIMIT ?2");
@@ -20,12 +27,15 @@ const FEED: &str = concat!("SELECT ", event_columns!(), " FROM outbox WHERE ?1 I
 impl SqliteStore {
     pub(super) async fn take_unpublished(&self, worker: WorkerId, limit: usize) -> Result<Vec<Event>, StoreError> {
         let limit = int(limit)?;
-        let orphans = sqlx::query(ORPHANS).bind(worker).bind(limit);
-        let orphans: Vec<Uuid> = self.db.read(orphans, |row| row.try_get("id")).await?;
-        if !orphans.is_empty() {
+        let gone: Vec<Uuid> = self.db.read(sqlx::query(GONE).bind(worker), |row| row.try_get("worker")).await?;
+        if !gone.is_empty() {
             let mut tx = self.db.begin().await?;
-            for id in orphans {
-                tx.execute(sqlx::query(ADOPT).bind(id).bind(worker)).await?;
+            for worker_gone in gone {
+                let orphans = sqlx::query(ORPHANS).bind(worker_gone).bind(limit);
+                let orphans: Vec<Uuid> = tx.read(orphans, |row| row.try_get("id")).await?;
+                for id in orphans {
+                    tx.execute(sqlx::query(ADOPT).bind(id).bind(worker)).await?;
+                }
             }
             tx.commit().await?;
         }

@@ -1,0 +1,277 @@
+//! New requests, and messages that never became one.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use sqlx::Row as _;
+use uuid::Uuid;
+
+use super::commit::Beside;
+use super::db::Tx;
+use super::rows;
+use crate::domain::request::chain::Hash;
+use crate::engine::ports::records::RequestRow;
+use crate::engine::ports::store::{Accept, StoreError, Written};
+use crate::store::batch::Parts;
+use crate::store::rows::int;
+
+/// The unique key decides, and waits for whoever is about to take the same one.
+const TAKE_KEYS: &str = "\
+    INSERT INTO inbox (producer, message, body_sha256, request, at)
+    SELECT * FROM unnest($1::TEXT[], $2::TEXT[], $3::BYTEA[], $4::UUID[], $5::BIGINT[])
+    ON CONFLICT (producer, message) DO NOTHING RETURNING producer, message";
+const TAKEN: &str = "\
+    SELECT i.producer, i.message, i.body_sha256, i.request
+    FROM unnest($1::TEXT[], $2::TEXT[]) AS k (producer, message) JOIN inbox i USING (producer, message)";
+/// Locks all lanes that this batch may touch, in one order: those of new requests, which get numbers, and those of requests that
+/// end or are out of turn.
+const LANES: &str = "\
+    INSERT INTO lanes AS l (lane, next_no, head_no)
+    SELECT k.lane, 1 + SUM(k.n)::BIGINT, 1
+    FROM (
+        SELECT new.lane, 1 AS n FROM unnest($1::TEXT[]) AS new (lane)
+        UNION ALL
+        SELECT r.lane, 0 FROM unnest($2::UUID[], $3::BOOLEAN[]) AS a (id, ended) JOIN requests r ON r.id = a.id
+        WHERE r.lane IS NOT NULL AND (a.ended OR NOT r.turn)) AS k
+    GROUP BY k.lane ORDER BY k.lane COLLATE \"C\"
+    ON CONFLICT (lane) DO UPDATE SET next_no = l.next_no + EXCLUDED.next_no - 1
+    RETURNING lane, next_no, head_no";
+const COUNT: &str = "\
+    INSERT INTO limits AS l (key, starts_at, ends_at, n)
+    SELECT * FROM unnest($1::TEXT[], $2::BIGINT[], $3::BIGINT[], $4::BIGINT[])
+    ON CONFLICT (key, starts_at) DO UPDATE SET n = l.n + EXCLUDED.n RETURNING key, starts_at, n";
+const REQUESTS: &str = "\
+    INSERT INTO requests (id, process, version, customer, producer, message, channel, reply_to, correlation, traceparent, lane, lane_no,
+        turn, over_limit, seq, head, state, step, reason, parked, review, owner, wake_at, signalled, seen, deaths, person, accepted_at,
+        updated_at, expires_at)
+    SELECT * FROM unnest($1::UUID[], $2::TEXT[], $3::BIGINT[], $4::TEXT[], $5::TEXT[], $6::TEXT[], $7::TEXT[], $8::TEXT[], $9::TEXT[],
+        $10::TEXT[], $11::TEXT[], $12::BIGINT[], $13::BOOLEAN[], $14::BOOLEAN[], $15::BIGINT[], $16::BYTEA[], $17::TEXT[], $18::TEXT[],
+        $19::TEXT[], $20::TEXT[], $21::UUID[], $22::UUID[], $23::BIGINT[], $24::BIGINT[], $25::BIGINT[], $26::BIGINT[], $27::BOOLEAN[],
+        $28::BIGINT[], $29::BIGINT[], $30::BIGINT[])";
+const PAYLOADS: &str = "INSERT INTO payloads (request, body) SELECT * FROM unnest($1::UUID[], $2::BYTEA[])";
+const REJECTED: &str = "\
+    INSERT INTO rejected (id, producer, message, channel, process, code, detail, raw, raw_len, raw_sha256, at)
+    SELECT * FROM unnest($1::UUID[], $2::TEXT[], $3::TEXT[], $4::TEXT[], $5::TEXT[], $6::TEXT[], $7::TEXT[], $8::BYTEA[], $9::BIGINT[],
+        $10::BYTEA[], $11::BIGINT[])
+    ON CONFLICT (producer, message, raw_sha256) WHERE message IS NOT NULL DO NOTHING RETURNING id";
+
+type Key<'a> = (&'a str, &'a str);
+/// Lanes by name: the number after the last one given, how many this batch took, the number whose turn it is.
+type Lanes = HashMap<String, (u64, u64)>;
+
+/// Takes the batch's inbox keys, in their order; answers the duplicates and returns what is new.
+pub(super) async fn keys<'a>(tx: &mut Tx<'_>, parts: &mut Parts<'a>) -> Result<Vec<(usize, &'a Accept)>, StoreError> {
+    // The first request of a key wins inside the batch; rejections take what is left.
+    let mut wanted: BTreeMap<Key<'a>, (&'a Hash, Option<Uuid>, i64, usize)> = BTreeMap::new();
+    for (place, accept) in &parts.accepts {
+        let value = (&accept.body_sha256, Some(accept.row.id), accept.row.accepted_at.0, *place);
+        wanted.entry((&accept.producer, &accept.message)).or_insert(value);
+    }
+    for (place, reject) in &parts.rejects {
+        let Some(message) = &reject.message else { continue };
+        wanted.entry((&reject.producer, message)).or_insert((&reject.raw_sha256, None, reject.at.0, *place));
+    }
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let query = sqlx::query(TAKE_KEYS)
+        .bind(wanted.keys().map(|(producer, _)| *producer).collect::<Vec<_>>())
+        .bind(wanted.keys().map(|(_, message)| *message).collect::<Vec<_>>())
+        .bind(wanted.values().map(|(hash, ..)| &hash[..]).collect::<Vec<_>>())
+        .bind(wanted.values().map(|(_, request, ..)| *request).collect::<Vec<_>>())
+        .bind(wanted.values().map(|(_, _, at, _)| *at).collect::<Vec<_>>());
+    let key = |row: &_| -> Result<(String, String), sqlx::Error> {
+        let row: &sqlx::postgres::PgRow = row;
+        Ok((row.try_get("producer")?, row.try_get("message")?))
+    };
+    let won: HashSet<(String, String)> = tx.read(query, key).await?.into_iter().collect();
+    let mut holders: HashMap<(String, String), (Hash, Option<Uuid>, Option<usize>)> = HashMap::new();
+    let mut lost: Vec<Key<'_>> = Vec::new();
+    for ((producer, message), (hash, request, _, place)) in &wanted {
+        let key = ((*producer).to_owned(), (*message).to_owned());
+        if won.contains(&key) {
+            holders.insert(key, (**hash, *request, Some(*place)));
+        } else {
+            lost.push((producer, message));
+        }
+    }
+    if !lost.is_empty() {
+        let (producers, messages): (Vec<&str>, Vec<&str>) = lost.into_iter().unzip();
+        let held = |row: &_| Ok((key(row)?, (rows::hash(row, "body_sha256")?, row.try_get("request")?, None)));
+        holders.extend(tx.read(sqlx::query(TAKEN).bind(producers).bind(messages), held).await?);
+    }
+    let mut new = Vec::new();
+    for (place, accept) in &parts.accepts {
+        match holders.get(&(accept.producer.clone(), accept.message.clone())) {
+            Some((.., Some(winner))) if winner == place => new.push((*place, *accept)),
+            Some((hash, request, _)) if *hash == accept.body_sha256 => parts.answers[*place] = Written::Duplicate(*request),
+            Some((_, request, _)) => parts.answers[*place] = Written::KeyConflict(*request),
+            // Swept between the two statements: the sender will try again.
+            None => return Err(StoreError::Transient("an inbox key was removed just now".into())),
+        }
+    }
+    Ok(new)
+}
+
+/// Locks the lanes and takes numbers for the new requests: the first free number per lane, and whose turn it is.
+pub(super) async fn lanes(tx: &mut Tx<'_>, new: &[(usize, &Accept)], parts: &Parts<'_>) -> Result<Lanes, StoreError> {
+    let names: Vec<&str> = new.iter().filter_map(|(_, accept)| accept.row.lane.as_deref()).collect();
+    if names.is_empty() && parts.advances.is_empty() {
+        return Ok(Lanes::new());
+    }
+    let mut taken: HashMap<&str, u64> = HashMap::new();
+    for name in &names {
+        *taken.entry(name).or_default() += 1;
+    }
+    let query = sqlx::query(LANES)
+        .bind(&names)
+        .bind(parts.advances.iter().map(|(_, advance)| advance.request).collect::<Vec<_>>())
+        .bind(parts.advances.iter().map(|(_, advance)| advance.summary.ended_at.is_some()).collect::<Vec<_>>());
+    let lane = |row: &_| {
+        let name: String = sqlx::postgres::PgRow::try_get(row, "lane")?;
+        Ok((name, (rows::number::<u64>(row, "next_no")?, rows::number::<u64>(row, "head_no")?)))
+    };
+    let lanes = tx.read(query, lane).await?.into_iter();
+    Ok(lanes.map(|(name, (next, head))| (name.clone(), (next - taken.get(name.as_str()).copied().unwrap_or(0), head))).collect())
+}
+
+/// Writes the new requests and answers for them.
+pub(super) async fn requests<'a>(
+    tx: &mut Tx<'_>,
+    new: Vec<(usize, &'a Accept)>,
+    mut lanes: Lanes,
+    parts: &mut Parts<'a>,
+    beside: &mut Beside<'a>,
+) -> Result<(), StoreError> {
+    if new.is_empty() {
+        return Ok(());
+    }
+    let over = over_limits(tx, &new).await?;
+    let mut rows: Vec<RequestRow> = Vec::with_capacity(new.len());
+    for ((place, accept), over_limit) in new.iter().zip(over) {
+        let mut row = accept.row.clone();
+        row.over_limit = over_limit;
+        (row.lane_no, row.turn) = match row.lane.as_ref().and_then(|lane| lanes.get_mut(lane)) {
+            None => (None, true),
+            Some((next, head)) => {
+                *next += 1;
+                (Some(*next - 1), *next - 1 == *head)
+            }
+        };
+        if !row.turn {
+            (row.owner, row.wake_at) = (None, Some(row.expires_at));
+        }
+        parts.answers[*place] = Written::Accepted { lane_no: row.lane_no, turn: row.turn, over_limit };
+        beside.entries.push((row.id, &accept.first));
+        beside.events.extend(&accept.events);
+        beside.tally.count("accepted");
+        rows.push(row);
+    }
+    insert(tx, &rows).await?;
+    let payloads = sqlx::query(PAYLOADS)
+        .bind(rows.iter().map(|row| row.id).collect::<Vec<_>>())
+        .bind(new.iter().map(|(_, accept)| &accept.payload[..]).collect::<Vec<_>>());
+    tx.execute(payloads).await?;
+    Ok(())
+}
+
+/// Counts within the limits' windows: for each new request, whether it is over its own.
+async fn over_limits(tx: &mut Tx<'_>, new: &[(usize, &Accept)]) -> Result<Vec<bool>, StoreError> {
+    let limits = || new.iter().map(|(_, accept)| accept.limit.as_ref());
+    let mut counts: BTreeMap<(&str, i64), (i64, i64)> = BTreeMap::new();
+    for limit in limits().flatten() {
+        counts.entry((&limit.key, limit.window.0)).or_insert((limit.until.0, 0)).1 += 1;
+    }
+    if counts.is_empty() {
+        return Ok(vec![false; new.len()]);
+    }
+    let query = sqlx::query(COUNT)
+        .bind(counts.keys().map(|(key, _)| *key).collect::<Vec<_>>())
+        .bind(counts.keys().map(|(_, window)| *window).collect::<Vec<_>>())
+        .bind(counts.values().map(|(until, _)| *until).collect::<Vec<_>>())
+        .bind(counts.values().map(|(_, n)| *n).collect::<Vec<_>>());
+    let count = |row: &_| {
+        let row: &sqlx::postgres::PgRow = row;
+        Ok(((row.try_get::<String, _>("key")?, row.try_get::<i64, _>("starts_at")?), row.try_get::<i64, _>("n")?))
+    };
+    let mut totals: HashMap<(String, i64), i64> = tx.read(query, count).await?.into_iter().collect();
+    // Back to what each counted before this batch, then one by one in its order.
+    for ((key, window), (_, n)) in &counts {
+        totals.entry(((*key).to_owned(), *window)).and_modify(|total| *total -= n);
+    }
+    let mut over = |limit: &crate::engine::ports::store::LimitCount| {
+        let total = totals.entry((limit.key.clone(), limit.window.0)).or_default();
+        *total += 1;
+        *total > i64::from(limit.max)
+    };
+    Ok(limits().map(|limit| limit.is_some_and(&mut over)).collect())
+}
+
+async fn insert(tx: &mut Tx<'_>, all: &[RequestRow]) -> Result<(), StoreError> {
+    let seqs = all.iter().map(|row| int(row.seq)).collect::<Result<Vec<_>, _>>()?;
+    let signalled = all.iter().map(|row| int(row.signalled)).collect::<Result<Vec<_>, _>>()?;
+    let seen = all.iter().map(|row| int(row.seen)).collect::<Result<Vec<_>, _>>()?;
+    let lane_nos = all.iter().map(|row| row.lane_no.map(int).transpose()).collect::<Result<Vec<_>, _>>()?;
+    let query = sqlx::query(REQUESTS)
+        .bind(all.iter().map(|row| row.id).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.process.as_str()).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| i64::from(row.version)).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.customer.as_str()).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.producer.as_str()).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.message.as_str()).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.channel.as_str()).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.reply_to.as_deref()).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.correlation.as_deref()).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.traceparent.as_deref()).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.lane.as_deref()).collect::<Vec<_>>())
+        .bind(lane_nos)
+        .bind(all.iter().map(|row| row.turn).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.over_limit).collect::<Vec<_>>())
+        .bind(seqs)
+        .bind(all.iter().map(|row| &row.head[..]).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.state.as_str()).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.step.as_deref()).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.reason.as_deref()).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.parked.as_deref()).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.review).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.owner).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.wake_at.map(|at| at.0)).collect::<Vec<_>>())
+        .bind(signalled)
+        .bind(seen)
+        .bind(all.iter().map(|row| i64::from(row.deaths)).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.person).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.accepted_at.0).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.updated_at.0).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.expires_at.0).collect::<Vec<_>>());
+    tx.execute(query).await?;
+    Ok(())
+}
+
+/// Records rejected messages, each (producer, message, bytes) once.
+pub(super) async fn rejects<'a>(tx: &mut Tx<'_>, parts: &mut Parts<'a>, beside: &mut Beside<'a>) -> Result<(), StoreError> {
+    let all = &parts.rejects;
+    if all.is_empty() {
+        return Ok(());
+    }
+    let lengths = all.iter().map(|(_, row)| int(row.raw_len)).collect::<Result<Vec<_>, _>>()?;
+    let query = sqlx::query(REJECTED)
+        .bind(all.iter().map(|(_, row)| row.id).collect::<Vec<_>>())
+        .bind(all.iter().map(|(_, row)| row.producer.as_str()).collect::<Vec<_>>())
+        .bind(all.iter().map(|(_, row)| row.message.as_deref()).collect::<Vec<_>>())
+        .bind(all.iter().map(|(_, row)| row.channel.as_str()).collect::<Vec<_>>())
+        .bind(all.iter().map(|(_, row)| row.process.as_deref()).collect::<Vec<_>>())
+        .bind(all.iter().map(|(_, row)| row.code.as_str()).collect::<Vec<_>>())
+        .bind(all.iter().map(|(_, row)| row.detail.as_str()).collect::<Vec<_>>())
+        .bind(all.iter().map(|(_, row)| &row.raw[..]).collect::<Vec<_>>())
+        .bind(lengths)
+        .bind(all.iter().map(|(_, row)| &row.raw_sha256[..]).collect::<Vec<_>>())
+        .bind(all.iter().map(|(_, row)| row.at.0).collect::<Vec<_>>());
+    let written: HashSet<Uuid> = tx.read(query, |row| row.try_get("id")).await?.into_iter().collect();
+    for (place, row) in all {
+        parts.answers[*place] = Written::Rejected;
+        if written.contains(&row.id) {
+            beside.events.extend(&row.events);
+            beside.tally.count("rejected");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,246 @@
+//! Owners' steps: all guarded rows in one statement, then, for those that it returned, what goes with them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use sqlx::Row as _;
+use uuid::Uuid;
+
+use super::commit::Beside;
+use super::db::Tx;
+use super::rows;
+use crate::engine::ports::records::{DefectRow, ReviewRow};
+use crate::engine::ports::store::{Advance, ReviewChange, StoreError, WorkerId, Written};
+use crate::store::batch::Parts;
+use crate::store::rows::{int, json_text};
+
+/// Guarded by owner, head and, where it must be quiet, by signals. `wake_at` is `rules::wake_after` in SQL. A row that somebody holds
+/// is waited for, and then all of this is computed from its new version.
+const ADVANCE: &str = "\
+    UPDATE requests AS r SET
+        seq = a.seq, head = a.head, version = a.version, state = a.state, step = a.step, reason = a.reason, parked = a.parked,
+        review = a.review,
+        owner = CASE WHEN a.owned THEN r.owner END,
+        deaths = CASE WHEN a.owned THEN r.deaths ELSE 0 END,
+        wake_at = CASE
+            WHEN a.ended_at IS NOT NULL THEN NULL
+            WHEN r.signalled > a.seen OR (a.state = 'queued' AND r.turn)
+                THEN CASE WHEN a.owned THEN COALESCE(r.wake_at, a.wake_at) ELSE mozhao_now() END
+            WHEN a.state = 'queued' AND NOT a.owned THEN COALESCE(a.wake_at, r.expires_at)
+            ELSE a.wake_at END,
+        ended_at = a.ended_at, person = a.person, updated_at = a.at, seen = a.seen
+    FROM unnest($2::UUID[], $3::BIGINT[], $4::BIGINT[], $5::BYTEA[], $6::BIGINT[], $7::TEXT[], $8::TEXT[], $9::TEXT[], $10::TEXT[],
+        $11::UUID[], $12::BOOLEAN[], $13::BIGINT[], $14::BIGINT[], $15::BOOLEAN[], $16::BIGINT[], $17::BIGINT[], $18::BOOLEAN[])
+        AS a (id, expect, seq, head, version, state, step, reason, parked, review, owned, wake_at, ended_at, person, at, seen, quiet)
+    WHERE r.id = a.id AND r.owner = $1 AND r.seq = a.expect AND (NOT a.quiet OR r.signalled <= a.seen)
+    RETURNING r.id, r.lane";
+const SIGNALLED: &str = "\
+    SELECT r.id FROM unnest($2::UUID[], $3::BIGINT[], $4::BIGINT[]) AS a (id, expect, seen) JOIN requests r ON r.id = a.id
+    WHERE r.owner = $1 AND r.seq = a.expect AND r.signalled > a.seen";
+/// The lanes' heads become their first open requests, which become due. The lanes are locked since `accept::LANES`.
+const HAND_OVER: &str = "\
+    WITH moved AS (
+        UPDATE lanes AS l SET head_no = COALESCE(
+            (SELECT MIN(r.lane_no) FROM requests r WHERE r.lane = l.lane AND r.ended_at IS NULL), l.next_no)
+        WHERE l.lane = ANY($1::TEXT[]) RETURNING l.lane, l.head_no),
+    next AS (
+        SELECT r.id FROM moved m JOIN requests r ON r.lane = m.lane AND r.lane_no = m.head_no
+        WHERE r.ended_at IS NULL AND NOT r.turn ORDER BY r.id FOR NO KEY UPDATE OF r)
+    UPDATE requests AS r SET turn = TRUE, wake_at = mozhao_now() FROM next WHERE r.id = next.id";
+const PAYLOADS: &str = "\
+    UPDATE payloads AS p SET body = a.body FROM unnest($1::UUID[], $2::BYTEA[]) AS a (request, body) WHERE p.request = a.request";
+const CONSUME: &str = "\
+    UPDATE signals AS s SET consumed_at = a.at, answer = a.answer
+    FROM unnest($1::UUID[], $2::UUID[], $3::BIGINT[], $4::TEXT[]) AS a (id, request, at, answer)
+    WHERE s.id = a.id AND s.request = a.request AND s.consumed_at IS NULL";
+const REVIEWS: &str = "\
+    INSERT INTO reviews (id, request, process, process_version, name, slot, customer, options, role, four_eyes, state, version, claimed_by,
+        claimed_until, escalated, decision, opened_at, due_at, closed_at)
+    SELECT * FROM unnest($1::UUID[], $2::UUID[], $3::TEXT[], $4::BIGINT[], $5::TEXT[], $6::TEXT[], $7::TEXT[], $8::TEXT[], $9::TEXT[],
+        $10::BOOLEAN[], $11::TEXT[], $12::BIGINT[], $13::TEXT[], $14::BIGINT[], $15::BIGINT[], $16::BYTEA[], $17::BIGINT[], $18::BIGINT[],
+        $19::BIGINT[])";
+const CLOSE: &str = "\
+    UPDATE reviews AS v SET state = a.state, closed_at = a.at, claimed_by = NULL, claimed_until = NULL
+    FROM unnest($1::UUID[], $2::TEXT[], $3::BIGINT[]) AS a (id, state, at) WHERE v.id = a.id AND v.closed_at IS NULL";
+/// The first example stays; version and last time move on.
+const DEFECTS: &str = "\
+    INSERT INTO defects AS d (fingerprint, process, version, slot, connector, class, code, status, pattern, detail, sample, count,
+        first_seen, last_seen)
+    SELECT * FROM unnest($1::TEXT[], $2::TEXT[], $3::BIGINT[], $4::TEXT[], $5::TEXT[], $6::TEXT[], $7::TEXT[], $8::BIGINT[], $9::TEXT[],
+        $10::TEXT[], $11::UUID[], $12::BIGINT[], $13::BIGINT[], $14::BIGINT[])
+    ON CONFLICT (fingerprint) DO UPDATE
+    SET count = d.count + EXCLUDED.count, version = EXCLUDED.version, last_seen = GREATEST(d.last_seen, EXCLUDED.last_seen)";
+
+/// Writes the steps and answers for them.
+pub(super) async fn advances<'a>(
+    tx: &mut Tx<'_>,
+    worker: WorkerId,
+    parts: &mut Parts<'a>,
+    beside: &mut Beside<'a>,
+) -> Result<(), StoreError> {
+    if parts.advances.is_empty() {
+        return Ok(());
+    }
+    let written = update(tx, worker, &parts.advances).await?;
+    let signalled = signalled(tx, worker, &parts.advances, &written).await?;
+    let mut done: Vec<&'a Advance> = Vec::with_capacity(written.len());
+    let mut lanes: BTreeSet<&str> = BTreeSet::new();
+    for (place, advance) in &parts.advances {
+        let Some(lane) = written.get(&advance.request) else {
+            let seen = !signalled.contains(&advance.request);
+            parts.answers[*place] = if seen { Written::Lost } else { Written::Signalled };
+            continue;
+        };
+        parts.answers[*place] = Written::Advanced;
+        beside.entries.extend(advance.entries.iter().map(|entry| (advance.request, entry)));
+        beside.events.extend(&advance.events);
+        beside.tally.end(&advance.summary);
+        if advance.summary.ended_at.is_some() {
+            lanes.extend(lane.as_deref());
+        }
+        done.push(advance);
+    }
+    if !lanes.is_empty() {
+        tx.execute(sqlx::query(HAND_OVER).bind(lanes.into_iter().collect::<Vec<_>>())).await?;
+    }
+    what_goes_with(tx, &done).await
+}
+
+/// The guarded update: the requests that it reached, with their lanes.
+async fn update(
+    tx: &mut Tx<'_>,
+    worker: WorkerId,
+    advances: &[(usize, &Advance)],
+) -> Result<HashMap<Uuid, Option<String>>, StoreError> {
+    let all = || advances.iter().map(|(_, advance)| *advance);
+    let summaries = || all().map(|advance| &advance.summary);
+    let query = sqlx::query(ADVANCE)
+        .bind(worker)
+        .bind(all().map(|advance| advance.request).collect::<Vec<_>>())
+        .bind(all().map(|advance| int(advance.expect_seq)).collect::<Result<Vec<_>, _>>()?)
+        .bind(summaries().map(|summary| int(summary.seq)).collect::<Result<Vec<_>, _>>()?)
+        .bind(summaries().map(|summary| &summary.head[..]).collect::<Vec<_>>())
+        .bind(summaries().map(|summary| i64::from(summary.version)).collect::<Vec<_>>())
+        .bind(summaries().map(|summary| summary.state).collect::<Vec<_>>())
+        .bind(summaries().map(|summary| summary.step.as_deref()).collect::<Vec<_>>())
+        .bind(summaries().map(|summary| summary.reason.as_deref()).collect::<Vec<_>>())
+        .bind(summaries().map(|summary| summary.parked.as_deref()).collect::<Vec<_>>())
+        .bind(summaries().map(|summary| summary.review).collect::<Vec<_>>())
+        .bind(summaries().map(|summary| summary.owned).collect::<Vec<_>>())
+        .bind(summaries().map(|summary| summary.wake_at.map(|at| at.0)).collect::<Vec<_>>())
+        .bind(summaries().map(|summary| summary.ended_at.map(|at| at.0)).collect::<Vec<_>>())
+        .bind(summaries().map(|summary| summary.person).collect::<Vec<_>>())
+        .bind(summaries().map(|summary| summary.at.0).collect::<Vec<_>>())
+        .bind(all().map(|advance| int(advance.seen)).collect::<Result<Vec<_>, _>>()?)
+        .bind(all().map(|advance| advance.quiet).collect::<Vec<_>>());
+    let written = tx.read(query, |row| Ok((row.try_get("id")?, row.try_get("lane")?))).await?;
+    Ok(written.into_iter().collect())
+}
+
+/// Those that were not written because a signal is there that their owner has not seen.
+async fn signalled(
+    tx: &mut Tx<'_>,
+    worker: WorkerId,
+    advances: &[(usize, &Advance)],
+    written: &HashMap<Uuid, Option<String>>,
+) -> Result<HashSet<Uuid>, StoreError> {
+    let open: Vec<&Advance> = advances.iter().map(|(_, advance)| *advance).filter(|advance| advance.quiet).collect();
+    let open: Vec<&Advance> = open.into_iter().filter(|advance| !written.contains_key(&advance.request)).collect();
+    if open.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let query = sqlx::query(SIGNALLED)
+        .bind(worker)
+        .bind(open.iter().map(|advance| advance.request).collect::<Vec<_>>())
+        .bind(open.iter().map(|advance| int(advance.expect_seq)).collect::<Result<Vec<_>, _>>()?)
+        .bind(open.iter().map(|advance| int(advance.seen)).collect::<Result<Vec<_>, _>>()?);
+    Ok(tx.read(query, |row| row.try_get("id")).await?.into_iter().collect())
+}
+
+async fn what_goes_with(tx: &mut Tx<'_>, done: &[&Advance]) -> Result<(), StoreError> {
+    let payloads: (Vec<Uuid>, Vec<&[u8]>) =
+        done.iter().filter_map(|advance| Some((advance.request, &advance.payload.as_ref()?[..]))).unzip();
+    if !payloads.0.is_empty() {
+        tx.execute(sqlx::query(PAYLOADS).bind(payloads.0).bind(payloads.1)).await?;
+    }
+    let consumed: Vec<_> = done.iter().flat_map(|advance| advance.consumed.iter().map(|consumed| (*advance, consumed))).collect();
+    if !consumed.is_empty() {
+        let query = sqlx::query(CONSUME)
+            .bind(consumed.iter().map(|(_, consumed)| consumed.signal).collect::<Vec<_>>())
+            .bind(consumed.iter().map(|(advance, _)| advance.request).collect::<Vec<_>>())
+            .bind(consumed.iter().map(|(advance, _)| advance.summary.at.0).collect::<Vec<_>>())
+            .bind(consumed.iter().map(|(_, consumed)| consumed.answer.as_str()).collect::<Vec<_>>());
+        tx.execute(query).await?;
+    }
+    let mut opened: Vec<&ReviewRow> = Vec::new();
+    let mut closed: BTreeMap<Uuid, (&str, i64)> = BTreeMap::new();
+    for advance in done {
+        let at = advance.summary.at.0;
+        match &advance.review {
+            None => {}
+            Some(ReviewChange::Open(row)) => opened.push(row),
+            Some(ReviewChange::Decided(id)) => drop(closed.insert(*id, ("decided", at))),
+            Some(ReviewChange::Cancelled(id)) => drop(closed.insert(*id, ("cancelled", at))),
+        }
+    }
+    if !opened.is_empty() {
+        open(tx, &opened).await?;
+    }
+    if !closed.is_empty() {
+        let query = sqlx::query(CLOSE)
+            .bind(closed.keys().copied().collect::<Vec<_>>())
+            .bind(closed.values().map(|(state, _)| *state).collect::<Vec<_>>())
+            .bind(closed.values().map(|(_, at)| *at).collect::<Vec<_>>());
+        tx.execute(query).await?;
+    }
+    let mut defects: BTreeMap<&str, (&DefectRow, DefectRow)> = BTreeMap::new();
+    for row in done.iter().filter_map(|advance| advance.defect.as_ref()) {
+        let (_, sum) = defects.entry(&row.fingerprint).or_insert((row, DefectRow { count: 0, ..row.clone() }));
+        (sum.count, sum.version, sum.last_seen) = (sum.count + 1, row.version, sum.last_seen.max(row.last_seen));
+    }
+    if defects.is_empty() { Ok(()) } else { count(tx, &defects.into_values().map(|(_, sum)| sum).collect::<Vec<_>>()).await }
+}
+
+async fn open(tx: &mut Tx<'_>, all: &[&ReviewRow]) -> Result<(), StoreError> {
+    let query = sqlx::query(REVIEWS)
+        .bind(all.iter().map(|row| row.id).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.request).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.process.as_str()).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| i64::from(row.process_version)).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.name.as_str()).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.slot.as_str()).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.customer.as_str()).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| json_text(&row.options)).collect::<Result<Vec<_>, _>>()?)
+        .bind(all.iter().map(|row| row.role.as_deref()).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.four_eyes).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.state.as_str()).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| i64::from(row.version)).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.claimed_by.as_deref()).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.claimed_until.map(|at| at.0)).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| i64::from(row.escalated)).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| rows::decision(row)).collect::<Result<Vec<_>, _>>()?)
+        .bind(all.iter().map(|row| row.opened_at.0).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.due_at.0).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.closed_at.map(|at| at.0)).collect::<Vec<_>>());
+    tx.execute(query).await?;
+    Ok(())
+}
+
+async fn count(tx: &mut Tx<'_>, all: &[DefectRow]) -> Result<(), StoreError> {
+    let query = sqlx::query(DEFECTS)
+        .bind(all.iter().map(|row| row.fingerprint.as_str()).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.process.as_str()).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| i64::from(row.version)).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.slot.as_str()).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.connector.as_deref()).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.class.as_str()).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.code.as_str()).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.status.map(i64::from)).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.pattern.as_str()).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.detail.as_str()).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.sample).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| int(row.count)).collect::<Result<Vec<_>, _>>()?)
+        .bind(all.iter().map(|row| row.first_seen.0).collect::<Vec<_>>())
+        .bind(all.iter().map(|row| row.last_seen.0).collect::<Vec<_>>());
+    tx.execute(query).await?;
+    Ok(())
+}

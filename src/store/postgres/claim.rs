@@ -1,0 +1,54 @@
+//! Taking up due requests, and reading everything about one.
+
+use sqlx::Row as _;
+use uuid::Uuid;
+
+use super::commit::alive;
+use super::{PostgresStore, rows};
+use crate::domain::request::signal::Signal;
+use crate::engine::ports::store::{Claimed, Loaded, RequestId, StoreError, WorkerId};
+use crate::store::rows::int;
+
+/// Never waits: what another claim or a step holds is left for the next time.
+const CLAIM: &str = "\
+    WITH due AS (
+        SELECT id, wake_at, owner IS NOT NULL AS mine FROM requests
+        WHERE wake_at <= mozhao_now() AND (owner IS NULL OR owner = $1)
+        ORDER BY wake_at, id LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED)
+    UPDATE requests AS r SET owner = $1, wake_at = NULL FROM due WHERE r.id = due.id
+    RETURNING r.id, due.wake_at, due.mine";
+const PAYLOAD: &str = "SELECT body FROM payloads WHERE request = $1";
+/// Up to the row's head: entries written after the row was read belong to another picture.
+const ENTRIES: &str = "SELECT seq, at, body, hash FROM entries WHERE request = $1 AND seq <= $2 ORDER BY seq";
+const SIGNALS: &str = "SELECT id, body FROM signals WHERE request = $1 AND consumed_at IS NULL ORDER BY no";
+
+impl PostgresStore {
+    pub(super) async fn take_due(&self, worker: WorkerId, limit: usize) -> Result<Vec<Claimed>, StoreError> {
+        let mut tx = self.db.engine().begin().await?;
+        if !alive(&mut tx, worker).await? {
+            tx.rollback().await?;
+            return Err(StoreError::Fenced);
+        }
+        let due = |row: &sqlx::postgres::PgRow| {
+            Ok((row.try_get::<i64, _>("wake_at")?, row.try_get::<Uuid, _>("id")?, row.try_get::<bool, _>("mine")?))
+        };
+        let mut due = tx.read(sqlx::query(CLAIM).bind(worker).bind(int(limit)?), due).await?;
+        tx.commit().await?;
+        due.sort_unstable();
+        Ok(due.into_iter().map(|(_, request, mine_already)| Claimed { request, mine_already }).collect())
+    }
+
+    pub(super) async fn load_all(&self, request: RequestId) -> Result<Loaded, StoreError> {
+        let row = self.one_request(request).await?;
+        let side = self.db.engine();
+        let payload = side.read(sqlx::query(PAYLOAD).bind(request), |row| row.try_get::<Vec<u8>, _>("body")).await?;
+        let payload =
+            payload.into_iter().next().ok_or_else(|| StoreError::Broken(format!("request {request} has no payload")))?;
+        let entries = side.read(sqlx::query(ENTRIES).bind(request).bind(int(row.seq)?), rows::entry).await?;
+        Ok(Loaded { row, payload: payload.into(), entries, signals: self.unconsumed(request).await? })
+    }
+
+    pub(super) async fn unconsumed(&self, request: RequestId) -> Result<Vec<(Uuid, Signal)>, StoreError> {
+        self.db.engine().read(sqlx::query(SIGNALS).bind(request), rows::signal).await
+    }
+}

@@ -1,0 +1,95 @@
+//! One batch in one transaction, one statement per table: the fence, then new requests and rejections, then steps, then the lanes
+//! that were released, then what all of them send.
+
+use uuid::Uuid;
+
+use super::PostgresStore;
+use super::db::Tx;
+use crate::domain::request::chain::Entry;
+use crate::engine::ports::records::Event;
+use crate::engine::ports::store::{StoreError, WorkerId, Write, Written};
+use crate::store::batch::{self, Tally};
+use crate::store::rows::int;
+
+/// Waits for nobody but one who deletes the row, and makes that one wait until this transaction ends.
+const FENCE: &str = "SELECT 1 FROM workers WHERE id = $1 FOR KEY SHARE";
+const ENTRIES: &str = "\
+    INSERT INTO entries (request, seq, at, body, hash)
+    SELECT * FROM unnest($1::UUID[], $2::BIGINT[], $3::BIGINT[], $4::BYTEA[], $5::BYTEA[])";
+const SEND: &str = "\
+    INSERT INTO outbox (worker, id, request, seq, topic, body, reply_to, correlation, at)
+    SELECT $1, * FROM unnest($2::UUID[], $3::UUID[], $4::BIGINT[], $5::TEXT[], $6::BYTEA[], $7::TEXT[], $8::TEXT[], $9::BIGINT[])";
+const TALLY: &str = "\
+    INSERT INTO tallies AS t (worker, name, n) SELECT $1, * FROM unnest($2::TEXT[], $3::BIGINT[])
+    ON CONFLICT (worker, name) DO UPDATE SET n = t.n + EXCLUDED.n";
+
+/// What a batch writes beside its requests' rows.
+#[derive(Debug, Default)]
+pub(super) struct Beside<'a> {
+    /// Ledger entries.
+    pub(super) entries: Vec<(Uuid, &'a Entry)>,
+    /// Events to publish.
+    pub(super) events: Vec<&'a Event>,
+    /// Counters.
+    pub(super) tally: Tally,
+}
+
+impl PostgresStore {
+    pub(super) async fn write_batch(&self, worker: WorkerId, batch: &[Write]) -> Result<Vec<Written>, StoreError> {
+        let mut parts = batch::parts(batch)?;
+        let mut tx = self.db.engine().begin().await?;
+        if !alive(&mut tx, worker).await? {
+            tx.rollback().await?;
+            return Err(StoreError::Fenced);
+        }
+        let mut beside = Beside::default();
+        let new = super::accept::keys(&mut tx, &mut parts).await?;
+        let lanes = super::accept::lanes(&mut tx, &new, &parts).await?;
+        super::accept::requests(&mut tx, new, lanes, &mut parts, &mut beside).await?;
+        super::accept::rejects(&mut tx, &mut parts, &mut beside).await?;
+        super::advance::advances(&mut tx, worker, &mut parts, &mut beside).await?;
+        beside.write(&mut tx, worker).await?;
+        tx.commit().await?;
+        Ok(parts.answers)
+    }
+}
+
+/// Does the worker's row exist? If so, it does until this transaction ends.
+pub(super) async fn alive(tx: &mut Tx<'_>, worker: WorkerId) -> Result<bool, StoreError> {
+    Ok(tx.first(sqlx::query(FENCE).bind(worker), |_| Ok(())).await?.is_some())
+}
+
+impl Beside<'_> {
+    async fn write(self, tx: &mut Tx<'_>, worker: WorkerId) -> Result<(), StoreError> {
+        if !self.entries.is_empty() {
+            let seqs = self.entries.iter().map(|(_, entry)| int(entry.seq)).collect::<Result<Vec<_>, _>>()?;
+            let query = sqlx::query(ENTRIES)
+                .bind(self.entries.iter().map(|(request, _)| *request).collect::<Vec<_>>())
+                .bind(seqs)
+                .bind(self.entries.iter().map(|(_, entry)| entry.at.0).collect::<Vec<_>>())
+                .bind(self.entries.iter().map(|(_, entry)| &entry.body[..]).collect::<Vec<_>>())
+                .bind(self.entries.iter().map(|(_, entry)| &entry.hash[..]).collect::<Vec<_>>());
+            tx.execute(query).await?;
+        }
+        if !self.events.is_empty() {
+            let seqs = self.events.iter().map(|event| int(event.seq)).collect::<Result<Vec<_>, _>>()?;
+            let query = sqlx::query(SEND)
+                .bind(worker)
+                .bind(self.events.iter().map(|event| event.id).collect::<Vec<_>>())
+                .bind(self.events.iter().map(|event| event.request).collect::<Vec<_>>())
+                .bind(seqs)
+                .bind(self.events.iter().map(|event| event.topic.as_str()).collect::<Vec<_>>())
+                .bind(self.events.iter().map(|event| &event.body[..]).collect::<Vec<_>>())
+                .bind(self.events.iter().map(|event| event.reply_to.as_deref()).collect::<Vec<_>>())
+                .bind(self.events.iter().map(|event| event.correlation.as_deref()).collect::<Vec<_>>())
+                .bind(self.events.iter().map(|event| event.at.0).collect::<Vec<_>>());
+            tx.execute(query).await?;
+        }
+        let counts = self.tally.into_counts();
+        if !counts.is_empty() {
+            let (names, counts): (Vec<&str>, Vec<i64>) = counts.into_iter().unzip();
+            tx.execute(sqlx::query(TALLY).bind(worker).bind(names).bind(counts)).await?;
+        }
+        Ok(())
+    }
+}

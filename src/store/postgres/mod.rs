@@ -1,0 +1,50 @@
+//! Production: any number of workers on one PostgreSQL.
+//!
+//! Nothing here reads first and writes later without a lock; each write is one statement for the whole batch, guarded in its
+//! WHERE. Locks are taken in one order by everybody, so that there are no deadlocks: the worker's own row, inbox keys, lanes, limits,
+//! requests, then what belongs to requests; within each kind in the order of keys.
+
+mod accept;
+mod advance;
+mod claim;
+mod commit;
+mod db;
+mod groups;
+mod outbox;
+mod outside;
+mod queries;
+mod reviews;
+mod rows;
+mod settings;
+mod workers;
+
+use crate::engine::ports::store::StoreError;
+use crate::store::port::implement_store;
+
+/// State in PostgreSQL.
+#[derive(Debug)]
+pub struct PostgresStore {
+    db: db::Db,
+}
+
+impl PostgresStore {
+    /// Connects.
+    ///
+    /// # Errors
+    /// It cannot be reached; a newer program has migrated it.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        Ok(PostgresStore { db: db::Db::open(url).await? })
+    }
+
+    /// Brings the schema up to date.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        self.db.migrate().await
+    }
+
+    /// The names of the migrations that are still to be done.
+    pub async fn pending_migrations(&self) -> Result<Vec<String>, StoreError> {
+        self.db.pending().await
+    }
+}
+
+implement_store!(PostgresStore, "postgres");

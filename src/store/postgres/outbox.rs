@@ -1,0 +1,49 @@
+//! Events waiting to be published, and the feed of all events.
+
+use sqlx::Row as _;
+use uuid::Uuid;
+
+use super::{PostgresStore, rows};
+use crate::engine::ports::records::Event;
+use crate::engine::ports::store::{StoreError, WorkerId};
+use crate::store::rows::{event_columns, int};
+
+/// Who has events waiting and is gone. One step in the index per worker, however many events wait.
+const GONE: &str = "\
+    WITH RECURSIVE waiting (worker) AS (
+        (SELECT worker FROM outbox WHERE published_at IS NULL ORDER BY worker LIMIT 1)
+        UNION ALL
+        SELECT (SELECT o.worker FROM outbox o WHERE o.published_at IS NULL AND o.worker > waiting.worker ORDER BY o.worker LIMIT 1)
+        FROM waiting WHERE waiting.worker IS NOT NULL)
+    SELECT worker FROM waiting
+    WHERE worker IS NOT NULL AND worker <> $1 AND worker NOT IN (SELECT id FROM workers)";
+const ADOPT: &str = "\
+    UPDATE outbox SET worker = $1 WHERE id IN (
+        SELECT id FROM outbox WHERE published_at IS NULL AND worker = ANY($2::UUID[]) ORDER BY id LIMIT $3
+        FOR NO KEY UPDATE SKIP LOCKED)";
+const WAITING: &str =
+    concat!("SELECT ", event_columns!(), " FROM outbox WHERE worker = $1 AND published_at IS NULL ORDER BY id LIMIT $2");
+const MARK: &str = "UPDATE outbox SET published_at = mozhao_now() WHERE id = ANY($1::UUID[]) AND published_at IS NULL";
+const FEED: &str = concat!("SELECT ", event_columns!(), " FROM outbox WHERE $1::UUID IS NULL OR id > $1 ORDER BY id LIMIT $2");
+
+impl PostgresStore {
+    pub(super) async fn take_unpublished(&self, worker: WorkerId, limit: usize) -> Result<Vec<Event>, StoreError> {
+        let limit = int(limit)?;
+        let gone: Vec<Uuid> = self.db.engine().read(sqlx::query(GONE).bind(worker), |row| row.try_get("worker")).await?;
+        if !gone.is_empty() {
+            self.db.engine().write(sqlx::query(ADOPT).bind(worker).bind(gone).bind(limit)).await?;
+        }
+        self.db.engine().read(sqlx::query(WAITING).bind(worker).bind(limit), rows::event).await
+    }
+
+    pub(super) async fn mark_published(&self, ids: &[Uuid]) -> Result<(), StoreError> {
+        if !ids.is_empty() {
+            self.db.engine().write(sqlx::query(MARK).bind(ids)).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn feed(&self, after: Option<Uuid>, limit: usize) -> Result<Vec<Event>, StoreError> {
+        self.db.others().read(sqlx::query(FEED).bind(after).bind(int(limit)?), rows::event).await
+    }
+}

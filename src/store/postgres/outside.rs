@@ -1,0 +1,66 @@
+//! What comes from outside: signals.
+
+use sqlx::Row as _;
+use uuid::Uuid;
+
+use super::PostgresStore;
+use super::db::Tx;
+use crate::domain::request::signal::Signal;
+use crate::domain::time::Time;
+use crate::engine::ports::store::{RequestId, Sent, StoreError};
+use crate::store::rules;
+
+/// Whoever sends a signal, takes a step or ends a request holds its row meanwhile.
+const LOCK: &str = "SELECT state FROM requests WHERE id = $1 FOR NO KEY UPDATE";
+/// A statement of its own, after the lock: one in the same statement would look at the time before it was granted.
+const KNOWN: &str = "SELECT 1 FROM signals WHERE id = $1";
+const BUMP: &str = "\
+    UPDATE requests SET signalled = signalled + 1, wake_at = mozhao_now() WHERE id = $1 AND ended_at IS NULL RETURNING signalled";
+const STORE: &str = "INSERT INTO signals (id, request, no, at, body) VALUES ($1, $2, $3, $4, $5)";
+const ANSWER: &str = "SELECT answer FROM signals WHERE id = $1";
+
+impl PostgresStore {
+    pub(super) async fn send_signal(&self, id: Uuid, request: RequestId, signal: &Signal, at: Time) -> Result<Sent, StoreError> {
+        let mut tx = self.db.others().begin().await?;
+        let Some(state) = lock(&mut tx, request).await? else {
+            tx.rollback().await?;
+            return Err(StoreError::NotFound("the request"));
+        };
+        if known(&mut tx, id).await? {
+            tx.rollback().await?;
+            return Ok(Sent::Stored(id));
+        }
+        if let Some(outcome) = rules::outcome(&state) {
+            tx.rollback().await?;
+            return Ok(Sent::Ended(outcome));
+        }
+        deliver(&mut tx, id, request, signal, at).await?;
+        tx.commit().await?;
+        Ok(Sent::Stored(id))
+    }
+
+    pub(super) async fn answer_of(&self, id: Uuid) -> Result<Option<String>, StoreError> {
+        let rows = self.db.others().read(sqlx::query(ANSWER).bind(id), |row| row.try_get("answer")).await?;
+        rows.into_iter().next().ok_or(StoreError::NotFound("the signal"))
+    }
+}
+
+/// Locks a request's row: its state.
+pub(super) async fn lock(tx: &mut Tx<'_>, request: RequestId) -> Result<Option<String>, StoreError> {
+    tx.first(sqlx::query(LOCK).bind(request), |row| row.try_get("state")).await
+}
+
+/// Was this signal stored before?
+pub(super) async fn known(tx: &mut Tx<'_>, id: Uuid) -> Result<bool, StoreError> {
+    Ok(tx.first(sqlx::query(KNOWN).bind(id), |_| Ok(())).await?.is_some())
+}
+
+/// Stores a signal for an open request whose row is locked, and makes it due.
+pub(super) async fn deliver(tx: &mut Tx<'_>, id: Uuid, request: RequestId, signal: &Signal, at: Time) -> Result<(), StoreError> {
+    let Some(no) = tx.first(sqlx::query(BUMP).bind(request), |row| row.try_get::<i64, _>("signalled")).await? else {
+        return Ok(());
+    };
+    let body = serde_json::to_vec(signal).map_err(|error| StoreError::Data(error.to_string()))?;
+    tx.execute(sqlx::query(STORE).bind(id).bind(request).bind(no).bind(at.0).bind(body)).await?;
+    Ok(())
+}

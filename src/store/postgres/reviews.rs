@@ -1,0 +1,110 @@
+//! Reviewers' acts and lists of reviews.
+
+use uuid::Uuid;
+
+use super::db::Tx;
+use super::outside::{deliver, known, lock};
+use super::{PostgresStore, rows};
+use crate::domain::request::signal::Signal;
+use crate::domain::time::Time;
+use crate::engine::ports::records::{ReviewFilter, ReviewRow};
+use crate::engine::ports::store::{ReviewAct, ReviewPut, StoreError};
+use crate::store::batch::plain;
+use crate::store::rows::{int, review_columns};
+use crate::store::rules::{self, Acted};
+
+const ONE: &str = concat!("SELECT ", review_columns!(), " FROM reviews WHERE id = $1");
+/// Its request never changes, so this needs no lock; requests are locked before reviews, as owners do.
+const REQUEST: &str = "SELECT request FROM reviews WHERE id = $1";
+const LOCKED: &str = concat!("SELECT ", review_columns!(), " FROM reviews WHERE id = $1 FOR NO KEY UPDATE");
+const NOW: &str = "SELECT mozhao_now() AS now";
+const CHANGE: &str = "\
+    UPDATE reviews SET state = $2, version = $3, claimed_by = $4, claimed_until = $5, escalated = $6, decision = $7 WHERE id = $1";
+const LIST: &str = concat!(
+    "SELECT ",
+    review_columns!(),
+    " FROM reviews
+    WHERE ($1::TEXT[] IS NULL AND state = 'open' OR state = ANY($1))
+        AND ($2::TEXT[] IS NULL OR process = ANY($2))
+        AND ($3::TEXT[] IS NULL OR role IS NULL OR role = ANY($3))
+        AND ($4::TEXT IS NULL OR name = $4)
+        AND ($5::TEXT IS NULL OR claimed_by = $5)
+        AND ($6::BIGINT IS NULL OR claimed_by IS NULL OR claimed_until <= $6)
+        AND ($7::UUID IS NULL OR request = $7)
+        AND ($8::BIGINT IS NULL OR (due_at, id) > ($8, $9::UUID))
+    ORDER BY due_at, id LIMIT $10"
+);
+
+impl PostgresStore {
+    pub(super) async fn one_review(&self, review: Uuid) -> Result<ReviewRow, StoreError> {
+        let found = self.db.others().read(sqlx::query(ONE).bind(review), rows::review).await?;
+        found.into_iter().next().ok_or(StoreError::NotFound("the review"))
+    }
+
+    pub(super) async fn act_on_review(
+        &self,
+        review: Uuid,
+        act: &ReviewAct,
+        signal_id: Uuid,
+        at: Time,
+    ) -> Result<ReviewPut, StoreError> {
+        plain(rules::actor(act))?;
+        let mut tx = self.db.others().begin().await?;
+        let request = tx.first(sqlx::query(REQUEST).bind(review), |row| sqlx::Row::try_get(row, "request")).await?;
+        let Some(request) = request else {
+            tx.rollback().await?;
+            return Err(StoreError::NotFound("the review"));
+        };
+        let state = lock(&mut tx, request).await?;
+        let ended = state.as_deref().is_none_or(|state| rules::outcome(state).is_some());
+        let row = tx.first(sqlx::query(LOCKED).bind(review), rows::review).await?;
+        let row = row.ok_or(StoreError::NotFound("the review"))?;
+        let put = put(&mut tx, row, ended, act, signal_id, at).await?;
+        tx.commit().await?;
+        Ok(put)
+    }
+
+    pub(super) async fn list_reviews(
+        &self,
+        filter: &ReviewFilter,
+        after: Option<(Time, Uuid)>,
+        limit: usize,
+    ) -> Result<Vec<ReviewRow>, StoreError> {
+        let some = |list: &[String]| if list.is_empty() { None } else { Some(list.to_vec()) };
+        let query = sqlx::query(LIST).bind(some(&filter.states)).bind(some(&filter.processes));
+        let query = query.bind(filter.roles.clone()).bind(&filter.name).bind(&filter.claimed_by);
+        let query = query.bind(filter.unclaimed_at.map(|at| at.0)).bind(filter.request);
+        let query = query.bind(after.map(|(due, _)| due.0)).bind(after.map(|(_, id)| id)).bind(int(limit)?);
+        self.db.others().read(query, rows::review).await
+    }
+}
+
+async fn put(
+    tx: &mut Tx<'_>,
+    row: ReviewRow,
+    ended: bool,
+    act: &ReviewAct,
+    signal_id: Uuid,
+    at: Time,
+) -> Result<ReviewPut, StoreError> {
+    if known(tx, signal_id).await? {
+        return Ok(ReviewPut::Done(Box::new(row), Some(signal_id)));
+    }
+    if ended {
+        return Ok(ReviewPut::Stale(Box::new(row)));
+    }
+    let now = tx.first(sqlx::query(NOW), |row| rows::time(row, "now")).await?.unwrap_or(at);
+    let (next, sent) = match rules::act(&row, act, now) {
+        Acted::Stale => return Ok(ReviewPut::Stale(Box::new(row))),
+        Acted::Taken => return Ok(ReviewPut::Taken(Box::new(row))),
+        Acted::Changed(next) => (next, None),
+        Acted::Sent(next, decision) => {
+            deliver(tx, signal_id, row.request, &Signal::Decide(decision), at).await?;
+            (next, Some(signal_id))
+        }
+    };
+    let query = sqlx::query(CHANGE).bind(next.id).bind(&next.state).bind(i64::from(next.version)).bind(&next.claimed_by);
+    let query = query.bind(next.claimed_until.map(|at| at.0)).bind(i64::from(next.escalated)).bind(rows::decision(&next)?);
+    tx.execute(query).await?;
+    Ok(ReviewPut::Done(Box::new(next), sent))
+}

@@ -1,0 +1,5 @@
+//! Rows to records.
+
+use sqlx::postgres::PgRow;
+
+crate::store::rows::decoders!(PgRow);
