@@ -55,7 +55,9 @@ const REJECTED: &str = "\
     ON CONFLICT (producer, message, raw_sha256) WHERE message IS NOT NULL DO NOTHING RETURNING id";
 
 type Key<'a> = (&'a str, &'a str);
-/// Lanes by name: the number after the last one given, how many this batch took, the number whose turn it is.
+/// Who has a key: the body's hash, the request, and its place in this batch where that is where it comes from.
+type Holder = (Hash, Option<Uuid>, Option<usize>);
+/// Lanes by name: the next number to give, the number whose turn it is.
 type Lanes = HashMap<String, (u64, u64)>;
 
 /// Takes the batch's inbox keys, in their order; answers the duplicates and returns what is new.
@@ -84,7 +86,7 @@ pub(super) async fn keys<'a>(tx: &mut Tx<'_>, parts: &mut Parts<'a>) -> Result<V
         Ok((row.try_get("producer")?, row.try_get("message")?))
     };
     let won: HashSet<(String, String)> = tx.read(query, key).await?.into_iter().collect();
-    let mut holders: HashMap<(String, String), (Hash, Option<Uuid>, Option<usize>)> = HashMap::new();
+    let mut holders: HashMap<(String, String), Holder> = HashMap::new();
     let mut lost: Vec<Key<'_>> = Vec::new();
     for ((producer, message), (hash, request, _, place)) in &wanted {
         let key = ((*producer).to_owned(), (*message).to_owned());

@@ -192,12 +192,12 @@ async fn what_goes_with(tx: &mut Tx<'_>, done: &[&Advance]) -> Result<(), StoreE
             .bind(closed.values().map(|(_, at)| *at).collect::<Vec<_>>());
         tx.execute(query).await?;
     }
-    let mut defects: BTreeMap<&str, (&DefectRow, DefectRow)> = BTreeMap::new();
+    let mut defects: BTreeMap<&str, DefectRow> = BTreeMap::new();
     for row in done.iter().filter_map(|advance| advance.defect.as_ref()) {
-        let (_, sum) = defects.entry(&row.fingerprint).or_insert((row, DefectRow { count: 0, ..row.clone() }));
+        let sum = defects.entry(&row.fingerprint).or_insert_with(|| DefectRow { count: 0, ..row.clone() });
         (sum.count, sum.version, sum.last_seen) = (sum.count + 1, row.version, sum.last_seen.max(row.last_seen));
     }
-    if defects.is_empty() { Ok(()) } else { count(tx, &defects.into_values().map(|(_, sum)| sum).collect::<Vec<_>>()).await }
+    if defects.is_empty() { Ok(()) } else { count(tx, &defects.into_values().collect::<Vec<_>>()).await }
 }
 
 async fn open(tx: &mut Tx<'_>, all: &[&ReviewRow]) -> Result<(), StoreError> {
