@@ -11,6 +11,7 @@ pub mod connectors;
 pub mod domain;
 pub mod engine;
 pub mod proof;
+pub mod queue;
 pub mod sandbox;
 pub mod store;
 pub mod telemetry;

@@ -1,9 +1,13 @@
 //! Where everything meets: the one place that knows every concrete type.
 
+mod assembly;
 pub mod process_test;
+mod serve;
+
+pub use assembly::{Assembly, Broker, Running};
+pub use serve::serve;
 
 use crate::cli::signals::Stop;
-use crate::config::Config;
 
 /// What `mozhao demo` was asked for.
 #[derive(Debug, Clone)]
@@ -16,15 +20,6 @@ pub struct DemoOptions {
     pub seed: u64,
     /// Standard error is a terminal: show live progress.
     pub terminal: bool,
-}
-
-/// Runs a worker with the HTTP API until it is stopped.
-///
-/// # Errors
-/// What kept it from running; causes that are a `StoreError` or a `ProcessesError` decide the exit code.
-#[expect(clippy::unused_async, reason = "stands in for what comes next")]
-pub async fn serve(_config: Config, _stop: Stop) -> anyhow::Result<()> {
-    anyhow::bail!("this build has no worker yet")
 }
 
 /// Runs the demo; whether the balance holds at its end.

@@ -63,13 +63,19 @@ pub fn verify(name: &str, verify: &Verify, seen: Option<&Seen>, mut scope: Scope
             |(verdict, rule)| Some((verdict, rule)),
         )
         .ok_or_else(|| broken_at(call, seen, "undecided", "no rule decided, and the process says that this cannot be"))?;
+    let kept = match (keep(verify.keep.as_ref(), call, seen, &scope), &verdict) {
+        (Ok(kept), _) => kept,
+        (Err(cause), Verdict::Pass) => return Err(cause),
+        // An answer that is refused (404, say) need not have the parts that a pass keeps.
+        (Err(_), _) => Value::Null,
+    };
     Ok(Fact::Verdict(VerdictFact {
         slot: name.to_owned(),
         clause: Some(verify.clause.clone()),
         verdict,
         status: seen.map(|seen| seen.status),
         evidence_sha256: seen.map(|seen| seen.sha256.clone()),
-        kept: keep(verify.keep.as_ref(), call, seen, &scope)?,
+        kept,
         rule,
     }))
 }
@@ -116,7 +122,11 @@ pub fn effect(
     let refused = rules(no, None, &scope).map_err(|error| expression(Some(call), Some(seen), &error))?;
     let refused = refused.filter(|(verdict, _)| matches!(verdict, Verdict::Refuse(_)));
     let result = if refused.is_some() { EffectResult::NotApplied } else { EffectResult::Applied };
-    let kept = keep(execute.and_then(|execute| execute.keep.as_ref()), Some(call), Some(seen), &scope)?;
+    let kept = match keep(execute.and_then(|execute| execute.keep.as_ref()), Some(call), Some(seen), &scope) {
+        Ok(kept) => kept,
+        Err(_) if refused.is_some() => Value::Null,
+        Err(cause) => return Err(cause),
+    };
     let mut facts = vec![Fact::Result(ResultFact {
         slot: slot.to_owned(),
         generation,

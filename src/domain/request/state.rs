@@ -232,7 +232,7 @@ impl State {
     /// # Errors
     /// The fact cannot follow.
     pub fn apply(&mut self, fact: &Fact, at: Time) -> Result<(), Illegal> {
-        self.check(fact)?;
+        self.may_follow(fact)?;
         self.seq += 1;
         match fact {
             Fact::Accepted(_) | Fact::Noted { .. } | Fact::WithdrawalRefused { .. } => {}
@@ -388,7 +388,10 @@ impl State {
     }
 
     /// Which fact may meet which phase: the state machine's table.
-    fn check(&self, fact: &Fact) -> Result<(), Illegal> {
+    ///
+    /// # Errors
+    /// The fact cannot follow.
+    pub fn may_follow(&self, fact: &Fact) -> Result<(), Illegal> {
         let fits = match (&self.phase, fact) {
             (_, Fact::Accepted(_)) | (Phase::Ended(_), _) => false,
             (_, Fact::Noted { .. } | Fact::Callback { .. } | Fact::WithdrawalRefused { .. } | Fact::Ended { .. }) => true,

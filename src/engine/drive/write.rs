@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Drive, DriveError};
 use crate::domain::request::chain::{Entry, Hash};
-use crate::domain::request::fact::{Cause, Fact};
+use crate::domain::request::fact::{Cause, Ending, Fact};
 use crate::domain::request::notices::{cloud_event, notice};
 use crate::domain::request::react::open_review;
 use crate::domain::request::state::{Phase, State};
@@ -233,6 +233,9 @@ impl Drive {
     /// Puts together the write: entries, row, events and the rows that go with them.
     fn advance(&self, guarded: Option<&Fact>, then: &Then) -> Result<Advance, DriveError> {
         let now = self.core.clock.now();
+        if let Some(fact) = guarded {
+            self.state.may_follow(fact)?;
+        }
         let facts = self.buffer.iter().map(|(fact, at)| (fact, *at)).chain(guarded.map(|fact| (fact, now)));
         let (mut seq, mut head) = (self.durable_seq, self.durable_head);
         let (mut entries, mut events) = (Vec::with_capacity(self.buffer.len() + 1), Vec::new());
@@ -243,25 +246,20 @@ impl Drive {
             entries.push(entry);
             events.extend(self.event(fact, seq, at));
         }
-        let after = match guarded {
-            Some(fact) => {
-                let mut after = self.state.clone();
-                after.apply(fact, now)?;
-                Some(after)
-            }
-            None => None,
+        let ending = match guarded {
+            Some(Fact::Ended { ending }) => Some(ending),
+            _ => self.state.ending(),
         };
-        let state = after.as_ref().unwrap_or(&self.state);
         let (owned, wake_at) = match then {
             Then::Keep => (true, None),
             Then::Release(wake_at) => (false, *wake_at),
         };
-        let payload = if self.payload_changed { Some(Arc::from(state.payload.to_string().into_bytes())) } else { None };
+        let payload = if self.payload_changed { Some(Arc::from(self.state.payload.to_string().into_bytes())) } else { None };
         Ok(Advance {
-            request: state.id,
+            request: self.state.id,
             expect_seq: self.durable_seq,
             entries,
-            summary: summary(state, seq, head, owned, wake_at, now),
+            summary: self.summary(ending, seq, head, owned, wake_at, now),
             seen: self.seen,
             quiet: guarded.is_some(),
             consumed: self.consumed.clone(),
@@ -270,6 +268,40 @@ impl Drive {
             payload,
             events,
         })
+    }
+
+    /// The row's summary of the state; `ending` is the state's, or the one that is being written.
+    fn summary(&self, ending: Option<&Ending>, seq: u64, head: Hash, owned: bool, wake_at: Option<Time>, now: Time) -> Summary {
+        let state = &self.state;
+        let (word, step, reason) = match (ending, &state.phase) {
+            (Some(Ending::Refused(refusal)), _) => ("refused", Some(refusal.slot.clone()), Some(refusal.reason.clone())),
+            (Some(ending), _) | (None, Phase::Ended(ending)) => (ending.outcome(), None, None),
+            (None, Phase::Queued) => ("queued", None, None),
+            (None, Phase::Open) => (if owned { "running" } else { "waiting" }, current(state), None),
+            (None, Phase::Parked { slot, code, .. }) => ("parked", Some(slot.clone()), Some(code.clone())),
+            (None, Phase::InReview(opened)) => ("in_review", Some(opened.slot.clone()), Some(opened.review.clone())),
+            (None, Phase::AskedCustomer { slot, review, .. }) => ("waiting", Some(slot.clone()), Some(review.clone())),
+        };
+        let (parked, review) = match (ending, &state.phase) {
+            (None, Phase::Parked { group, .. }) => (Some(group.clone()), None),
+            (None, Phase::InReview(opened)) => (None, Some(opened.id)),
+            _ => (None, None),
+        };
+        Summary {
+            seq,
+            head,
+            version: state.accepted.version,
+            state: word,
+            step,
+            reason,
+            parked,
+            review,
+            owned,
+            wake_at: wake_at.filter(|_| ending.is_none()),
+            ended_at: ending.map(|_| now),
+            person: state.person,
+            at: now,
+        }
     }
 
     fn event(&self, fact: &Fact, seq: u64, at: Time) -> Option<Event> {
@@ -291,46 +323,6 @@ impl Drive {
 
 fn class_word(cause: &Cause) -> String {
     serde_json::to_value(cause.class).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
-}
-
-/// The row's summary of a state.
-fn summary(state: &State, seq: u64, head: Hash, owned: bool, wake_at: Option<Time>, now: Time) -> Summary {
-    let (word, step, reason) = match &state.phase {
-        Phase::Queued => ("queued", None, None),
-        Phase::Open if owned => ("running", current(state), None),
-        Phase::Open => ("waiting", current(state), None),
-        Phase::Parked { slot, code, .. } => ("parked", Some(slot.clone()), Some(code.clone())),
-        Phase::InReview(opened) => ("in_review", Some(opened.slot.clone()), Some(opened.review.clone())),
-        Phase::AskedCustomer { slot, review, .. } => ("waiting", Some(slot.clone()), Some(review.clone())),
-        Phase::Ended(ending) => {
-            let refusal = match ending {
-                crate::domain::request::fact::Ending::Refused(refusal) => Some(refusal),
-                _ => None,
-            };
-            (ending.outcome(), refusal.map(|refusal| refusal.slot.clone()), refusal.map(|refusal| refusal.reason.clone()))
-        }
-    };
-    Summary {
-        seq,
-        head,
-        version: state.accepted.version,
-        state: word,
-        step,
-        reason,
-        parked: match &state.phase {
-            Phase::Parked { group, .. } => Some(group.clone()),
-            _ => None,
-        },
-        review: match &state.phase {
-            Phase::InReview(opened) => Some(opened.id),
-            _ => None,
-        },
-        owned,
-        wake_at: if state.ending().is_some() { None } else { wake_at },
-        ended_at: state.ending().map(|_| now),
-        person: state.person,
-        at: now,
-    }
 }
 
 /// The slot that something happened at last and that is not through.

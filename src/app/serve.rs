@@ -1,0 +1,69 @@
+//! `mozhao serve`: from a configuration to a worker.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+
+use super::{Assembly, Broker};
+use crate::cli::signals::Stop;
+use crate::config::{AmqpConfig, Config, load};
+use crate::connectors::{Connectors, config::ConnectorsConfig};
+use crate::engine::service::Settings;
+use crate::queue::{QueueConfig, Tools};
+use crate::store::{Role, open::open};
+
+/// Runs a worker until it is asked to stop.
+///
+/// # Errors
+/// Whatever keeps it from starting, or from going on.
+pub async fn serve(config: Config, stop: Stop) -> anyhow::Result<()> {
+    let connectors = connectors(&config)?;
+    let store = open(config.database.url.expose(), Role::Worker).await.context("cannot open the database")?;
+    let listener = TcpListener::bind(config.http.listen)
+        .await
+        .with_context(|| format!("cannot listen on {} (`http.listen`)", config.http.listen))?;
+    let address = listener.local_addr()?;
+    let settings = Settings {
+        processes: Some(config.processes.clone()),
+        public_url: config.http.public_url(address),
+        own_names: format!("{}.", config.amqp.prefix),
+        in_flight: config.worker.in_flight,
+        lease: config.worker.lease,
+        drain: config.worker.drain,
+    };
+    let broker = broker(&config)?;
+    let running = Assembly { store, remote: Arc::new(connectors), broker, listener, settings }.start().await?;
+    tracing::info!(%address, processes = running.engine.processes().all().len(), "ready");
+    running.run(stop.drain.clone()).await
+}
+
+fn connectors(config: &Config) -> anyhow::Result<Connectors> {
+    let path = &config.connectors;
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the connectors from {}", path.display()))?;
+    let parsed = ConnectorsConfig::parse(&path.display().to_string(), &text)?;
+    Ok(Connectors::new(parsed)?)
+}
+
+fn broker(config: &Config) -> anyhow::Result<Option<Broker>> {
+    let Some(url) = &config.amqp.url else { return Ok(None) };
+    let queue = QueueConfig {
+        prefix: config.amqp.prefix.clone(),
+        in_flight: u16::try_from(config.worker.in_flight).unwrap_or(u16::MAX),
+        reviews: config.amqp.reviews,
+        drain: config.worker.drain,
+        ..QueueConfig::new(SecretString::from(url.expose().to_owned()))
+    };
+    let tools = if config.amqp.decisions { Some(tools(&config.amqp)?) } else { None };
+    Ok(Some(Broker { config: queue, tools }))
+}
+
+fn tools(amqp: &AmqpConfig) -> anyhow::Result<Tools> {
+    let mut tools = Tools::new();
+    for (tool, at) in &amqp.decision_secrets {
+        let secret = load::secret(at).with_context(|| format!("the secret of the tool `{tool}` (`amqp.decision_secrets`)"))?;
+        tools.insert(tool.clone(), vec![SecretString::from(secret)]);
+    }
+    Ok(tools)
+}
