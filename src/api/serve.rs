@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 const CONNECTIONS: usize = 1024;
 /// How long a client has for the head of a request, and an idle connection stays open.
 const HEAD_TIME: Duration = Duration::from_secs(30);
-/// The most bytes of a request's head.
+/// The most bytes of a request's head; hyper's buffer grows by doubling, so up to twice as many may pass.
 const HEAD_BYTES: usize = 32 * 1024;
 /// The most header fields.
 const HEAD_FIELDS: usize = 64;

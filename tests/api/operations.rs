@@ -1,0 +1,133 @@
+//! Defects, dependencies, the balance, metrics, readiness.
+
+use serde_json::json;
+
+use crate::world::World;
+
+#[tokio::test]
+async fn a_defect_is_found_fixed_and_resumed() {
+    let world = World::start().await;
+    let id = world.submit_until("odd-1", "parked").await;
+    world.submit_until("odd-2", "parked").await;
+    let list = world.get("ops", "/v1/defects").await.expect(200);
+    assert_eq!(list.body["items"].as_array().unwrap().len(), 1, "{}", list.text);
+    let defect = &list.body["items"][0];
+    assert_eq!((&defect["count"], &defect["parked"]), (&2.into(), &2.into()));
+    assert_eq!((&defect["slot"], &defect["connector"], &defect["status"]), (&"known".into(), &"bank".into(), &418.into()));
+    let path = format!("/v1/defects/{}", defect["fingerprint"].as_str().unwrap());
+    assert_eq!(world.get("audit", &path).await.expect(200).body["pattern"], defect["pattern"]);
+    world.get("narrow-ops", &path).await.expect(404);
+    assert!(world.get("app", &format!("/v1/requests/{id}")).await.body.get("parked").is_none());
+
+    world.post("li", &format!("{path}/resume"), &json!({})).await.expect(403);
+    world.post("ops", &format!("{path}/resume"), &json!({"rate": 0})).await.expect(422);
+    world.post("ops", &format!("{path}/resume"), &json!({"to_version": 9})).await.expect(422);
+    *world.bank.healed.lock().unwrap() = true;
+    let resumed = world.post("ops", &format!("{path}/resume"), &json!({"rate": 100})).await.expect(200);
+    assert_eq!((&resumed.body["by"], &resumed.body["rate"]), (&"ops".into(), &100.into()));
+    world.until(&id, "done").await;
+}
+
+#[tokio::test]
+async fn one_parked_request_is_tried_again_or_put_to_a_person() {
+    let world = World::start().await;
+    let (first, second) = (world.submit_until("odd-1", "parked").await, world.submit_until("odd-2", "parked").await);
+    let asked = world.post("ops", &format!("/v1/requests/{second}/review"), &json!({"note": "the customer is waiting"})).await;
+    asked.expect(200);
+    world.until(&second, "in_review").await;
+    *world.bank.healed.lock().unwrap() = true;
+    world.post("li", &format!("/v1/requests/{first}/retry"), &json!({})).await.expect(403);
+    world.post("ops", &format!("/v1/requests/{first}/retry"), &json!({})).await.expect(200);
+    world.until(&first, "done").await;
+}
+
+#[tokio::test]
+async fn a_dependency_is_tripped_and_reset_by_hand() {
+    let world = World::start().await;
+    let list = world.get("audit", "/v1/dependencies").await.expect(200);
+    assert_eq!((&list.body["items"][0]["name"], &list.body["items"][0]["state"]), (&"bank".into(), &"closed".into()));
+    assert_eq!(list.body["items"][0]["processes"], json!(["change"]));
+    let why = json!({"reason": "the bank has announced a maintenance"});
+    world.post("narrow-ops", "/v1/dependencies/bank/trip", &why).await.expect(403);
+    world.post("ops", "/v1/dependencies/bnak/trip", &why).await.expect(404);
+    world.post("ops", "/v1/dependencies/bank/trip", &json!({})).await.expect(422);
+    let tripped = world.post("ops", "/v1/dependencies/bank/trip", &why).await.expect(200);
+    assert_eq!((&tripped.body["state"], &tripped.body["by"]), (&"open".into(), &"ops".into()));
+    let id = world.submit_until("sure", "parked").await;
+    let list = world.get("ops", "/v1/dependencies").await;
+    assert_eq!((&list.body["items"][0]["state"], &list.body["items"][0]["parked"]), (&"open".into(), &1.into()));
+    let parked = world.get("ops", &format!("/v1/requests/{id}")).await;
+    assert_eq!(parked.body["parked"], "dependency:bank");
+    world.post("ops", "/v1/dependencies/bank/reset", &json!({"reason": "it is back"})).await.expect(200);
+    world.until(&id, "done").await;
+}
+
+#[tokio::test]
+async fn the_books_add_up_in_the_api_and_in_the_metrics() {
+    let world = World::start().await;
+    world.submit("app", "sure").await.expect(202);
+    world.submit("app", "gone").await.expect(202);
+    world.submit_until("grey", "in_review").await;
+    world.submit_until("odd", "parked").await;
+    let balance = world.get("audit", "/v1/balance").await.expect(200).body;
+    assert_eq!((&balance["holds"], &balance["difference"], &balance["accepted"]), (&true.into(), &0.into(), &4.into()));
+    assert_eq!((&balance["done"], &balance["refused"], &balance["open"]), (&1.into(), &1.into(), &2.into()));
+    assert_eq!(balance["automation_rate"], 1.0);
+    let metrics = world.send(world.http.get(world.url("/metrics"))).await.expect(200);
+    for line in [
+        "mozhao_requests_accepted_total 4",
+        "mozhao_requests_ended_total{outcome=\"done\"} 1",
+        "mozhao_automation_ratio 1",
+        "mozhao_balance_difference 0",
+        "mozhao_requests_open{state=\"in_review\"} 1",
+        "mozhao_process_requests_open{process=\"change\",state=\"parked\",parked=\"defect\"} 1",
+        "mozhao_ready 1",
+    ] {
+        assert!(metrics.text.lines().any(|found| found == line), "{line}\n{}", metrics.text);
+    }
+}
+
+#[tokio::test]
+async fn events_and_workers_are_for_operators() {
+    let world = World::start().await;
+    let id = world.submit("app", "sure").await.id();
+    world.get("app", "/v1/events").await.expect(403);
+    world.get("narrow-ops", "/v1/events").await.expect(403);
+    let first = world.get("ops", "/v1/events?limit=1").await.expect(200).body;
+    assert_eq!((&first["items"][0]["topic"], &first["items"][0]["request"]), (&"request.change.accepted".into(), &id.into()));
+    let rest = world.get("ops", &format!("/v1/events?after={}", first["next"].as_str().unwrap())).await.expect(200).body;
+    let topics: Vec<&str> = rest["items"].as_array().unwrap().iter().map(|one| one["topic"].as_str().unwrap()).collect();
+    assert_eq!(topics, ["request.change.done"]);
+    assert_eq!(rest["items"][0]["event"]["specversion"], "1.0");
+    let workers = world.get("audit", "/v1/workers").await.expect(200).body;
+    assert_eq!((workers["items"].as_array().unwrap().len(), &workers["items"][0]["answering"]), (1, &true.into()));
+}
+
+#[tokio::test]
+async fn processes_tell_front_ends_what_to_send() {
+    let world = World::start().await;
+    let list = world.get("narrow", "/v1/processes").await.expect(200).body;
+    let names: Vec<&str> = list["items"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["texted"]);
+    let page = world.get("app", "/v1/processes/change?version=1").await.expect(200).body;
+    assert_eq!(page["schema"]["required"], json!(["who", "phone"]));
+    assert_eq!(page["sensitive"], json!(["/phone"]));
+    assert!(page["mermaid"].as_str().unwrap().contains("known"));
+    world.get("app", "/v1/processes/change?version=2").await.expect(404);
+    world.get("narrow", "/v1/processes/change").await.expect(404);
+}
+
+#[tokio::test]
+async fn readiness_ends_before_the_worker_does() {
+    let world = World::start().await;
+    let ask = |path: &'static str| world.send(world.http.get(world.url(path)));
+    ask("/healthz").await.expect(200);
+    ask("/readyz").await.expect(200);
+    world.engine.stop();
+    let stopping = ask("/readyz").await.expect(503);
+    assert_eq!(stopping.body["reasons"][0], "the worker is stopping");
+    ask("/healthz").await.expect(200);
+    let body = json!({"process": "change", "payload": {"who": "sure", "phone": "1"}});
+    let refused = world.submit_with("app", "k", &body, "").await.expect(503);
+    assert_eq!((refused.problem(), refused.headers["retry-after"].to_str().unwrap()), ("unavailable", "1"));
+}
