@@ -145,10 +145,11 @@ async fn a_message_that_comes_back_often_is_taken_alone() {
     sink.wait(41).await;
     queue.stop().await;
     assert_eq!(company.load(Ordering::SeqCst), 0);
-    let seen = sink.seen.lock().unwrap();
-    let suspect: Vec<_> = seen.iter().filter(|message| message.message_id.as_deref() == Some("suspect")).collect();
-    assert!(suspect.iter().all(|message| message.alone == (message.delivery_count >= 3)), "{suspect:?}");
-    drop(seen);
+    let suspects = {
+        let seen = sink.seen.lock().unwrap();
+        seen.iter().filter(|message| message.message_id.as_deref() == Some("suspect")).cloned().collect::<Vec<_>>()
+    };
+    assert!(suspects.iter().all(|message| message.alone == (message.delivery_count >= 3)), "{suspects:?}");
     assert_eq!(left(&broker.url, &queue).await, 0);
 }
 

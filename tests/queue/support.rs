@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::harness::wait;
 
 /// How long a test waits for anything.
-pub const SOON: Duration = Duration::from_secs(60);
+pub const SOON: Duration = Duration::from_mins(1);
 
 pub fn config(url: &str, prefix: &str) -> QueueConfig {
     QueueConfig { prefix: prefix.to_owned(), in_flight: 20, drain: Duration::from_secs(10), ..QueueConfig::new(url.into()) }
