@@ -11,4 +11,4 @@ pub mod signal;
 pub mod slot;
 pub mod state;
 #[cfg(test)]
-mod state_tests;
+mod tests;
