@@ -53,6 +53,10 @@ macro_rules! implement_store {
                 self.take_due(worker, limit).await
             }
 
+            async fn owned(&self, worker: WorkerId, limit: usize) -> Answer<Vec<RequestId>> {
+                self.list_owned(worker, limit).await
+            }
+
             async fn load(&self, request: RequestId) -> Answer<Loaded> {
                 self.load_all(request).await
             }

@@ -27,6 +27,11 @@ pub(super) async fn due_ones_oldest_first(world: &World) {
     let claimed = world.store.claim(taker, 9).await.unwrap();
     assert_eq!(taken(&claimed), [first, second, third]);
     assert!(claimed.iter().all(|claimed| !claimed.mine_already));
+    let mut owned = [first, second, third];
+    owned.sort_unstable();
+    assert_eq!(world.store.owned(taker, 9).await.unwrap(), owned);
+    assert_eq!(world.store.owned(taker, 2).await.unwrap(), owned[..2]);
+    assert!(world.store.owned(worker, 9).await.unwrap().is_empty());
     let row = world.store.request(first).await.unwrap();
     assert_eq!((row.owner, row.wake_at), (Some(taker), None));
     assert!(world.store.claim(taker, 9).await.unwrap().is_empty());

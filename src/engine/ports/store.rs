@@ -312,6 +312,8 @@ pub trait Store: Send + Sync + 'static {
     /// Takes up to `limit` due requests: unowned ones become the worker's (`wake_at` cleared), its own with new signals are
     /// reported once. Oldest `wake_at` first; requests locked by another claim are skipped. [`StoreError::Fenced`] where the worker's row is gone.
     async fn claim(&self, worker: WorkerId, limit: usize) -> Result<Vec<Claimed>, StoreError>;
+    /// Up to `limit` requests that the worker owns: for its audit that it really carries them.
+    async fn owned(&self, worker: WorkerId, limit: usize) -> Result<Vec<RequestId>, StoreError>;
     /// Everything about a request.
     async fn load(&self, request: RequestId) -> Result<Loaded, StoreError>;
     /// Unconsumed signals of a request, oldest first.

@@ -104,6 +104,7 @@ impl Engine {
         tasks.spawn(worker.clone().claim_loop());
         tasks.spawn(worker.clone().rescue_loop(lease));
         tasks.spawn(worker.clone().group_loop());
+        tasks.spawn(worker.clone().audit_loop());
         tasks.spawn(sweep_loop(inner.store.clone(), inner.clock.clone(), inner.processes.clone(), over.clone()));
         if let Some(publisher) = &inner.publisher {
             let (store, clock) = (inner.store.clone(), inner.clock.clone());

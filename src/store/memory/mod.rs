@@ -183,6 +183,12 @@ impl Store for MemoryStore {
         state.claim(worker, limit, now)
     }
 
+    async fn owned(&self, worker: WorkerId, limit: usize) -> Result<Vec<RequestId>, StoreError> {
+        let state = self.lock().0;
+        let owned = state.requests.iter().filter(|(_, held)| held.row.owner == Some(worker));
+        Ok(owned.map(|(id, _)| *id).take(limit).collect())
+    }
+
     async fn load(&self, request: RequestId) -> Result<Loaded, StoreError> {
         self.lock().0.load(request)
     }

@@ -17,6 +17,7 @@ const CLAIM: &str = "\
         ORDER BY wake_at, id LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED)
     UPDATE requests AS r SET owner = $1, wake_at = NULL FROM due WHERE r.id = due.id
     RETURNING r.id, due.wake_at, due.mine";
+const OWNED: &str = "SELECT id FROM requests WHERE owner = $1 ORDER BY id LIMIT $2";
 const PAYLOAD: &str = "SELECT body FROM payloads WHERE request = $1";
 /// Up to the row's head: entries written after the row was read belong to another picture.
 const ENTRIES: &str = "SELECT seq, at, body, hash FROM entries WHERE request = $1 AND seq <= $2 ORDER BY seq";
@@ -36,6 +37,11 @@ impl PostgresStore {
         tx.commit().await?;
         due.sort_unstable();
         Ok(due.into_iter().map(|(_, request, mine_already)| Claimed { request, mine_already }).collect())
+    }
+
+    pub(super) async fn list_owned(&self, worker: WorkerId, limit: usize) -> Result<Vec<RequestId>, StoreError> {
+        let owned = sqlx::query(OWNED).bind(worker).bind(int(limit)?);
+        self.db.engine().read(owned, |row| row.try_get("id")).await
     }
 
     pub(super) async fn load_all(&self, request: RequestId) -> Result<Loaded, StoreError> {

@@ -13,6 +13,7 @@ const DUE: &str = "\
     WHERE wake_at <= ?2 AND (owner IS NULL OR owner = ?1)
     ORDER BY wake_at, id LIMIT ?3";
 const TAKE: &str = "UPDATE requests SET owner = ?2, wake_at = NULL WHERE id = ?1";
+const OWNED: &str = "SELECT id FROM requests WHERE owner = ?1 ORDER BY id LIMIT ?2";
 const PAYLOAD: &str = "SELECT body FROM payloads WHERE request = ?1";
 /// Up to the row's head: entries written after the row was read belong to another picture.
 const ENTRIES: &str = "SELECT seq, at, body, hash FROM entries WHERE request = ?1 AND seq <= ?2 ORDER BY seq";
@@ -40,6 +41,11 @@ impl SqliteStore {
         }
         tx.commit().await?;
         Ok(due)
+    }
+
+    pub(super) async fn list_owned(&self, worker: WorkerId, limit: usize) -> Result<Vec<RequestId>, StoreError> {
+        let owned = sqlx::query(OWNED).bind(worker).bind(crate::store::rows::int(limit)?);
+        self.db.read(owned, |row| row.try_get("id")).await
     }
 
     pub(super) async fn load_all(&self, request: RequestId) -> Result<Loaded, StoreError> {

@@ -2,30 +2,26 @@
 //! heartbeat, and when that row is gone another worker has taken over: everything in memory is dropped and a new
 //! incarnation starts.
 
+mod loops;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, RwLock, Semaphore};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::core::Core;
 use super::drive::{Drive, DriveError, Mailbox};
-use super::groups;
 use super::intake::Fresh;
-use super::ports::records::{DefectRow, Heartbeat, RequestRow, WorkerRow};
+use super::ports::records::{DefectRow, RequestRow, WorkerRow};
 use super::ports::store::{Advance, RequestId, StoreError, Summary, Write};
 use crate::domain::request::fact::{Cause, FailureClass};
 use crate::domain::time::Time;
 use crate::domain::triage::fingerprint;
 
-/// How often due requests are looked for when nothing is heard.
-const CLAIM_EVERY: Duration = Duration::from_millis(200);
-/// The most requests that one claim takes.
-const CLAIM_MAX: usize = 64;
 /// A request under which this many workers died is run alone.
 const SUSPECT: u32 = 2;
 /// A request under which this many workers died is parked.
@@ -208,7 +204,7 @@ impl Worker {
             detail: error.to_string(),
         };
         match error {
-            DriveError::Lost => tracing::info!(%request, "the request belongs to another worker by now"),
+            DriveError::Lost => tracing::debug!(%request, "the request is not this worker's any more"),
             DriveError::Fenced => self.fenced.cancel(),
             DriveError::Stopped(why) => tracing::info!(%request, why, "left where it is"),
             DriveError::Store(error) => {
@@ -259,105 +255,6 @@ impl Worker {
         let advance = aside(&row, cause, now);
         if let Err(error) = self.core.committer.write(Write::Advance(Box::new(advance))).await {
             tracing::warn!(%request, %error, "cannot give the request up at the moment");
-        }
-    }
-
-    /// Looks for due requests until the worker stops.
-    pub async fn claim_loop(self: Arc<Self>) {
-        loop {
-            tokio::select! {
-                () = self.core.stop.cancelled() => return,
-                () = self.fenced.cancelled() => return,
-                () = self.due.notified() => {}
-                () = self.core.clock.sleep(CLAIM_EVERY) => {}
-            }
-            self.claim_due().await;
-        }
-    }
-
-    /// Takes up the requests that are due now, as many as there is room for; how many those were.
-    pub async fn claim_due(self: &Arc<Self>) -> usize {
-        let mut taken = 0;
-        loop {
-            let free = self.permits.available_permits().min(CLAIM_MAX);
-            if free == 0 || self.core.stop.is_cancelled() {
-                return taken;
-            }
-            let claimed = match self.core.store.claim(self.core.worker, free).await {
-                Ok(claimed) => claimed,
-                Err(error) => {
-                    tracing::warn!(%error, "cannot look for due requests at the moment");
-                    return taken;
-                }
-            };
-            let more = claimed.len() == free;
-            taken += claimed.len();
-            for claimed in claimed {
-                if !self.rang(claimed.request) {
-                    let Some(permit) = self.permit().await else { return taken };
-                    self.take_up(claimed.request, permit);
-                }
-            }
-            if !more {
-                return taken;
-            }
-        }
-    }
-
-    /// Renews the heartbeat until the worker ends; a lost row fences the worker.
-    pub async fn heartbeat_loop(self: Arc<Self>, lease: Duration, until: CancellationToken) {
-        loop {
-            let sent = Instant::now();
-            match self.core.store.heartbeat(self.core.worker).await {
-                Ok(Heartbeat::Alive) => self.core.heart.beat(sent),
-                Ok(Heartbeat::Gone) => {
-                    tracing::error!(worker = %self.core.worker, "another worker declared this one dead; it starts anew");
-                    self.fenced.cancel();
-                    return;
-                }
-                Err(error) => tracing::warn!(%error, "the heartbeat could not be renewed"),
-            }
-            tokio::select! {
-                () = until.cancelled() => return,
-                () = tokio::time::sleep(lease / 5) => {}
-            }
-        }
-    }
-
-    /// Takes over from dead workers, while this one is alive without interruption.
-    pub async fn rescue_loop(self: Arc<Self>, lease: Duration) {
-        loop {
-            tokio::select! {
-                () = self.core.stop.cancelled() => return,
-                () = self.fenced.cancelled() => return,
-                () = tokio::time::sleep(lease / 3) => {}
-            }
-            if !self.core.heart.fresh() {
-                continue;
-            }
-            match self.core.store.rescue(self.core.worker, lease).await {
-                Ok(dead) if dead.is_empty() => {}
-                Ok(dead) => {
-                    tracing::warn!(?dead, "took over from workers that are gone");
-                    self.due.notify_one();
-                }
-                Err(error) => tracing::warn!(%error, "cannot look for dead workers at the moment"),
-            }
-        }
-    }
-
-    /// Looks after groups until the worker stops.
-    pub async fn group_loop(self: Arc<Self>) {
-        loop {
-            tokio::select! {
-                () = self.core.stop.cancelled() => return,
-                () = self.fenced.cancelled() => return,
-                () = self.core.clock.sleep(groups::TICK) => {}
-            }
-            match groups::tick(&self.core).await {
-                Ok(()) => {}
-                Err(error) => tracing::warn!(%error, "cannot look after parked requests at the moment"),
-            }
         }
     }
 
