@@ -190,6 +190,38 @@ fn a_broken_process_is_4_at_its_place_and_a_missing_one_3() {
 }
 
 #[test]
+fn cases_that_fail_are_1_and_say_what_happened_instead() {
+    let folder = folder();
+    write(&folder, "p.yaml", &std::fs::read_to_string(shipped("processes/phone_change.yaml")).unwrap());
+    let case = |expect: &str| {
+        let request = r#"{customer_id: C1, old_phone: "+8613800000001", new_phone: "+8613800000001"}"#;
+        format!("process: phone_change\ncases:\n  - {{name: the same, request: {request}, expect: {expect}}}\n")
+    };
+    write(&folder, "p.test.yaml", &case("{outcome: refused, reason: same_phone}"));
+    let ran = run(folder.path(), &["process", "test", "p.yaml"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("phone_change version 1: 1 of 1 cases passed, 4 of "), "{}", ran.out);
+    assert!(ran.out.contains("p.yaml:70: not covered: `send_code` is never carried out"), "{}", ran.out);
+    assert_eq!(run(folder.path(), &["process", "test", "p.yaml", "--covered"]).code, 7);
+    assert_eq!(run(folder.path(), &["process", "test", "p.yaml", "--only", "another"]).code, 3);
+
+    write(&folder, "p.test.yaml", &case("{outcome: done}"));
+    let ran = run(folder.path(), &["process", "test", "p.test.yaml"]);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    let said = "p.test.yaml:3: failed: the same\n  - expected outcome done, but the request is refused (same_phone) at `numbers`";
+    assert!(ran.out.contains(said), "{}", ran.out);
+    assert!(ran.out.contains("numbers: refuse (same_phone) [TEL-1.1]"), "{}", ran.out);
+    let json = run(folder.path(), &["process", "test", ".", "--json"]);
+    assert_eq!((json.code, json.json()["failed"].clone()), (1, 1.into()));
+
+    write(&folder, "p.test.yaml", &case("{outcome: finished}"));
+    let ran = run(folder.path(), &["process", "test", "."]);
+    assert_eq!(ran.code, 4, "{}", ran.err);
+    assert!(ran.out.contains("p.test.yaml:3:"), "{}", ran.out);
+    assert_eq!(run(folder.path(), &["process", "test", "none.yaml"]).code, 3);
+}
+
+#[test]
 fn a_process_is_drawn_with_its_reasons() {
     let folder = folder();
     let file = shipped("processes/card_unbind.yaml");

@@ -1,7 +1,6 @@
 //! Where everything meets: the one place that knows every concrete type.
 
 mod assembly;
-pub mod process_test;
 mod serve;
 
 pub use assembly::{Assembly, Broker, Running};
