@@ -8,8 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use super::clock::BEGINNING;
 use crate::connectors::status::{Seen, StatusRules, classify};
-use crate::domain::process::cases::{ConnectorSpec, Fail, Reply};
+use crate::domain::process::cases::{ConnectorSpec, Fail, Reply, Scripted};
 use crate::domain::time::Time;
 use crate::engine::ports::clock::Clock;
 use crate::engine::ports::remote::{Answer, BreakerSettings, Failure, Remote, RemoteCall};
@@ -33,7 +34,7 @@ pub struct Script {
 
 #[derive(Default)]
 struct Inner {
-    answers: BTreeMap<String, Vec<Reply>>,
+    answers: BTreeMap<String, Vec<Scripted>>,
     used: BTreeMap<String, usize>,
     made: Vec<Made>,
     missing: BTreeSet<String>,
@@ -46,7 +47,7 @@ impl Script {
         clock: Arc<dyn Clock>,
         names: &[String],
         specs: &BTreeMap<String, ConnectorSpec>,
-        answers: BTreeMap<String, Vec<Reply>>,
+        answers: BTreeMap<String, Vec<Scripted>>,
     ) -> Arc<Script> {
         let spec = |name: &String| (name.clone(), specs.get(name).cloned().unwrap_or_default());
         let connectors = names.iter().map(spec).collect();
@@ -63,7 +64,7 @@ impl Script {
     }
 
     /// From now on the slot answers this.
-    pub fn answer(&self, slot: &str, replies: Vec<Reply>) {
+    pub fn answer(&self, slot: &str, replies: Vec<Scripted>) {
         let mut inner = self.lock();
         inner.answers.insert(slot.to_owned(), replies);
         inner.used.remove(slot);
@@ -98,10 +99,18 @@ impl Script {
         let mut inner = self.lock();
         inner.made.push(Made { at: self.clock.now(), call: call.clone() });
         let slot = call.slot.to_string();
-        let used = inner.used.entry(slot.clone()).or_default();
-        let at = *used;
-        *used += 1;
-        let reply = inner.answers.get(&slot).and_then(|replies| replies.get(at).or(replies.last())).cloned();
+        let length = self.clock.now().since(BEGINNING);
+        let replies = inner.answers.get(&slot).map(Vec::as_slice).unwrap_or_default();
+        let over = |scripted: &Scripted| scripted.until.is_some_and(|until| length >= until);
+        let last = replies.len().saturating_sub(1);
+        let mut at = inner.used.get(&slot).copied().unwrap_or(0).min(last);
+        while at < last && replies.get(at).is_some_and(over) {
+            at += 1;
+        }
+        let scripted = replies.get(at).cloned();
+        let used = if scripted.as_ref().is_some_and(|scripted| scripted.until.is_some()) { at } else { at + 1 };
+        inner.used.insert(slot.clone(), used);
+        let reply = scripted.map(|scripted| scripted.reply);
         if reply.is_none() {
             inner.missing.insert(slot);
         }

@@ -77,8 +77,8 @@ pub struct Case {
     pub request: Value,
     /// So many requests with the same payload were accepted, and withdrawn, just before: for limits.
     pub earlier: u32,
-    /// The answers by slot, consumed attempt by attempt; the last one repeats.
-    pub answers: BTreeMap<String, Vec<Reply>>,
+    /// The answers by slot, consumed attempt by attempt; one with `until` repeats until then, the last one for ever.
+    pub answers: BTreeMap<String, Vec<Scripted>>,
     /// What happens from outside, in order of time.
     pub events: Vec<Event>,
     /// How long it runs, if longer than to the last event.
@@ -96,6 +96,21 @@ impl Case {
     #[must_use]
     pub fn length(&self) -> Duration {
         self.events.iter().map(|event| event.after).fold(self.advance, Duration::max)
+    }
+}
+
+/// What one attempt meets.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scripted {
+    /// What the remote system does.
+    pub reply: Reply,
+    /// It does so on every call until then, counted from the acceptance.
+    pub until: Option<Duration>,
+}
+
+impl From<Reply> for Scripted {
+    fn from(reply: Reply) -> Self {
+        Scripted { reply, until: None }
     }
 }
 

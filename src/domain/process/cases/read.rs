@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use super::events::read_events;
 use super::slots;
-use super::{Case, CaseFile, Concluded, ConnectorSpec, Expect, Fail, Parked, Reply};
+use super::{Case, CaseFile, Concluded, ConnectorSpec, Expect, Fail, Parked, Reply, Scripted};
 use crate::domain::process::finding::{Finding, Report, Span};
 use crate::domain::process::model::{Process, StepKind};
 use crate::domain::process::parse::MAX_FILE_BYTES;
@@ -38,7 +38,7 @@ const CASE_KEYS: &[&str] = &[
     "verdicts",
     "calls",
 ];
-const REPLY_KEYS: &[&str] = &["status", "body", "retry_after", "takes", "fail"];
+const REPLY_KEYS: &[&str] = &["status", "body", "retry_after", "takes", "fail", "until"];
 const EXPECT_KEYS: &[&str] = &["outcome", "reason", "rejected", "state", "step", "review", "dependency", "defect"];
 const OUTCOMES: &[&str] = &["done", "refused", "withdrawn", "expired"];
 const STATES: &[&str] = &["queued", "running", "waiting", "parked", "in_review"];
@@ -160,7 +160,7 @@ impl Subject<'_> {
         }
     }
 
-    fn answers(&self, reader: &mut Reader<'_>, node: &Node) -> BTreeMap<String, Vec<Reply>> {
+    fn answers(&self, reader: &mut Reader<'_>, node: &Node) -> BTreeMap<String, Vec<Scripted>> {
         let mut answers = BTreeMap::new();
         for (key, value) in reader.entries(node, "answers").unwrap_or_default() {
             known_name(reader, key.at, &key.name, "call", &self.called);
@@ -282,15 +282,20 @@ impl Subject<'_> {
     }
 }
 
-fn read_reply(reader: &mut Reader<'_>, node: &Node) -> Option<Reply> {
+fn read_reply(reader: &mut Reader<'_>, node: &Node) -> Option<Scripted> {
     let fields = reader.fields(node, "an answer", REPLY_KEYS)?;
+    let until = fields.get("until").and_then(|node| reader.length(node, "until"));
+    Some(Scripted { reply: read_what(reader, &fields)?, until })
+}
+
+fn read_what(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Reply> {
     if let Some(node) = fields.get("fail") {
-        if let Some(other) = REPLY_KEYS.iter().find(|key| **key != "fail" && fields.get(key).is_some()) {
+        if let Some(other) = REPLY_KEYS.iter().find(|key| !["fail", "until"].contains(key) && fields.get(key).is_some()) {
             reader.report.error(fields.key_at(other), format!("what fails has no `{other}`"));
         }
         return read_word(reader, node, "fail", &Fail::ALL).map(Reply::Fail);
     }
-    let status = reader.need(&fields, "status").and_then(|node| read_status(reader, node, "status"));
+    let status = reader.need(fields, "status").and_then(|node| read_status(reader, node, "status"));
     let body = fields.get("body").map(Node::to_json).filter(|body| *body != Json::Null);
     let retry_after = fields.get("retry_after").and_then(|node| reader.length(node, "retry_after"));
     let takes = fields.get("takes").and_then(|node| reader.length(node, "takes")).unwrap_or_default();

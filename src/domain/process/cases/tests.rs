@@ -54,7 +54,7 @@ cases:
     earlier: 2
     answers:
       card: &bound {status: 200, body: {status: bound}}
-      unbind: [{fail: timeout}, {status: 204, takes: 3s}]
+      unbind: [{fail: timeout, until: 10m}, {status: 204, takes: 3s}]
       reconcile.unbind: *bound
     callbacks: [{name: sms, after: 30s, body: {code: "1"}}]
     decisions: [{review: unclear, decide: retry, by: li, after: 1h}]
@@ -74,9 +74,10 @@ cases:
     let [first, second] = file.cases.as_slice() else { unreachable!("two cases") };
     assert_eq!((first.line, first.earlier), (4, 2));
     assert_eq!(first.request, json!({"card_id": "K1"}));
-    let answer = |status, body, takes| Reply::Answer { status, body, retry_after: None, takes };
+    let answer = |status, body, takes| Scripted::from(Reply::Answer { status, body, retry_after: None, takes });
     assert_eq!(first.answers["reconcile.unbind"], [answer(200, Some(json!({"status": "bound"})), Duration::ZERO)]);
-    assert_eq!(first.answers["unbind"], [Reply::Fail(Fail::Timeout), answer(204, None, Duration::from_secs(3))]);
+    let outage = Scripted { reply: Reply::Fail(Fail::Timeout), until: Some(Duration::from_mins(10)) };
+    assert_eq!(first.answers["unbind"], [outage, answer(204, None, Duration::from_secs(3))]);
     let times: Vec<u64> = first.events.iter().map(|event| event.after.as_secs()).collect();
     assert_eq!(times, [10, 30, 3600], "in order of time, whatever their kind");
     assert_eq!(first.length(), Duration::from_hours(1));
