@@ -122,7 +122,10 @@ impl Client {
     /// What the answer's status means for a person.
     fn refused(&self, status: StatusCode, body: &Value) -> Failure {
         let text = |name: &str| body.get(name).and_then(Value::as_str).map(str::to_owned);
-        let message = text("detail").or_else(|| text("title")).unwrap_or_else(|| format!("the server answered {status}"));
+        let faults = body.get("errors").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        // With faults listed one by one below, the detail would say them all again.
+        let detail = text("detail").filter(|_| faults.is_empty());
+        let message = detail.or_else(|| text("title")).unwrap_or_else(|| format!("the server answered {status}"));
         let (exit, hint) = match status.as_u16() {
             401 if self.token.is_none() => (
                 Exit::Failed,
@@ -144,10 +147,11 @@ impl Client {
             _ => (Exit::Failed, "the server's log has the cause, under the request id".to_owned()),
         };
         let mut failure = Failure::new(exit, message);
-        for fault in body.get("errors").and_then(Value::as_array).into_iter().flatten() {
+        for fault in faults {
             let at = fault.get("pointer").and_then(Value::as_str).unwrap_or_default();
             let what = fault.get("message").and_then(Value::as_str).unwrap_or_default();
-            failure.causes.push(if at.is_empty() { what.to_owned() } else { format!("{at}: {what}") });
+            let said = at.is_empty() || what.starts_with(at);
+            failure.causes.push(if said { what.to_owned() } else { format!("{at}: {what}") });
         }
         if let Some(id) = text("request_id").filter(|_| status.is_server_error()) {
             failure.causes.push(format!("request id {id}"));

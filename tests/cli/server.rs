@@ -97,7 +97,8 @@ async fn a_request_from_submission_to_outcome() {
     assert_eq!((first.code, first.json()["outcome"].clone()), (0, "done".into()), "{}{}", first.out, first.err);
     let id = first.json()["id"].as_str().unwrap().to_owned();
     assert_eq!(place.run(&submit).json()["id"], id.as_str(), "the same key is the same request");
-    let other = place.run(&["request", "submit", "card_unbind", "{}", "--key", "k-1"]);
+    let another = place.world.requests.iter().find(|other| other.payload != planned.payload).unwrap().payload.to_string();
+    let other = place.run(&["request", "submit", "card_unbind", &another, "--key", "k-1"]);
     assert_eq!(other.code, 6, "the same key with another body: {}", other.err);
 
     let shown = place.run(&["request", "show", &id, "--json"]).json();
@@ -130,7 +131,7 @@ async fn what_is_refused_says_why_and_what_is_wrong_says_where() {
     assert_eq!((shown["state"].clone(), shown["reason"]["name"].clone()), ("refused".into(), "no_such_card".into()));
     let bad = place.run(&["request", "submit", "card_unbind", "-f", "customer_id=C1", "-f", "card_id:=7"]);
     assert_eq!(bad.code, 1);
-    assert!(bad.err.contains("because: /card_id: "), "{}", bad.err);
+    assert!(bad.err.contains("because: /card_id"), "{}", bad.err);
     assert_eq!(place.run(&["request", "submit", "card_bind", "{}"]).code, 3);
     assert_eq!(place.run(&["request", "show", "0192f3a4-0000-7000-8000-00000000000a"]).code, 3);
     let stranger = place.run_as("mz_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", &["request", "list"]);

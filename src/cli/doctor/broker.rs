@@ -22,23 +22,22 @@ pub(super) async fn look(config: &Config, findings: &mut Findings) {
         reviews: config.amqp.reviews,
         ..QueueConfig::new(SecretString::from(url.expose().to_owned()))
     };
-    match tokio::time::timeout(PATIENCE, Queue::inspect(&queue)).await {
+    let (found, mend) = match tokio::time::timeout(PATIENCE, Queue::inspect(&queue)).await {
         Ok(Ok(depths)) => {
             findings.ok(CHECK, format!("{url} answers"));
             for depth in &depths {
                 judge(depth, findings);
             }
+            return;
         }
-        Ok(Err(QueueError::Refused { name, detail })) => findings.problem(
-            CHECK,
+        Ok(Err(QueueError::Refused { name, detail })) => (
             format!("{url} refuses {name}: {detail}"),
             "`mozhao serve` declares it; if it is there with other settings, or may not be used, mend that in the broker",
         ),
-        Ok(Err(error)) => findings.problem(CHECK, format!("{url}: {error}"), "is it up, and are user, password and vhost right?"),
-        Err(_) => {
-            findings.problem(CHECK, format!("{url} does not answer"), "is it up, and does a firewall let this machine through?")
-        }
-    }
+        Ok(Err(error)) => (format!("{url}: {error}"), "is it up, and are user, password and vhost right?"),
+        Err(_) => (format!("{url} does not answer"), "is it up, and does a firewall let this machine through?"),
+    };
+    findings.problem(CHECK, found, mend);
 }
 
 /// What a queue's depth means: in some a message is normal, in others somebody should look at it.
