@@ -6,9 +6,9 @@ use clap_complete::Shell;
 use super::exit::Exit;
 use super::{Cli, Done};
 
-/// `mozhao completions …`
+/// Print a script that completes commands in a shell
 ///
-/// For bash: mozhao completions bash > ~/.local/share/bash-completion/completions/mozhao
+/// For bash: `mozhao completions bash > ~/.local/share/bash-completion/completions/mozhao`
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
     /// The shell

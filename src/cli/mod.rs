@@ -69,11 +69,10 @@ struct Cli {
     command: Command,
 }
 
+/// What to do. Where a variant says nothing, its arguments' own documentation is the help text.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run a worker with the HTTP API
     Serve(serve::Args),
-    /// Show the whole product at work on this machine, no server needed
     Demo(demo::Args),
     /// Check, test and draw process files
     Process(process::Args),
@@ -87,17 +86,13 @@ enum Command {
     Dependency(dependency::Args),
     /// Make, list and revoke access tokens
     Token(token::Args),
-    /// Bring the database's schema up to date
     Migrate(migrate::Args),
     /// Check the configuration, and show where each value comes from
     Config(config::Args),
-    /// Find out what is wrong, and how to mend it
     Doctor(doctor::Args),
     /// Prove that no request's record was changed
     Ledger(ledger::Args),
-    /// Run the sandbox: a small bank, face service, SMS sink and personnel systems to try processes against
     Sandbox(sandbox::Args),
-    /// Print a script that completes commands in a shell
     Completions(completions::Args),
 }
 
@@ -156,7 +151,11 @@ fn end(failure: &Failure) -> ExitCode {
 pub fn all_help() -> String {
     fn add(command: &mut clap::Command, path: &str, text: &mut String) {
         let help = command.render_long_help().to_string();
-        text.extend(["$ ", path, " --help\n", help.trim_end(), "\n\n"]);
+        text.extend(["$ ", path, " --help\n"]);
+        for line in help.trim_end().lines() {
+            text.extend([line.trim_end(), "\n"]);
+        }
+        text.push('\n');
         let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
         for name in names.iter().filter(|name| *name != "help") {
             if let Some(sub) = command.find_subcommand_mut(name) {

@@ -35,7 +35,7 @@ enum Command {
     /// Prints what differs, and with its line what no case reaches: verdicts, rules, branches, questions and their answers,
     /// roads back. Exits with 1 when a case fails, with 4 when a file cannot be used.
     Test {
-        /// Folders, process files or test files [default: processes]
+        /// Folders, process files or test files
         #[arg(value_name = "PATH", default_value = "processes")]
         paths: Vec<PathBuf>,
         /// Run only cases whose name contains this
@@ -59,7 +59,7 @@ enum Command {
 
 #[derive(Debug, ClapArgs)]
 struct Files {
-    /// Process files, or folders with them [default: processes]
+    /// Process files, or folders with them
     #[arg(value_name = "PATH", default_value = "processes")]
     paths: Vec<PathBuf>,
     /// The connectors' file: calls of connectors that it does not name are errors
