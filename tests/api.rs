@@ -2,7 +2,7 @@
 //!
 //! What is checked is what strangers see: statuses, headers, bodies, and what is *not* in them.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests stop at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests stop at the first surprise")]
 
 #[path = "api/access.rs"]
 mod access;
@@ -10,6 +10,8 @@ mod access;
 mod callbacks;
 #[path = "api/connections.rs"]
 mod connections;
+#[path = "api/contract.rs"]
+mod contract;
 #[path = "api/operations.rs"]
 mod operations;
 #[path = "api/refusals.rs"]

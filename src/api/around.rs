@@ -17,6 +17,7 @@ use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use tokio::time::Instant;
+use tracing::Instrument;
 use utoipa::openapi::OpenApi;
 
 use super::Api;
@@ -55,7 +56,9 @@ async fn no_such_method() -> Problem {
 async fn check_query(State(known): State<Known>, request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     if let (Some(query), Some(path)) = (request.uri().query(), path) {
-        let names: &[String] = known.get(&(request.method().clone(), path)).map_or(&[], Vec::as_slice);
+        // A HEAD is answered by the operation for GET.
+        let method = if request.method() == Method::HEAD { Method::GET } else { request.method().clone() };
+        let names: &[String] = known.get(&(method, path)).map_or(&[], Vec::as_slice);
         let query = match Query::parse(query) {
             Ok(query) => query,
             Err(problem) => return problem.into_response(),
@@ -100,7 +103,8 @@ async fn around(State(api): State<Api>, request: Request, next: Next) -> Respons
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let started = Instant::now();
-    let mut response = REQUEST_ID.scope(id.clone(), answer(request, next, id.clone())).await;
+    let span = tracing::info_span!("http", request_id = %id, %method, route);
+    let mut response = REQUEST_ID.scope(id.clone(), answer(request, next, id.clone())).instrument(span).await;
     let (status, took) = (response.status(), started.elapsed());
     finish(&mut response, &id);
     tracing::debug!(request_id = %id, %method, route, status = status.as_u16(), took_ms = took.as_millis(), "answered");
@@ -111,7 +115,7 @@ async fn around(State(api): State<Api>, request: Request, next: Next) -> Respons
 }
 
 async fn answer(request: Request, next: Next, id: Arc<str>) -> Response {
-    let task = tokio::spawn(REQUEST_ID.scope(id, next.run(request)));
+    let task = tokio::spawn(REQUEST_ID.scope(id, next.run(request)).in_current_span());
     match tokio::time::timeout(LONGEST, task).await {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => Problem::internal(&Panicked).into_response(),
@@ -142,7 +146,24 @@ fn finish(response: &mut Response, id: &str) {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+    use tower::ServiceExt;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_answered_and_not_shown() {
+        async fn boom() -> &'static str {
+            panic!("the secret is hunter2")
+        }
+        let catch = |request, next| REQUEST_ID.scope("r-7".into(), answer(request, next, "r-7".into()));
+        let router: Router = Router::new().route("/", axum::routing::get(boom)).layer(axum::middleware::from_fn(catch));
+        let response = router.oneshot(Request::new(axum::body::Body::empty())).await.unwrap();
+        assert_eq!(response.status(), 500);
+        let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
+        let text = String::from_utf8_lossy(&body);
+        assert!(text.contains("\"request_id\":\"r-7\"") && !text.contains("hunter2"), "{text}");
+    }
 
     #[test]
     fn distances() {

@@ -65,7 +65,6 @@ enum NotSubmitted {
     NoKey,
     Conflict(Option<Uuid>),
     Schema { detail: String, errors: Vec<Fault> },
-    UnknownProcess(String),
     Rejected { code: String, detail: String },
 }
 
@@ -76,12 +75,15 @@ impl From<NotSubmitted> for Problem {
                 &kinds::KEY_MISSING,
                 "send the header Idempotency-Key: an id of your own for this request, the same one when you send it again",
             ),
+            NotSubmitted::Conflict(None) => Problem::new(
+                &kinds::KEY_CONFLICT,
+                "this Idempotency-Key came before with a message that was rejected; use a new key for the corrected one",
+            ),
             NotSubmitted::Conflict(request) => {
                 Problem::new(&kinds::KEY_CONFLICT, "this Idempotency-Key came before with another process or payload")
                     .with("request", request)
             }
             NotSubmitted::Schema { detail, errors } => Problem::new(&kinds::SCHEMA, detail).with_errors(errors),
-            NotSubmitted::UnknownProcess(detail) => Problem::new(&kinds::NOT_FOUND, detail),
             NotSubmitted::Rejected { code, detail } => match code.as_str() {
                 "too_large" => Problem::new(&kinds::TOO_LARGE, detail),
                 "bad_json" => Problem::new(&kinds::BAD_JSON, detail),
@@ -116,7 +118,8 @@ async fn submit(
     let wait = query.wait(api.settings().max_wait)?;
     let key = key.ok_or(NotSubmitted::NoKey)?;
     if !caller.covers(&new.process) {
-        return Err(Problem::new(&kinds::NOT_FOUND, "there is no such process for this token"));
+        let (code, detail) = ("unknown_process".to_owned(), "there is no such process for this token".to_owned());
+        return Err(NotSubmitted::Rejected { code, detail }.into());
     }
     let channel = new.channel.unwrap_or_else(|| "http".to_owned());
     if channel.is_empty() || channel.len() > 64 || channel.chars().any(char::is_control) {
@@ -150,13 +153,15 @@ async fn submit(
 /// The engine says in one sentence what is wrong; a front end wants it place by place.
 fn not_submitted(api: &Api, process: &str, payload: &[u8], code: String, detail: String) -> NotSubmitted {
     match code.as_str() {
-        "unknown_process" => return NotSubmitted::UnknownProcess(detail),
-        "schema" => {}
+        "schema" | "rejected_before" => {}
         _ => return NotSubmitted::Rejected { code, detail },
     }
     let process = api.engine().processes().latest(process);
     let value: Option<Value> = serde_json::from_slice(payload).ok();
     let faults = process.zip(value).and_then(|(process, value)| process.request.validate(&value).err()).unwrap_or_default();
+    if faults.is_empty() {
+        return NotSubmitted::Rejected { code, detail };
+    }
     let errors = faults.into_iter().map(|fault| Fault { pointer: fault.pointer, message: fault.message }).collect();
     NotSubmitted::Schema { detail, errors }
 }

@@ -55,15 +55,20 @@ async fn a_payload_that_does_not_fit_is_explained_place_by_place() {
         refused.body["errors"].as_array().unwrap().iter().map(|one| one["pointer"].as_str().unwrap()).collect();
     pointers.sort_unstable();
     assert_eq!(pointers, ["/fone", "/phone", "/who"]);
-    let unknown = world.submit_with("app", "k2", &json!({"process": "chnage", "payload": {}}), "").await.expect(404);
-    assert_eq!(unknown.problem(), "not-found");
+    let again = world.submit_with("app", "k", &body, "").await.expect(422);
+    assert_eq!(again.body["errors"], refused.body["errors"], "the same again is answered with the same");
+    let mended = json!({"process": "change", "payload": {"who": "sure", "phone": CANARY}});
+    let conflict = world.submit_with("app", "k", &mended, "").await.expect(409);
+    assert!(conflict.body["detail"].as_str().unwrap().contains("use a new key"), "{}", conflict.text);
+    let unknown = world.submit_with("app", "k2", &json!({"process": "chnage", "payload": {}}), "").await.expect(422);
+    assert_eq!((unknown.problem(), &unknown.body["code"]), ("rejected", &"unknown_process".into()));
     let rejected = world.get("ops", "/v1/rejected").await.expect(200);
     let codes: Vec<&str> = rejected.body["items"].as_array().unwrap().iter().map(|one| one["code"].as_str().unwrap()).collect();
-    assert_eq!(codes, ["unknown_process", "schema"]);
+    assert_eq!(codes, ["unknown_process", "key_conflict", "schema"]);
     let page = world.get("ops", "/v1/rejected?limit=1").await.expect(200);
     let next = page.body["next"].as_str().unwrap();
     let last = world.get("ops", &format!("/v1/rejected?limit=1&cursor={next}")).await.expect(200);
-    assert_eq!(last.body["items"][0]["code"], "schema");
+    assert_eq!(last.body["items"][0]["code"], "key_conflict");
 }
 
 #[tokio::test]

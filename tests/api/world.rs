@@ -24,6 +24,8 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::contract::check;
+
 /// A phone number that must not appear in anything that leaves.
 pub(crate) const CANARY: &str = "13800001234";
 
@@ -147,11 +149,15 @@ impl World {
     }
 
     pub(crate) async fn send(&self, request: RequestBuilder) -> Reply {
-        let response = request.send().await.unwrap();
+        let request = request.build().unwrap();
+        let (method, path) = (request.method().to_string(), request.url().path().to_owned());
+        let response = self.http.execute(request).await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
         let text = response.text().await.unwrap();
         assert!(!text.contains(CANARY), "the canary got out: {text}");
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+        let kind = headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        check(&method, &path, status.as_u16(), kind, &body, &text);
         Reply { status, headers, body, text }
     }
 
