@@ -151,10 +151,8 @@ async fn what_is_not_yours_is_not_there() {
         let body = if path == "withdraw" { json!({}) } else { json!({"fields": {"who": "x"}}) };
         world.post("other", &format!("/v1/requests/{id}/{path}"), &body).await.expect(404);
     }
-    assert_eq!(
-        world.submit_with("narrow", "k", &json!({"process": "change", "payload": {}}), "").await.expect(404).problem(),
-        "not-found"
-    );
+    let narrow = world.submit_with("narrow", "k", &json!({"process": "change", "payload": {}}), "").await.expect(422);
+    assert_eq!(narrow.body["code"], "unknown_process");
 }
 
 #[tokio::test]
