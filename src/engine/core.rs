@@ -90,34 +90,58 @@ impl Core {
 /// of the lease, because another worker may be about to take over.
 #[derive(Debug)]
 pub struct Heart {
-    last: Mutex<Instant>,
+    beats: Mutex<Beats>,
     lease: Option<Duration>,
     renewed: Notify,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Beats {
+    last: Instant,
+    /// When the present row of beats without a gap began.
+    since: Instant,
 }
 
 impl Heart {
     /// Beaten just now; `None`: there is no lease (process tests).
     #[must_use]
     pub fn new(lease: Option<Duration>) -> Heart {
-        Heart { last: Mutex::new(Instant::now()), lease, renewed: Notify::new() }
+        let now = Instant::now();
+        Heart { beats: Mutex::new(Beats { last: now, since: now }), lease, renewed: Notify::new() }
     }
 
     /// A heartbeat that was sent at `sent` has succeeded.
     pub fn beat(&self, sent: Instant) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = sent;
+        let mut beats = self.beats.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.lease.is_some_and(|lease| sent.saturating_duration_since(beats.last) >= lease * 2 / 3) {
+            beats.since = sent;
+        }
+        beats.last = sent;
+        drop(beats);
         self.renewed.notify_waiters();
+    }
+
+    fn beats(&self) -> Beats {
+        *self.beats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How old the last successful heartbeat is.
     #[must_use]
     pub fn age(&self) -> Duration {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+        self.beats().last.elapsed()
     }
 
     /// May an effect be started?
     #[must_use]
     pub fn fresh(&self) -> bool {
         self.lease.is_none_or(|lease| self.age() < lease * 2 / 3)
+    }
+
+    /// May another worker be declared dead? Only after a whole lease of beats without a gap: after an outage of the database
+    /// everybody's heartbeat is old, and the first to come back would take the living for dead.
+    #[must_use]
+    pub fn may_rescue(&self) -> bool {
+        self.fresh() && self.lease.is_some_and(|lease| self.beats().since.elapsed() >= lease)
     }
 }
 
@@ -185,5 +209,35 @@ impl Changes {
     pub async fn wait(&self, request: Uuid, limit: Duration) {
         // Nobody hears what was told before: the caller has looked just before, and looks again after the limit.
         drop(tokio::time::timeout(limit, self.shard(request).notified()).await);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_outage_makes_a_rescuer_wait_a_whole_lease() {
+        let lease = Duration::from_secs(3);
+        let heart = Heart::new(Some(lease));
+        let step = lease / 5;
+        assert!(heart.fresh() && !heart.may_rescue());
+        for _ in 0..5 {
+            tokio::time::advance(step).await;
+            heart.beat(Instant::now());
+        }
+        assert!(heart.may_rescue());
+        // The database is away for longer than the lease.
+        tokio::time::advance(lease).await;
+        assert!(!heart.fresh() && !heart.may_rescue());
+        heart.beat(Instant::now());
+        assert!(heart.fresh() && !heart.may_rescue());
+        for _ in 0..4 {
+            tokio::time::advance(step).await;
+            heart.beat(Instant::now());
+            assert!(!heart.may_rescue());
+        }
+        tokio::time::advance(step).await;
+        assert!(heart.may_rescue());
     }
 }

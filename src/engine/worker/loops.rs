@@ -89,7 +89,7 @@ impl Worker {
                 () = self.fenced.cancelled() => return,
                 () = tokio::time::sleep(lease / 3) => {}
             }
-            if !self.core.heart.fresh() {
+            if !self.core.heart.may_rescue() {
                 continue;
             }
             match self.core.store.rescue(self.core.worker, lease).await {
