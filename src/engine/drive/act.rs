@@ -150,12 +150,28 @@ impl Drive {
         };
         let timeout = effect.call.timeout.unwrap_or_else(|| self.core.caller.remote.timeout(&effect.call.connector));
         let attempt = at.attempts + 1;
-        let intent = Fact::Intent { slot: name.to_owned(), generation: at.generation, attempt, deadline: now.plus(timeout) };
+        let deadline = now.plus(timeout);
+        let intent = Fact::Intent { slot: name.to_owned(), generation: at.generation, attempt, deadline };
         if self.guarded(intent).await? == Guarded::Overtaken {
             return Ok(());
         }
-        let rendered = crate::engine::ports::remote::RemoteCall { traceparent: self.traceparent.clone(), ..rendered };
-        let result = self.core.caller.call(effect.call, &rendered).await;
+        // The commit may have taken long (an outage, a frozen process), and the lease with it. Whoever takes over believes in
+        // the deadline: the call ends by then, or does not begin.
+        self.core.may_start_effects().await?;
+        let left = deadline.since(self.core.clock.now());
+        let result = if left.is_zero() {
+            Err(CallFailure::from(Cause {
+                class: FailureClass::Transient,
+                code: "late".to_owned(),
+                connector: Some(effect.call.connector.clone()),
+                status: None,
+                detail: "the call's time was over before it began".to_owned(),
+            }))
+        } else {
+            let traceparent = self.traceparent.clone();
+            let rendered = crate::engine::ports::remote::RemoteCall { traceparent, timeout: Some(left), ..rendered };
+            self.core.caller.call(effect.call, &rendered).await
+        };
         let execute = match process.step(slot::step_of(name)).map(|step| &step.kind) {
             Some(StepKind::Execute(execute)) if slot::is_forward(name) => Some(execute),
             _ => None,
