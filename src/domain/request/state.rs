@@ -141,6 +141,8 @@ pub enum Mark {
     Intended {
         /// When the call gives up.
         deadline: Time,
+        /// An earlier call may have taken effect: when that one gave up.
+        unknown: Option<Time>,
     },
     /// An effect that may or may not have happened.
     Unknown {
@@ -243,8 +245,9 @@ impl State {
                 let slot = self.at(&failed.slot);
                 slot.tried(at, failed.retry_at);
                 slot.attempts = failed.attempt;
-                if matches!(slot.mark, Mark::Intended { .. }) {
-                    slot.mark = Mark::Open;
+                // That this call had no effect says nothing about an earlier one under the same key.
+                if let Mark::Intended { unknown, .. } = slot.mark {
+                    slot.mark = unknown.map_or(Mark::Open, |deadline| Mark::Unknown { deadline });
                 }
             }
             Fact::Intent { slot: name, deadline, .. } => {
@@ -254,12 +257,16 @@ impl State {
                 let slot = self.at(name);
                 slot.first_intent.get_or_insert(at);
                 slot.first_try.get_or_insert(at);
-                slot.mark = Mark::Intended { deadline: *deadline };
+                let unknown = match slot.mark {
+                    Mark::Unknown { deadline } => Some(deadline),
+                    _ => None,
+                };
+                slot.mark = Mark::Intended { deadline: *deadline, unknown };
             }
             Fact::Result(result) => {
                 let slot = self.at(&result.slot);
                 let deadline = match slot.mark {
-                    Mark::Intended { deadline } | Mark::Unknown { deadline } => deadline,
+                    Mark::Intended { deadline, .. } | Mark::Unknown { deadline } => deadline,
                     _ => at,
                 };
                 let answered = !matches!(result.via, super::fact::Via::Reconcile);

@@ -190,6 +190,19 @@ fn an_effect_that_did_not_happen_gets_a_new_generation() {
 }
 
 #[test]
+fn an_attempt_without_effect_leaves_an_earlier_unknown_unknown() {
+    let failed = || {
+        let cause = Cause { class: FailureClass::Transient, ..cause() };
+        Fact::Failed(Failed { slot: "e".into(), attempt: 2, cause, retry_at: Some(Time(30)) })
+    };
+    let state = after(&[Fact::Started, intent(), failed()]);
+    assert!(!state.touched("e"));
+    let state = after(&[Fact::Started, intent(), result(EffectResult::Unknown), intent(), failed()]);
+    assert_eq!(*state.mark("e"), Mark::Unknown { deadline: Time(20) });
+    assert!(state.has_effects(), "a withdrawal must undo it");
+}
+
+#[test]
 fn correcting_fields_forgets_verdicts_and_keeps_effects() {
     let state = after(&[
         Fact::Started,
