@@ -174,6 +174,10 @@ pub struct Unreadable {
     pub process: Option<String>,
     /// How it came.
     pub channel: String,
+    /// The queue that its sender wants to hear from us in, where that is a proper one.
+    pub reply_to: Option<String>,
+    /// The correlation id of that answer.
+    pub correlation: Option<String>,
 }
 
 impl fmt::Display for Code {
@@ -221,10 +225,12 @@ pub fn read(message: &Incoming, way: &str, limits: &Limits) -> Result<Envelope, 
             reply_to,
             traceparent,
         }),
-        (result, process, message) => {
+        (result, process, id) => {
+            let reply_to = reply_to(message, limits).ok().flatten();
+            let correlation = message.correlation_id.clone().filter(|_| reply_to.is_some());
             // What was read without a fault always has a process and an id; say so rather than trust it.
             let (code, detail) = result.err().unwrap_or((Code::NoId, "the message has no id".to_owned()));
-            Err(Box::new(Unreadable { code, detail, producer, message, process, channel }))
+            Err(Box::new(Unreadable { code, detail, producer, message: id, process, channel, reply_to, correlation }))
         }
     }
 }
@@ -258,16 +264,21 @@ fn fill(message: &Incoming, limits: &Limits, known: &mut Known) -> Result<(Optio
     };
     known.payload = payload;
     check_known(message, known)?;
-    let own = !limits.own_names.is_empty();
-    let reply_to = match message.reply_to.as_deref().filter(|queue| !queue.is_empty()) {
-        Some(queue) if own && queue.starts_with(&limits.own_names) => {
-            return fault(Code::BadReplyTo, "`reply_to` names a queue of ours; name a queue of your own");
-        }
-        Some(queue) if !plain_text(queue) => return fault(Code::BadReplyTo, "`reply_to` is no name of a queue"),
-        queue => queue.map(str::to_owned),
-    };
+    let reply_to = reply_to(message, limits)?;
     let traceparent = traceparent.or_else(|| message.traceparent.clone()).filter(|text| text::is_traceparent(text));
     Ok((reply_to, traceparent))
+}
+
+/// Where the sender wants to hear from us: never one of our own queues.
+fn reply_to(message: &Incoming, limits: &Limits) -> Result<Option<String>, Fault> {
+    let own = !limits.own_names.is_empty();
+    match message.reply_to.as_deref().filter(|queue| !queue.is_empty()) {
+        Some(queue) if own && queue.starts_with(&limits.own_names) => {
+            fault(Code::BadReplyTo, "`reply_to` names a queue of ours; name a queue of your own")
+        }
+        Some(queue) if !plain_text(queue) => fault(Code::BadReplyTo, "`reply_to` is no name of a queue"),
+        queue => Ok(queue.map(str::to_owned)),
+    }
 }
 
 fn check_known(message: &Incoming, known: &mut Known) -> Result<(), Fault> {

@@ -41,8 +41,8 @@ impl IntakeSink for Engine {
                     channel: unreadable.channel,
                     process: unreadable.process.unwrap_or_default(),
                     payload: message.body.into(),
-                    reply_to: None,
-                    correlation: None,
+                    reply_to: unreadable.reply_to,
+                    correlation: unreadable.correlation,
                     traceparent: None,
                 };
                 self.reject(&submission, &Rejection { code: unreadable.code.as_str(), detail: unreadable.detail }).await
