@@ -5,7 +5,7 @@
 //! list of returned messages, which holds whole payloads, is off.
 
 use tracing::{Level, Metadata};
-use tracing_subscriber::filter::{FilterExt as _, filter_fn};
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, fmt};
@@ -28,14 +28,16 @@ pub enum TelemetryError {
 
 /// Starts logging; once per process.
 pub fn init(log: &LogConfig, color: bool) -> Result<(), TelemetryError> {
-    let filter = EnvFilter::builder().parse(&log.level)?.and(filter_fn(harmless));
+    let filter = EnvFilter::builder().parse(&log.level)?;
     let lines = fmt::layer().with_writer(std::io::stderr);
     let layer = if log.json {
-        lines.json().flatten_event(true).with_current_span(true).with_span_list(false).with_filter(filter).boxed()
+        lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
     } else {
-        lines.with_ansi(color).with_target(false).with_filter(filter).boxed()
+        lines.with_ansi(color).with_target(false).boxed()
     };
-    tracing_subscriber::registry().with(layer).try_init()?;
+    // Filters of the whole, not of the layer: a layer's own filter remembers the answer to a library's question whether a level
+    // is enabled, and applies it to the thread's next event, which is then lost.
+    tracing_subscriber::registry().with(filter).with(filter_fn(harmless)).with(layer).try_init()?;
     Ok(())
 }
 
