@@ -1,0 +1,221 @@
+//! A mountain of work that waits: in the broker, and parked in the database. It costs the worker no memory, and what was
+//! parked comes back paced.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use mozhao::domain::request::chain::{Entry, GENESIS};
+use mozhao::domain::request::fact::{Accepted, Cause, Fact, FailureClass};
+use mozhao::domain::time::Time;
+use mozhao::sandbox::{Fault, Trouble};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use sqlx::{Connection as _, PgConnection};
+use uuid::Uuid;
+
+use super::bank;
+use super::broker::{self, Message};
+use super::world::{PATIENCE, Worker, World};
+use crate::harness::ports::free_port;
+use crate::harness::wait;
+
+const WAITING: usize = 20_000;
+const PARKED: usize = 20_000;
+/// What either may cost.
+const GROWTH: u64 = 20 << 20;
+/// Parked requests that come back per second (`groups::DEFAULT_RATE`).
+const RATE: u64 = 50;
+/// How many of them are counted.
+const COUNTED: u64 = 300;
+
+async fn small(world: &mut World) -> Worker {
+    world.worker_on(free_port(), &[("MOZHAO__WORKER__IN_FLIGHT", "64")]).await
+}
+
+/// Some work, so that what every worker needs is there before it is measured; the memory that it has then.
+async fn warm(world: &mut World, worker: &Worker, app: &str) -> (u64, Vec<Message>) {
+    let messages: Vec<Message> = (0..200)
+        .map(|number| {
+            let (customer, card) = (format!("{app}-{number}"), format!("{app}-K{number}"));
+            bank::put_card(&world.bank, &customer, &card);
+            Message::plain(app, &format!("m-{number}"), "card_unbind", &bank::unbind(&customer, &card))
+        })
+        .collect();
+    world.publish(&messages).await;
+    let done = messages.len() as u64;
+    world.until("the worker to be warm", PATIENCE, |balance| balance.done >= done && balance.unpublished == 0).await;
+    (worker.process.resident_bytes(), messages)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_in_the_broker_costs_no_memory() {
+    let mut world = World::shared().await;
+    let mut worker = small(&mut world).await;
+    let (before, sent) = warm(&mut world, &worker, "warm").await;
+    // The target hangs: whatever is in flight stays there while the backlog grows.
+    let hang = world.bank.fault(Fault::new("/bank/**", Trouble::Delay { ms: 1_500 }));
+    let message = |number: usize| {
+        let payload = bank::unbind(&format!("U{number}"), &format!("K{number}"));
+        Message::plain("app", &format!("m-{number}"), "card_unbind", &payload)
+    };
+    let messages: Vec<Message> = (0..WAITING).map(message).collect();
+    world.publish(&messages).await;
+    let (amqp, queue) = (world.amqp.clone().unwrap(), format!("{}.requests", world.prefix));
+    let ready = broker::depth(&amqp, &queue).await.unwrap() as usize;
+    let highest = worker.process.resident_bytes();
+    let accepted = usize::try_from(world.balance().await.unwrap().accepted).unwrap() - sent.len();
+    println!("{ready} messages wait, {accepted} were taken; the worker has {} MiB, {} MiB before", highest >> 20, before >> 20);
+    assert!(ready >= WAITING / 2, "the backlog is in the broker");
+    assert!(highest < before + GROWTH, "it grew by {} bytes", highest - before);
+    // Then the target recovers, and the cards are unknown to it: all are refused. A part of them is enough.
+    world.bank.lift(hang);
+    let enough = (accepted + 1_000) as u64;
+    world.until("a thousand more", Duration::from_mins(2), |balance| balance.refused >= enough).await;
+    let after = worker.process.resident_bytes();
+    println!("after a thousand more of them: {} MiB", after >> 20);
+    assert!(after < before + GROWTH, "it grew by {} bytes", after - before);
+
+    let status = worker.process.stop(Duration::from_secs(25)).await;
+    assert_eq!(status.code(), Some(0), "{}", worker.process.logs());
+    // What was taken stands in the books; the rest is still in the broker.
+    let left = broker::depth(&amqp, &queue).await.unwrap() as usize;
+    let balance = world.balance().await.unwrap();
+    assert!(balance.holds(), "{balance:?}");
+    assert_eq!(usize::try_from(balance.accepted).unwrap() + left, WAITING + sent.len(), "{balance:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parked_requests_cost_no_memory_and_come_back_paced() {
+    let mut world = World::shared().await;
+    let worker = small(&mut world).await;
+    let (before, warm) = warm(&mut world, &worker, "warm").await;
+    let digest = world.store.processes().await.unwrap().into_iter().find(|row| row.name == "card_unbind").unwrap().digest;
+    for number in 0..PARKED {
+        bank::put_card(&world.bank, &format!("U{number}"), &format!("K{number}"));
+    }
+    park(&world.database, &digest, world.store.now().await.unwrap()).await;
+    // A while in which claims, groups and sweeps have all seen the mountain: until the first canary was sent.
+    control(&world.database).await;
+    wait::until("the group to be resumed", PATIENCE, || async {
+        world.store.controls().await.is_ok_and(|rows| rows.iter().any(|row| row.state == "resuming"))
+    })
+    .await;
+    let resumed = |balance: &mozhao::engine::ports::records::Balance| balance.done >= warm.len() as u64 + COUNTED;
+    let mut highest = 0;
+    wait::until("some to be back", PATIENCE, || {
+        highest = highest.max(worker.process.resident_bytes());
+        async { world.balance().await.is_some_and(|balance| resumed(&balance)) }
+    })
+    .await;
+    println!("{PARKED} were parked; the worker had at most {} MiB, {} MiB before", highest >> 20, before >> 20);
+    assert!(highest < before + GROWTH, "it grew by {} bytes", highest - before);
+
+    // By the database's own times: never more than the rate allows since the first batch, and no second above it.
+    let sent = resumed_at(&world.database).await;
+    let (first, mut seconds) = (sent[1], BTreeMap::new());
+    for (place, at) in sent.iter().enumerate().skip(1) {
+        let since = Time(*at).since(Time(first));
+        *seconds.entry(since.as_secs()).or_insert(0_u64) += 1;
+        // One tick's worth may come at the beginning.
+        let allowed = RATE * (u64::try_from(since.as_millis()).unwrap() + 1_000) / 1_000;
+        assert!(place as u64 <= allowed, "{place} within {since:?}");
+    }
+    println!("came back per second: {seconds:?}");
+    seconds.pop_last();
+    assert!(seconds.values().all(|count| *count <= RATE + RATE / 2), "{seconds:?}");
+
+    // It is stopped with most of them still parked: they are in the books as such.
+    let balance = world.balance().await.unwrap();
+    assert!(balance.holds() && balance.parked > PARKED as u64 / 2, "{balance:?}");
+    drop(worker);
+    let mut wrong = Vec::new();
+    for row in world.requests().await.iter().step_by(40) {
+        if let Err(error) = super::ledgers::Ledger::read(world.store.as_ref(), row.id).await {
+            wrong.push(error);
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+/// When the group's requests were resumed, in order; the canary first.
+async fn resumed_at(database: &str) -> Vec<i64> {
+    let mut connection = PgConnection::connect(database).await.unwrap();
+    sqlx::query_scalar("SELECT at FROM signals ORDER BY at, id").fetch_all(&mut connection).await.unwrap()
+}
+
+/// The dependency's group, due for its first probe.
+async fn control(database: &str) {
+    let mut connection = PgConnection::connect(database).await.unwrap();
+    let sql = "INSERT INTO controls (group_name, state, reason, changed_by, probe_at, rate, changed_at, version)
+        VALUES ('dependency:core_banking', 'open', 'requests are parked', 'probe', mozhao_now(), 50, mozhao_now(), 1)
+        ON CONFLICT (group_name) DO UPDATE SET state = 'open', probe_at = mozhao_now(), version = controls.version + 1";
+    sqlx::query(sql).execute(&mut connection).await.unwrap();
+}
+
+/// Requests that have waited for the bank for a minute, with true ledgers.
+async fn park(database: &str, digest: &str, now: Time) {
+    let then = now.minus(Duration::from_mins(1));
+    let (mut ids, mut customers, mut bodies, mut heads, mut messages) = (vec![], vec![], vec![], vec![], vec![]);
+    let (mut owners, mut seqs, mut facts, mut hashes) = (vec![], vec![], vec![], vec![]);
+    for number in 0..PARKED {
+        let (id, customer) = (Uuid::now_v7(), format!("U{number}"));
+        let payload = canonical(&bank::unbind(&customer, &format!("K{number}")));
+        let accepted = Accepted {
+            process: "card_unbind".into(),
+            version: 1,
+            digest: digest.to_owned(),
+            producer: "parked".into(),
+            message: format!("m-{number}"),
+            channel: "parked".into(),
+            customer: customer.clone(),
+            payload_sha256: hex::encode(Sha256::digest(payload.as_bytes())),
+            expires_at: then.plus(Duration::from_hours(168)),
+        };
+        let cause = Cause {
+            class: FailureClass::Transient,
+            code: "timeout".into(),
+            connector: Some("core_banking".into()),
+            status: None,
+            detail: "no answer".into(),
+        };
+        let group = "dependency:core_banking".to_owned();
+        let story = [Fact::Accepted(accepted), Fact::Started, Fact::Parked { group, slot: "card".into(), cause }];
+        let mut head = GENESIS;
+        for (seq, fact) in (1..).zip(&story) {
+            let entry = Entry::seal(id, seq, &head, then, fact).unwrap();
+            head = entry.hash;
+            owners.push(id);
+            seqs.push(i64::try_from(seq).unwrap());
+            facts.push(entry.body);
+            hashes.push(entry.hash.to_vec());
+        }
+        ids.push(id);
+        customers.push(customer);
+        messages.push(format!("m-{number}"));
+        bodies.push(payload.into_bytes());
+        heads.push(head.to_vec());
+    }
+    let mut connection = PgConnection::connect(database).await.unwrap();
+    let requests =
+        "INSERT INTO requests (id, process, version, customer, producer, message, channel, turn, over_limit, seq, head, state,
+            step, reason, parked, wake_at, signalled, seen, deaths, person, accepted_at, updated_at, expires_at)
+        SELECT id, 'card_unbind', 1, customer, 'parked', message, 'parked', true, false, 3, head, 'parked', 'card', 'timeout',
+            'dependency:core_banking', $5 + 604800000000, 0, 0, 0, false, $5, $5, $5 + 604800000000
+        FROM unnest($1::UUID[], $2::TEXT[], $3::BYTEA[], $4::TEXT[]) AS r (id, customer, head, message)";
+    let query = sqlx::query(requests).bind(&ids).bind(&customers).bind(&heads).bind(&messages).bind(then.0);
+    query.execute(&mut connection).await.unwrap();
+    let payloads = "INSERT INTO payloads (request, body) SELECT * FROM unnest($1::UUID[], $2::BYTEA[])";
+    sqlx::query(payloads).bind(&ids).bind(&bodies).execute(&mut connection).await.unwrap();
+    let entries = "INSERT INTO entries (request, seq, at, body, hash)
+        SELECT request, seq, $5, body, hash FROM unnest($1::UUID[], $2::BIGINT[], $3::BYTEA[], $4::BYTEA[]) AS e (request, seq, body, hash)";
+    let query = sqlx::query(entries).bind(&owners).bind(&seqs).bind(&facts).bind(&hashes).bind(then.0);
+    query.execute(&mut connection).await.unwrap();
+    let tallies = "INSERT INTO tallies (worker, name, n) VALUES ('00000000-0000-0000-0000-000000000000', 'accepted', $1)
+        ON CONFLICT (worker, name) DO UPDATE SET n = tallies.n + EXCLUDED.n";
+    sqlx::query(tallies).bind(i64::try_from(PARKED).unwrap()).execute(&mut connection).await.unwrap();
+    sqlx::raw_sql("ANALYZE").execute(&mut connection).await.unwrap();
+}
+
+fn canonical(payload: &Value) -> String {
+    mozhao::engine::intake::canonical(payload)
+}

@@ -1,0 +1,308 @@
+//! The books: what must be true after any fault, once everything is at rest (G1 to G12 of the promises).
+//!
+//! Three witnesses that know nothing of each other are compared: the database, the sandbox's ledger of what really
+//! happened at the targets, and a queue that heard every event. Everything that is wrong is collected first: one lost
+//! request and two thousand are different bugs.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use mozhao::domain::request::fact::Ending;
+use mozhao::engine::ports::records::Event;
+use mozhao::engine::ports::store::Store;
+use uuid::Uuid;
+
+use super::bank::{ID_NUMBER, SELFIE};
+use super::broker::{self, Message};
+use super::ledgers::{Expected, Ledger, asks_for_effect};
+use super::world::{Worker, World};
+use crate::harness::wait;
+
+/// How late a due request may be noticed.
+const LATE: Duration = Duration::from_secs(5);
+
+/// What the case knows.
+#[derive(Default)]
+pub struct Expect<'a> {
+    /// Every valid message whose publish was confirmed.
+    pub sent: &'a [Message],
+    /// Requests that came another way.
+    pub others: usize,
+    /// Exactly so many requests have ended.
+    pub ended: usize,
+    /// Workers that live.
+    pub workers: &'a [&'a Worker],
+    /// Logs of workers that do not.
+    pub logs: Vec<String>,
+    /// More values that must be nowhere.
+    pub secrets: Vec<String>,
+    /// How long it may take until everything is at rest.
+    pub deadline: Option<Duration>,
+}
+
+/// What the books hold.
+#[derive(Debug)]
+pub struct Books {
+    pub ledgers: Vec<Ledger>,
+    pub events: Vec<Event>,
+}
+
+impl Books {
+    /// The request of this key.
+    pub fn of(&self, message: &Message) -> &Ledger {
+        let key = message.key();
+        let found = self.ledgers.iter().find(|ledger| ledger.row.producer == key.0 && ledger.row.message == key.1);
+        found.expect("a request of this message")
+    }
+}
+
+/// Waits for rest, reads everything and compares.
+pub async fn check(world: &mut World, expect: Expect<'_>) -> Books {
+    rest(world, &expect).await;
+    let mut wrong = Vec::new();
+    let store = world.store.clone();
+    let ids: Vec<Uuid> = world.requests().await.into_iter().map(|row| row.id).collect();
+    let mut ledgers = Vec::with_capacity(ids.len());
+    let mut reads = futures_util::stream::iter(ids).map(|id| Ledger::read(store.as_ref(), id)).buffer_unordered(8);
+    while let Some(read) = reads.next().await {
+        read.map_or_else(|error| wrong.push(error), |ledger| ledgers.push(ledger));
+    }
+    drop(reads);
+    ledgers.sort_by_key(|ledger| ledger.row.id);
+    let books = Books { ledgers, events: all_events(store.as_ref()).await };
+    books.one_request_per_message(&expect, &mut wrong);
+    books.nobody_is_forgotten(world, &mut wrong).await;
+    books.targets_agree(world, &mut wrong);
+    books.lanes_are_in_order(&mut wrong);
+    books.events_tell_the_ledger(&mut wrong);
+    books.sink_heard_everything(world, &mut wrong).await;
+    books.nothing_sensitive_leaks(&expect, &mut wrong).await;
+    books.balance_holds(world, &expect, &mut wrong).await;
+    if world.amqp.is_some() {
+        let breaches = world.fence_breaches().await;
+        if breaches > 0 {
+            wrong.push(format!("G5 {breaches} writes by dead incarnations"));
+        }
+    }
+    let first: Vec<&str> = wrong.iter().take(20).map(String::as_str).collect();
+    assert!(wrong.is_empty(), "{} things are wrong in the books:\n{}", wrong.len(), first.join("\n"));
+    books
+}
+
+/// Everything was taken in, has come to rest, and was told.
+async fn rest(world: &World, expect: &Expect<'_>) {
+    let deadline = expect.deadline.unwrap_or(Duration::from_mins(1));
+    let (accepted, ended) = ((expect.sent.len() + expect.others) as u64, expect.ended as u64);
+    let broker = world.amqp.is_some();
+    world
+        .until("the books to come to rest", deadline, |balance| {
+            balance.accepted >= accepted
+                && balance.ended() >= ended
+                && balance.running == 0
+                && (!broker || balance.unpublished == 0)
+        })
+        .await;
+    if let Some(amqp) = &world.amqp {
+        let queue = format!("{}.requests", world.prefix);
+        wait::until("the queue of requests to be empty", deadline, || async { broker::depth(amqp, &queue).await == Some(0) })
+            .await;
+    }
+    for worker in expect.workers {
+        // G10: a worker at rest holds no permits.
+        wait::until("a worker to hold nothing", deadline, || async { metrics(worker).await.contains("mozhao_in_flight 0") })
+            .await;
+    }
+}
+
+async fn metrics(worker: &Worker) -> String {
+    super::client::Client::new(worker.port, "").text("/metrics").await
+}
+
+async fn all_events(store: &dyn Store) -> Vec<Event> {
+    let mut events: Vec<Event> = Vec::new();
+    loop {
+        let page = store.events(events.last().map(|event| event.id), 1_000).await.unwrap();
+        if page.is_empty() {
+            return events;
+        }
+        events.extend(page);
+    }
+}
+
+impl Books {
+    /// G1.
+    fn one_request_per_message(&self, expect: &Expect<'_>, wrong: &mut Vec<String>) {
+        let mut found: HashMap<(String, String), usize> = HashMap::new();
+        for ledger in &self.ledgers {
+            *found.entry((ledger.row.producer.clone(), ledger.row.message.clone())).or_default() += 1;
+        }
+        wrong
+            .extend(found.iter().filter(|(_, count)| **count > 1).map(|(key, count)| format!("G1 {key:?} has {count} requests")));
+        let sent: HashSet<_> = expect.sent.iter().map(Message::key).collect();
+        wrong.extend(sent.iter().filter(|key| !found.contains_key(*key)).map(|key| format!("G1 {key:?} has no request")));
+        if self.ledgers.len() != sent.len() + expect.others {
+            wrong.push(format!("G1 {} requests of {} messages", self.ledgers.len(), sent.len() + expect.others));
+        }
+    }
+
+    /// G2.
+    async fn nobody_is_forgotten(&self, world: &World, wrong: &mut Vec<String>) {
+        let now = world.store.now().await.unwrap();
+        let living: HashSet<Uuid> = world.store.workers().await.unwrap().iter().map(|row| row.id).collect();
+        for Ledger { row, .. } in self.ledgers.iter().filter(|ledger| ledger.row.ended_at.is_none()) {
+            let kept = match (row.owner, row.wake_at) {
+                (Some(owner), _) => living.contains(&owner),
+                (None, Some(at)) => at.plus(LATE) >= now,
+                (None, None) => false,
+            };
+            let named = match row.state.as_str() {
+                "parked" => row.parked.is_some(),
+                "in_review" => row.review.is_some(),
+                _ => true,
+            };
+            if !kept || !named {
+                wrong.push(format!("G2 {} is nobody's: {row:?}", row.id));
+            }
+        }
+    }
+
+    /// G3 and G4: what the ledgers say happened, happened so often; nothing else did; nothing was asked for without an intent.
+    fn targets_agree(&self, world: &World, wrong: &mut Vec<String>) {
+        let mut expected = Expected::default();
+        for ledger in &self.ledgers {
+            ledger.expect(&mut expected, wrong);
+        }
+        let mut found: BTreeMap<(String, String), u32> = BTreeMap::new();
+        for (effect, object, times) in world.bank.effects(1) {
+            found.insert((effect, object), times);
+        }
+        for (key, times) in &found {
+            let (least, most) = expected.effects.get(key).copied().unwrap_or_default();
+            if !(least..=most).contains(times) {
+                wrong.push(format!("G3 {key:?} was applied {times} times; the ledgers say {least} to {most}"));
+            }
+        }
+        for (key, (least, _)) in expected.effects.iter().filter(|(key, (least, _))| *least > 0 && !found.contains_key(*key)) {
+            wrong.push(format!("G3 {key:?} never happened; the ledgers say {least}"));
+        }
+        let mut calls: HashMap<String, usize> = HashMap::new();
+        for call in world.bank.calls(|call| call.method != "GET" && asks_for_effect(&call.path)) {
+            *calls.entry(call.path).or_default() += 1;
+        }
+        for (path, count) in calls {
+            let intents = expected.calls.get(&path).copied().unwrap_or(0);
+            if count > intents {
+                wrong.push(format!("G4 {path} was called {count} times, on {intents} intents"));
+            }
+        }
+    }
+
+    /// G6.
+    fn lanes_are_in_order(&self, wrong: &mut Vec<String>) {
+        let mut lanes: BTreeMap<&str, BTreeMap<u64, &Ledger>> = BTreeMap::new();
+        for ledger in &self.ledgers {
+            let (Some(lane), Some(number)) = (&ledger.row.lane, ledger.row.lane_no) else { continue };
+            if lanes.entry(lane).or_default().insert(number, ledger).is_some() {
+                wrong.push(format!("G6 the lane {lane} has two numbers {number}"));
+            }
+        }
+        for (lane, members) in lanes {
+            if !members.keys().copied().eq(1..=members.len() as u64) {
+                wrong.push(format!("G6 the lane {lane} has the numbers {:?}", members.keys().collect::<Vec<_>>()));
+            }
+            // Who ended without having started (withdrawn, expired, over the limit) holds nobody up.
+            let started: Vec<_> = members.values().filter(|ledger| ledger.span().0.is_some()).collect();
+            for pair in started.windows(2) {
+                let (before, after) = (pair[0].span().1, pair[1].span().0);
+                if before.is_none() || before > after {
+                    wrong.push(format!("G6 {} ran before {} had ended", pair[1].row.id, pair[0].row.id));
+                }
+            }
+        }
+    }
+
+    /// Every event tells of an entry of its own; each end is told once, and last.
+    fn events_tell_the_ledger(&self, wrong: &mut Vec<String>) {
+        let mut told: HashMap<Uuid, Vec<(u64, &str)>> = HashMap::new();
+        for event in &self.events {
+            if let Some(request) = event.request {
+                told.entry(request).or_default().push((event.seq, &event.topic));
+            }
+        }
+        for ledger in &self.ledgers {
+            let row = &ledger.row;
+            let mut topics = told.remove(&row.id).unwrap_or_default();
+            topics.sort_unstable();
+            if !topics.is_sorted_by(|a, b| a.0 < b.0) || topics.last().is_some_and(|(seq, _)| *seq > row.seq) {
+                wrong.push(format!("G7 {}: events with the seqs {topics:?}, the ledger has {}", row.id, row.seq));
+            }
+            let topic = |word: &str| format!("request.{}.{word}", row.process);
+            if topics.first().is_none_or(|first| *first != (1, &topic("accepted"))) {
+                wrong.push(format!("G7 {}: its acceptance was not told first: {topics:?}", row.id));
+            }
+            let outcomes = ["done", "refused", "withdrawn", "expired"].map(topic);
+            let ends: Vec<_> = topics.iter().filter(|(_, topic)| outcomes.iter().any(|known| known == topic)).collect();
+            let right = match ledger.ending() {
+                Some(ending) => ends.len() == 1 && *ends[0] == (row.seq, &topic(ending.outcome())),
+                None => ends.is_empty(),
+            };
+            if !right || ledger.ending().map(Ending::outcome) != row.ended_at.map(|_| row.state.as_str()) {
+                wrong.push(format!("G7 {} is {}; told: {topics:?}", row.id, row.state));
+            }
+        }
+        wrong.extend(told.keys().map(|request| format!("G7 events tell of {request}, which is no request")));
+    }
+
+    /// G7.
+    async fn sink_heard_everything(&self, world: &mut World, wrong: &mut Vec<String>) {
+        let Some(sink) = &mut world.sink else { return };
+        sink.read_until("every event of the outbox", |sink| {
+            self.events.iter().all(|event| sink.by_id(&event.id.to_string()).is_some())
+        })
+        .await;
+        let known: HashMap<String, &Event> = self.events.iter().map(|event| (event.id.to_string(), event)).collect();
+        for seen in &sink.seen {
+            match known.get(seen.event["id"].as_str().unwrap_or_default()) {
+                Some(event) if *event.body == *seen.raw && event.topic == seen.topic => {}
+                _ => wrong.push(format!("G7 an event that the outbox does not have: {}", seen.event)),
+            }
+        }
+    }
+
+    /// G9.
+    async fn nothing_sensitive_leaks(&self, expect: &Expect<'_>, wrong: &mut Vec<String>) {
+        let mut places: Vec<(String, String)> = Vec::new();
+        for worker in expect.workers {
+            places.push(("the metrics".into(), metrics(worker).await));
+            places.push(("a worker's log".into(), worker.process.logs()));
+            places.push(("a worker's output".into(), worker.process.stdout()));
+        }
+        places.extend(expect.logs.iter().map(|log| ("a dead worker's log".to_owned(), log.clone())));
+        let events: Vec<String> = self.events.iter().map(|event| String::from_utf8_lossy(&event.body).into_owned()).collect();
+        places.push(("the events".into(), events.join("\n")));
+        let entries: Vec<String> = self.ledgers.iter().map(|ledger| format!("{:?}", ledger.facts)).collect();
+        places.push(("the ledgers".into(), entries.join("\n")));
+        let secrets = [ID_NUMBER, SELFIE].into_iter().chain(expect.secrets.iter().map(String::as_str));
+        for secret in secrets {
+            for (place, text) in places.iter().filter(|(_, text)| text.contains(secret)) {
+                let line = text.lines().find(|line| line.contains(secret)).unwrap_or_default();
+                wrong.push(format!("G9 {secret} stands in {place}: {line}"));
+            }
+        }
+    }
+
+    /// G11, G12.
+    async fn balance_holds(&self, world: &World, expect: &Expect<'_>, wrong: &mut Vec<String>) {
+        let balance = world.balance().await.unwrap();
+        let count = |state: &str| self.ledgers.iter().filter(|ledger| ledger.row.state == state).count() as u64;
+        let counters = [balance.done, balance.refused, balance.withdrawn, balance.expired];
+        let rows = ["done", "refused", "withdrawn", "expired"].map(count);
+        if !balance.holds() || counters != rows || balance.accepted != self.ledgers.len() as u64 || balance.overdue != 0 {
+            wrong.push(format!("G11 {balance:?}; ended rows {rows:?} of {}", self.ledgers.len()));
+        }
+        if balance.ended() != expect.ended as u64 {
+            wrong.push(format!("G12 {} requests ended, not {}", balance.ended(), expect.ended));
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! One request as its ledger tells it, and what that means for the targets.
+
+use std::collections::BTreeMap;
+
+use mozhao::domain::request::chain;
+use mozhao::domain::request::fact::{EffectResult, Ending, Fact};
+use mozhao::domain::time::Time;
+use mozhao::engine::ports::records::RequestRow;
+use mozhao::engine::ports::store::Store;
+use serde_json::Value;
+use uuid::Uuid;
+
+/// An effect of a process: what the sandbox counts it as, and the call that asks for it.
+struct Target {
+    process: &'static str,
+    slot: &'static str,
+    /// As the sandbox counts it.
+    effect: &'static str,
+    /// The field of the payload that names the object.
+    object: &'static str,
+    /// `{}` stands for the object.
+    path: &'static str,
+}
+
+const fn target(
+    process: &'static str,
+    slot: &'static str,
+    effect: &'static str,
+    object: &'static str,
+    path: &'static str,
+) -> Target {
+    Target { process, slot, effect, object, path }
+}
+
+const TARGETS: &[Target] = &[
+    target("card_unbind", "unbind", "unbind", "card_id", "/bank/cards/{}/unbind"),
+    target("card_unbind", "undo.unbind", "bind", "card_id", "/bank/cards/{}/bind"),
+    target("card_cut", "cut", "unbind", "card_id", "/bank/cards/{}/unbind"),
+    target("code_wait", "send", "sms", "phone", "/sms/send"),
+    target("phone_change", "send_code", "sms", "new_phone", "/sms/send"),
+    target("phone_change", "undo.send_code", "sms_cancel", "new_phone", "/sms/cancel"),
+    target("phone_change", "change", "phone", "customer_id", "/bank/customers/{}/phone"),
+    target("phone_change", "undo.change", "phone", "customer_id", "/bank/customers/{}/phone"),
+    target("account_close", "freeze", "freeze", "account_id", "/bank/accounts/{}/freeze"),
+    target("account_close", "undo.freeze", "unfreeze", "account_id", "/bank/accounts/{}/unfreeze"),
+    target("account_close", "stop_statements", "stop_statements", "account_id", "/bank/accounts/{}/statements/stop"),
+    target("account_close", "undo.stop_statements", "resume_statements", "account_id", "/bank/accounts/{}/statements/resume"),
+    target("account_close", "pay_out", "pay_out", "account_id", "/bank/accounts/{}/payout"),
+    target("account_close", "undo.pay_out", "reverse_payout", "account_id", "/bank/accounts/{}/payout/reverse"),
+    target("account_close", "close", "close", "account_id", "/bank/accounts/{}/close"),
+    target("account_close", "undo.close", "reopen", "account_id", "/bank/accounts/{}/reopen"),
+    target("name_correction", "hr_name", "hr_name", "person_id", "/hr/people/{}/name"),
+    target("name_correction", "undo.hr_name", "hr_name", "person_id", "/hr/people/{}/name"),
+    target("name_correction", "directory_name", "legacy_name", "person_id", "/legacy/people/{}/rename"),
+    target("name_correction", "undo.directory_name", "legacy_name", "person_id", "/legacy/people/{}/rename"),
+];
+
+/// Is this a call that asks for an effect?
+pub fn asks_for_effect(path: &str) -> bool {
+    let fits = |pattern: &str| match pattern.split_once("{}") {
+        Some((before, after)) => path.starts_with(before) && path.ends_with(after) && path.len() > before.len() + after.len(),
+        None => path == pattern,
+    };
+    TARGETS.iter().any(|target| fits(target.path))
+}
+
+/// A request with its whole ledger.
+#[derive(Debug)]
+pub struct Ledger {
+    pub row: RequestRow,
+    pub payload: Value,
+    /// `facts[n]` is entry n + 1.
+    pub facts: Vec<(Time, Fact)>,
+}
+
+/// What became of one effect.
+#[derive(Debug, Default)]
+struct Tried {
+    applied: u32,
+    /// Written down, and no result yet.
+    intended: bool,
+    /// It may have happened.
+    unknown: bool,
+    intents: usize,
+}
+
+/// What a ledger says that must be found at the targets.
+#[derive(Debug, Default)]
+pub struct Expected {
+    /// Effect and object: how often at least and at most.
+    pub effects: BTreeMap<(String, String), (u32, u32)>,
+    /// Path: how many calls at most.
+    pub calls: BTreeMap<String, usize>,
+}
+
+impl Ledger {
+    /// Reads and verifies it.
+    pub async fn read(store: &dyn Store, request: Uuid) -> Result<Ledger, String> {
+        let loaded = store.load(request).await.map_err(|error| format!("{request}: {error}"))?;
+        let head = chain::verify(request, &loaded.entries).map_err(|error| format!("G8 {request}: {error}"))?;
+        if head != loaded.row.head || loaded.entries.len() as u64 != loaded.row.seq {
+            return Err(format!("G8 {request}: the row's head is not the ledger's"));
+        }
+        let facts = loaded.entries.iter().map(|entry| entry.fact().map(|fact| (entry.at, fact)));
+        let facts = facts.collect::<Result<Vec<_>, _>>().map_err(|error| format!("G8 {request}: {error}"))?;
+        let payload = serde_json::from_slice(&loaded.payload).map_err(|error| format!("{request}: {error}"))?;
+        Ok(Ledger { row: loaded.row, payload, facts })
+    }
+
+    /// The outcome that the ledger ends with.
+    pub fn ending(&self) -> Option<&Ending> {
+        match self.facts.last() {
+            Some((_, Fact::Ended { ending })) => Some(ending),
+            _ => None,
+        }
+    }
+
+    /// `done`, `refused:REASON`, `review:NAME`, `waiting`, `parked`, …: as the sandbox names roads.
+    pub fn road(&self) -> String {
+        match (self.row.state.as_str(), &self.row.reason) {
+            ("refused", Some(reason)) => format!("refused:{reason}"),
+            ("in_review", Some(review)) => format!("review:{review}"),
+            (state, _) => state.to_owned(),
+        }
+    }
+
+    /// How many facts of this kind.
+    pub fn count(&self, word: &str) -> usize {
+        self.facts.iter().filter(|(_, fact)| fact.word() == word).count()
+    }
+
+    /// Adds what this ledger says about the targets; complains about what cannot be.
+    pub fn expect(&self, expected: &mut Expected, wrong: &mut Vec<String>) {
+        let mut slots: BTreeMap<&str, Tried> = BTreeMap::new();
+        for (_, fact) in &self.facts {
+            match fact {
+                Fact::Intent { slot, .. } => {
+                    let at = slots.entry(slot).or_default();
+                    if at.intended {
+                        wrong.push(format!("G4 {}: `{slot}` was intended again before it had a result", self.row.id));
+                    }
+                    (at.intended, at.intents) = (true, at.intents + 1);
+                }
+                Fact::Result(result) => {
+                    let at = slots.entry(&result.slot).or_default();
+                    at.intended = false;
+                    at.unknown = result.result == EffectResult::Unknown;
+                    at.applied += u32::from(result.result == EffectResult::Applied);
+                }
+                // Certainly without effect; what an earlier attempt came to is as unknown as before.
+                Fact::Failed(failed) => {
+                    if let Some(at) = slots.get_mut(failed.slot.as_str()) {
+                        at.intended = false;
+                    }
+                }
+                _ => {}
+            }
+        }
+        for (slot, at) in slots {
+            let found = TARGETS.iter().find(|target| target.process == self.row.process && target.slot == slot);
+            let Some(target) = found else {
+                wrong.push(format!("the test knows no target of {} `{slot}`", self.row.process));
+                continue;
+            };
+            let open = at.intended || at.unknown;
+            if self.ending().is_some() && open && self.count("decided") == 0 {
+                wrong.push(format!("G3 {}: ended, but nobody knows whether `{slot}` happened", self.row.id));
+            }
+            if matches!(self.ending(), Some(Ending::Done)) && at.applied + u32::from(open) != 1 {
+                wrong.push(format!("G3 {}: done, but `{slot}` was applied {} times", self.row.id, at.applied));
+            }
+            let (applied, intents) = (at.applied, at.intents);
+            let object = self.payload[target.object].as_str().unwrap_or_default().to_owned();
+            let at = expected.effects.entry((target.effect.to_owned(), object.clone())).or_default();
+            (at.0, at.1) = (at.0 + applied, at.1 + applied + u32::from(open));
+            *expected.calls.entry(target.path.replace("{}", &object)).or_default() += intents;
+        }
+    }
+
+    /// When it started and ended, by its writers' clocks.
+    pub fn span(&self) -> (Option<Time>, Option<Time>) {
+        let started = self.facts.iter().find(|(_, fact)| matches!(fact, Fact::Started)).map(|(at, _)| *at);
+        let ended = self.facts.iter().find(|(_, fact)| matches!(fact, Fact::Ended { .. })).map(|(at, _)| *at);
+        (started, ended)
+    }
+}
