@@ -10,7 +10,7 @@ use serde_json::json;
 use super::bank;
 use super::books::{self, Expect};
 use super::broker::Message;
-use super::world::{PATIENCE, World};
+use super::world::{PATIENCE, Worker, World};
 use crate::harness::ports::free_port;
 use crate::harness::wait;
 
@@ -24,7 +24,7 @@ async fn a_worker_that_wakes_up_late_writes_nothing_more() {
     let messages: Vec<Message> = (0..REQUESTS)
         .map(|number| Message::plain("app", &format!("m-{number}"), "card_unbind", &bank::card(&world.bank, number, 2)))
         .collect();
-    let mut first = world.worker_on(free_port(), &[("MOZHAO__WORKER__IN_FLIGHT", "32")]).await;
+    let first = world.worker_on(free_port(), &[("MOZHAO__WORKER__IN_FLIGHT", "32")]).await;
     world.publish(&messages).await;
     world.until("some work to be done", PATIENCE, |balance| balance.done >= 20).await;
     first.process.freeze();
@@ -36,9 +36,15 @@ async fn a_worker_that_wakes_up_late_writes_nothing_more() {
     })
     .await;
     first.process.thaw();
-    first.process.wait_for_line("declared this one dead", PATIENCE).await;
+    second_life(&first).await;
     let expect = Expect { sent: &messages, ended: REQUESTS, workers: &[&first, &second], ..Expect::default() };
     books::check(&mut world, expect).await;
+}
+
+/// Waits until the worker has noticed, and started anew.
+async fn second_life(worker: &Worker) {
+    let lives = || worker.process.logs().matches("worker registered").count();
+    wait::until_true("the worker to start anew", PATIENCE, || lives() == 2).await;
 }
 
 /// The target throws our keys away, cannot be read back, and has the calls when their worker freezes: nobody knows, so a
@@ -53,7 +59,7 @@ async fn an_effect_in_flight_is_not_called_again_where_keys_are_not_recognised()
             Message::plain("app", &format!("m-{number}"), "card_cut", &json!({"customer_id": customer, "card_id": card}))
         })
         .collect();
-    let mut first = world.worker().await;
+    let first = world.worker().await;
     let slow = world.bank.fault(Fault::new("/bank/cards/*/unbind", Trouble::ApplyThenHang { answer_after_ms: Some(1_000) }));
     world.publish(&messages).await;
     let bank = world.bank.clone();
@@ -65,7 +71,7 @@ async fn an_effect_in_flight_is_not_called_again_where_keys_are_not_recognised()
     let reviews = IN_FLIGHT as u64;
     world.until("a question about each", PATIENCE, |balance| balance.in_review == reviews).await;
     first.process.thaw();
-    first.process.wait_for_line("declared this one dead", PATIENCE).await;
+    second_life(&first).await;
     let expect = Expect { sent: &messages, ended: 0, workers: &[&first, &second], ..Expect::default() };
     let books = books::check(&mut world, expect).await;
     assert_eq!(cuts(), IN_FLIGHT, "one call per card");

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use super::bank;
 use super::books::{self, Expect};
 use super::broker::{self, Message};
-use super::world::World;
+use super::world::{PATIENCE, Worker, World};
+use crate::harness::wait;
 
 const REQUESTS: usize = 900;
 /// Consuming goes on within this of the broker's port, committing within this of the database's.
@@ -38,6 +39,9 @@ async fn broker_and_database_are_killed_under_load() {
     let done = world.balance().await.unwrap().done;
     world.until("more work to be done", Duration::from_mins(1), |balance| balance.done >= done + 50).await;
     world.postgres().kill();
+    // Longer than the lease: everybody's heartbeat is old when the database comes back, and nobody is dead.
+    let missed = |worker: &Worker| worker.process.logs().matches("the heartbeat could not be renewed").count();
+    wait::until_true("a lease of heartbeats to be missed", PATIENCE, || missed(&first) >= 6 && missed(&second) >= 6).await;
     world.postgres().restart().await;
     let back = Instant::now();
     let done = world.until("the database to answer", RESUMED, |_| true).await.done;
@@ -50,6 +54,9 @@ async fn broker_and_database_are_killed_under_load() {
     let deadline = Some(Duration::from_mins(2));
     let expect = Expect { sent: &messages, ended: REQUESTS, workers: &workers, deadline, ..Expect::default() };
     books::check(&mut world, expect).await;
+    for worker in workers {
+        assert!(!worker.process.logs().contains("declared this one dead"), "{}", worker.process.logs());
+    }
     println!("consuming {broker_resumed:?} after the broker, committing {database_resumed:?} after the database");
     assert!(broker_resumed <= RESUMED, "consuming went on {broker_resumed:?} after the broker's port had opened");
     assert!(database_resumed <= RESUMED, "commits went on {database_resumed:?} after the database had answered");
