@@ -215,7 +215,7 @@ impl Drive {
     pub async fn run(mut self, signals: Vec<(Uuid, Signal)>) -> Result<State, DriveError> {
         self.consume(signals).await?;
         for _ in 0..MAX_TURNS {
-            if self.mailbox.take() {
+            if self.state.ending().is_none() && self.mailbox.take() {
                 self.read_signals().await?;
             }
             if self.state.ending().is_some() {
@@ -310,12 +310,14 @@ impl Drive {
                 self.push(fact)?;
             }
             self.consumed.push(Consumed { signal: id, answer: reaction.answer });
-            if self.state.ending().is_some() {
-                // The store tells the senders of later signals that the request has ended.
-                return self.release(None).await;
+            if self.state.ending().is_none() {
+                // Its sender waits for the answer.
+                self.flush().await?;
             }
-            // Its sender waits for the answer.
-            self.flush().await?;
+        }
+        if self.state.ending().is_some() && !self.consumed.is_empty() {
+            // With the answers to those that came too late.
+            self.release(None).await?;
         }
         Ok(())
     }

@@ -216,8 +216,13 @@ impl Engine {
         self.worker().ring(request);
         let deadline = tokio::time::Instant::now() + wait.min(MAX_WAIT);
         loop {
+            // The row first: what ends the request also answers what its owner knew of. Whatever came in between stays unanswered.
+            let ended = outcome(&self.inner.store.request(request).await?.state);
             if let Some(answer) = self.inner.store.signal_answer(signal).await? {
                 return Ok(Told::Answer(answer));
+            }
+            if let Some(ended) = ended {
+                return Ok(Told::Ended(ended));
             }
             let left = deadline.saturating_duration_since(tokio::time::Instant::now());
             if left.is_zero() {
@@ -290,6 +295,11 @@ impl Engine {
             heartbeat_age: worker.core.heart.age(),
         }
     }
+}
+
+/// The outcome that a row's state stands for.
+fn outcome(state: &str) -> Option<&'static str> {
+    ["done", "refused", "withdrawn", "expired"].into_iter().find(|outcome| *outcome == state)
 }
 
 fn not_found(error: StoreError) -> EngineError {
