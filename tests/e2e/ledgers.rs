@@ -37,6 +37,7 @@ const TARGETS: &[Target] = &[
     target("card_unbind", "undo.unbind", "bind", "card_id", "/bank/cards/{}/bind"),
     target("card_cut", "cut", "unbind", "card_id", "/bank/cards/{}/unbind"),
     target("code_wait", "send", "sms", "phone", "/sms/send"),
+    target("code_wait", "undo.send", "sms_cancel", "phone", "/sms/cancel"),
     target("phone_change", "send_code", "sms", "new_phone", "/sms/send"),
     target("phone_change", "undo.send_code", "sms_cancel", "new_phone", "/sms/cancel"),
     target("phone_change", "change", "phone", "customer_id", "/bank/customers/{}/phone"),
