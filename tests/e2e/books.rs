@@ -5,7 +5,7 @@
 //! request and two thousand are different bugs.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use mozhao::domain::request::fact::Ending;
@@ -59,7 +59,9 @@ impl Books {
 
 /// Waits for rest, reads everything and compares.
 pub async fn check(world: &mut World, expect: Expect<'_>) -> Books {
+    let begun = Instant::now();
     rest(world, &expect).await;
+    let rested = begun.elapsed();
     let mut wrong = Vec::new();
     let store = world.store.clone();
     let ids: Vec<Uuid> = world.requests().await.into_iter().map(|row| row.id).collect();
@@ -85,6 +87,11 @@ pub async fn check(world: &mut World, expect: Expect<'_>) -> Books {
             wrong.push(format!("G5 {breaches} writes by dead incarnations"));
         }
     }
+    println!(
+        "{} requests at rest after {rested:?}, checked in {:?}",
+        books.ledgers.len(),
+        begun.elapsed().saturating_sub(rested)
+    );
     let first: Vec<&str> = wrong.iter().take(20).map(String::as_str).collect();
     assert!(wrong.is_empty(), "{} things are wrong in the books:\n{}", wrong.len(), first.join("\n"));
     books

@@ -1,7 +1,7 @@
 //! Many at once: three producers that repeat themselves, three workers of which one is killed in the middle.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mozhao::sandbox::World as People;
 
@@ -46,6 +46,7 @@ async fn two_thousand_requests_while_a_worker_is_killed() {
     let mut third = world.worker_on(crate::harness::ports::free_port(), &settings).await;
 
     let (amqp, exchange) = (world.amqp.clone().unwrap(), format!("{}.requests", world.prefix));
+    let begun = Instant::now();
     let producers: Vec<_> = (0..3)
         .map(|producer| {
             let mine = messages.iter().skip(producer).step_by(3).enumerate();
@@ -75,6 +76,7 @@ async fn two_thousand_requests_while_a_worker_is_killed() {
     let deadline = Some(Duration::from_mins(2));
     let expect = Expect { sent: &messages, ended, workers: &workers, logs: vec![killed], secrets, deadline, ..Expect::default() };
     let books = books::check(&mut world, expect).await;
+    println!("seed {SEED}: a worker was killed at {at} of {ended}; all checked after {:?}", begun.elapsed());
     assert!(at < ended as u64, "the worker was killed when everything was over");
 
     let mut strayed = Vec::new();
