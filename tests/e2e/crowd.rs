@@ -8,7 +8,8 @@ use mozhao::sandbox::World as People;
 use super::bank;
 use super::books::{self, Expect};
 use super::broker::{self, Message};
-use super::world::World;
+use super::world::{LEASE, PATIENCE, World};
+use crate::harness::wait;
 
 /// Requests of customers who have three of them each, one at a time.
 const IN_LANES: usize = 1_350;
@@ -59,9 +60,15 @@ async fn two_thousand_requests_while_a_worker_is_killed() {
         .collect();
 
     world.until("a third of the work to be done", Duration::from_mins(2), |balance| balance.ended() >= 600).await;
+    let name = format!(":{}", third.process.pid());
     third.process.kill();
+    let dead = Instant::now();
     let killed = third.process.logs();
     let at = world.balance().await.unwrap().ended();
+    let taken_over = || async { world.store.workers().await.is_ok_and(|rows| rows.iter().all(|row| !row.name.ends_with(&name))) };
+    wait::until("the others to take over", PATIENCE, taken_over).await;
+    let takeover = dead.elapsed();
+    assert!(takeover <= LEASE * 2, "taken over after {takeover:?}");
     let third = world.worker_on(third.port, &settings).await;
     for producer in producers {
         producer.await.unwrap();
@@ -76,7 +83,7 @@ async fn two_thousand_requests_while_a_worker_is_killed() {
     let deadline = Some(Duration::from_mins(2));
     let expect = Expect { sent: &messages, ended, workers: &workers, logs: vec![killed], secrets, deadline, ..Expect::default() };
     let books = books::check(&mut world, expect).await;
-    println!("seed {SEED}: a worker was killed at {at} of {ended}; all checked after {:?}", begun.elapsed());
+    println!("seed {SEED}: killed at {at} of {ended}, taken over after {takeover:?}; all checked after {:?}", begun.elapsed());
     assert!(at < ended as u64, "the worker was killed when everything was over");
 
     let mut strayed = Vec::new();
