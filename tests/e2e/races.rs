@@ -85,7 +85,7 @@ async fn withdrawals_at_any_moment() {
             tasks.push(tokio::spawn(async move {
                 // The moment differs from request to request: after so many calls about this card or customer.
                 let about = |path: &str| path.contains(&format!("/K{number}")) || path.ends_with(&format!("/U{number}"));
-                let moment = number % 8;
+                let moment = number % 6;
                 wait::until_true("the moment", PATIENCE, || bank.calls(|call| about(&call.path)).len() >= moment).await;
                 barrier.wait().await;
                 let (status, answer) = withdraw(&client, &id).await;
@@ -130,7 +130,7 @@ async fn callbacks_around_their_deadline() {
     let messages: Vec<Message> = (0..REQUESTS)
         .map(|number| {
             let phone = format!("+86{number:04}");
-            let after_ms = 2_700 + 10 * number as u64;
+            let after_ms = 2_900 + 12 * number as u64;
             world.bank.with_sms(|sms| sms.script(phone.clone(), vec![Reply::right(after_ms), Reply::right(1)]));
             Message::plain("app", &format!("m-{number}"), "code_wait", &json!({"phone": phone}))
         })
