@@ -85,7 +85,7 @@ async fn withdrawals_at_any_moment() {
             tasks.push(tokio::spawn(async move {
                 // The moment differs from request to request: after so many calls about this card or customer.
                 let about = |path: &str| path.contains(&format!("/K{number}")) || path.ends_with(&format!("/U{number}"));
-                let moment = number % 6;
+                let moment = number % 7;
                 wait::until_true("the moment", PATIENCE, || bank.calls(|call| about(&call.path)).len() >= moment).await;
                 barrier.wait().await;
                 let (status, answer) = withdraw(&client, &id).await;
