@@ -34,7 +34,7 @@ const ANY: &[&str] = &["*"];
 const CRATES: [(&str, &[&str]); 6] = [
     ("sqlx", &["src/store"]),
     ("lapin", &["src/queue"]),
-    ("reqwest", &["src/connectors", "src/cli", "src/sandbox"]),
+    ("reqwest", &["src/connectors", "src/cli", "src/sandbox", "src/app/demo"]),
     ("cel", &["src/domain/expr"]),
     ("axum", &["src/api", "src/console", "src/sandbox", "src/app"]),
     ("tower_http", &["src/api", "src/console", "src/sandbox", "src/app"]),

@@ -16,7 +16,7 @@ use crate::app::DemoOptions;
 /// next. Stays up until Ctrl-C, unless --exit is given.
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
-    /// End with the summary; exits with 1 when the balance does not hold
+    /// End with the summary; exits with 1 when the books do not add up
     #[arg(long)]
     exit: bool,
     /// How many requests to send
@@ -25,21 +25,29 @@ pub(super) struct Args {
     /// The seed of customers, requests and troubles: the same seed sends the same requests
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
+    /// Leave the folder with the database, the configuration and the processes behind
+    #[arg(long)]
+    keep: bool,
 }
 
 /// Runs it.
 pub(super) async fn run(args: Args) -> Done {
     let stop = Stop::on_signals()?;
     let quit = stop.quit.clone();
-    let options =
-        DemoOptions { exit: args.exit, requests: args.requests, seed: args.seed, terminal: std::io::stderr().is_terminal() };
+    let options = DemoOptions {
+        exit: args.exit,
+        requests: args.requests,
+        seed: args.seed,
+        terminal: std::io::stderr().is_terminal(),
+        keep: args.keep,
+    };
     tokio::select! {
         holds = crate::app::demo(options, stop) => {
             if holds? {
                 return Ok(Exit::Ok);
             }
-            let hint = "every accepted request must be done, refused, withdrawn, expired or open: please report this with the seed";
-            Err(Failure::new(Exit::Failed, "the balance does not hold").hint(hint))
+            let hint = "this must not happen: please report it with the seed and the summary";
+            Err(Failure::new(Exit::Failed, "the books do not add up").hint(hint))
         }
         () = quit.cancelled() => Err(Failure::new(Exit::Failed, "stopped before the demo had ended")),
     }
