@@ -22,6 +22,7 @@ mod names;
 mod people;
 mod plans;
 mod random;
+mod sample;
 mod sms;
 mod socket;
 mod state;

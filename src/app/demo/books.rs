@@ -50,8 +50,6 @@ pub(super) struct Books {
     pub(super) waiting: Vec<Waiting>,
     /// Times from acceptance to the outcome, sorted.
     pub(super) times: Vec<Duration>,
-    /// Effects whose answer was lost and that were settled without a person.
-    pub(super) unknowns: u64,
     /// The ledger.
     pub(super) ledger: Ledger,
     /// The sandbox's testimony.
@@ -115,8 +113,10 @@ pub(super) struct Targets {
     pub(super) by_fault: BTreeMap<&'static str, u64>,
     /// Calls that were answered from their key's first answer.
     pub(super) replayed: u64,
-    /// Done requests whose effects were looked for.
+    /// Done requests: each of their effects was looked for once.
     pub(super) done: u64,
+    /// Requests refused or withdrawn: none of their effects may be left.
+    pub(super) other: u64,
     /// What does not agree with the worker's books.
     pub(super) wrong: Vec<String>,
 }
@@ -181,6 +181,7 @@ fn testify(sandbox: &Handle, row: &RequestRow, requests: &[Planned], targets: &m
         _ => return,
     };
     targets.done += expected;
+    targets.other += 1 - expected;
     for (_, effect, field) in EFFECTS.iter().filter(|(process, ..)| *process == row.process) {
         let object = planned.payload.get(*field).and_then(Value::as_str).unwrap_or_default();
         let applied = u64::from(sandbox.applied(effect, object));
@@ -250,17 +251,12 @@ impl Walk {
             _ => {}
         }
         for fact in entries.iter().filter_map(|entry| entry.fact().ok()) {
-            match fact {
-                Fact::Result(result) if result.cause.is_some() && row.state == "done" => books.unknowns += 1,
-                Fact::Ended { ending: Ending::Refused(refusal) } => {
-                    let clause = refusal.clause.map(|clause| clause.id).unwrap_or_default();
-                    let text = process.and_then(|process| process.reasons.get(&refusal.reason)?.customer.get("en").cloned());
-                    let (known, count) = self.refused.entry((clause, refusal.reason)).or_default();
-                    known.clone_from(&text.unwrap_or_default());
-                    *count += 1;
-                }
-                _ => {}
-            }
+            let Fact::Ended { ending: Ending::Refused(refusal) } = fact else { continue };
+            let clause = refusal.clause.map(|clause| clause.id).unwrap_or_default();
+            let text = process.and_then(|process| process.reasons.get(&refusal.reason)?.customer.get("en").cloned());
+            let (known, count) = self.refused.entry((clause, refusal.reason)).or_default();
+            known.clone_from(&text.unwrap_or_default());
+            *count += 1;
         }
     }
 

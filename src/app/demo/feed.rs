@@ -20,45 +20,65 @@ use crate::engine::service::Engine;
 const EVERY: Duration = Duration::from_millis(150);
 const PAGE: usize = 200;
 
-/// Follows the events until `stop`; how many different requests were parked because a dependency was down.
-pub(super) async fn follow(engine: Engine, names: Vec<String>, show: Arc<Show>, stop: CancellationToken) -> anyhow::Result<u64> {
-    let mut feed = Feed { names, ..Feed::default() };
-    let mut after = None;
-    loop {
-        let last = stop.is_cancelled();
-        loop {
-            let events = engine.store().events(after, PAGE).await?;
-            for line in events.iter().filter_map(|event| feed.line(event, &engine)) {
-                show.say(&line);
-            }
-            after = events.last().map(|event| event.id).or(after);
-            if events.len() < PAGE {
-                break;
-            }
-        }
-        if last {
-            return Ok(feed.parked.len() as u64);
-        }
-        show.balance(&engine.store().balance().await?);
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = tokio::time::sleep(EVERY) => {}
-        }
-    }
-}
-
-/// What was told already.
-#[derive(Default)]
-struct Feed {
+/// What reads the events, and what it has told already.
+pub(super) struct Feed {
+    engine: Engine,
+    show: Arc<Show>,
     names: Vec<String>,
+    after: Option<Uuid>,
     accepted: HashMap<Uuid, Time>,
     told: HashSet<String>,
     parked: HashSet<Uuid>,
+    everything: bool,
 }
 
 impl Feed {
-    /// What there is to tell of an event, if it is the first of its kind.
-    fn line(&mut self, event: &Event, engine: &Engine) -> Option<String> {
+    /// `names`: who is behind the requests, by number.
+    pub(super) fn new(engine: Engine, show: Arc<Show>, names: Vec<String>) -> Feed {
+        let (accepted, told, parked) = (HashMap::new(), HashSet::new(), HashSet::new());
+        Feed { engine, show, names, after: None, accepted, told, parked, everything: false }
+    }
+
+    /// From now on every outcome is told, not only the first of its kind.
+    pub(super) fn tell_everything(&mut self) {
+        self.everything = true;
+    }
+
+    /// How many different requests were parked because a dependency was down.
+    pub(super) fn parked(&self) -> u64 {
+        self.parked.len() as u64
+    }
+
+    /// Follows the events until `stop`, those that are there by then included.
+    pub(super) async fn follow(mut self, stop: CancellationToken) -> anyhow::Result<Feed> {
+        let store = self.engine.store().clone();
+        loop {
+            let last = stop.is_cancelled();
+            loop {
+                let events = store.events(self.after, PAGE).await?;
+                for event in &events {
+                    if let Some(line) = self.line(event) {
+                        self.show.say(&line);
+                    }
+                }
+                self.after = events.last().map(|event| event.id).or(self.after);
+                if events.len() < PAGE {
+                    break;
+                }
+            }
+            if last {
+                return Ok(self);
+            }
+            self.show.balance(&store.balance().await?);
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(EVERY) => {}
+            }
+        }
+    }
+
+    /// What there is to tell of an event.
+    fn line(&mut self, event: &Event) -> Option<String> {
         let id = event.request?;
         let body: Value = serde_json::from_slice(&event.body).ok()?;
         let data = body.get("data")?;
@@ -91,11 +111,11 @@ impl Feed {
             }
             _ => return None,
         };
-        if !self.told.insert(format!("{word} {kind}")) {
+        if !self.told.insert(format!("{word} {kind}")) && !self.everything {
             return None;
         }
         let name = stream::number(&get("/message")).and_then(|number| self.names.get(number)).map_or("?", String::as_str);
-        let title = engine.processes().latest(&process).and_then(|process| process.title.get("en").cloned());
+        let title = self.engine.processes().latest(&process).and_then(|process| process.title.get("en").cloned());
         Some(format!("{name} ({}): {what}", title.unwrap_or(process)))
     }
 }

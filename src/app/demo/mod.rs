@@ -29,6 +29,7 @@ use crate::domain::time::Time;
 use crate::engine::ports::records::{Counted, RequestFilter};
 use crate::engine::service::Engine;
 use crate::sandbox::{Planned, World};
+use feed::Feed;
 use place::Place;
 use script::Stage;
 use show::Show;
@@ -79,21 +80,21 @@ pub async fn demo(options: DemoOptions, stop: Stop) -> anyhow::Result<bool> {
     };
     show.finish();
     let Some(result) = result else {
-        place.stop(false).await?;
+        place.stop(&show, options.keep).await?;
+        show.say("stopped before the summary");
         return Ok(true);
     };
-    let seen = result?;
+    let (seen, mut feed) = result?;
     let books = books::read(&place.engine, place.sandbox.handle(), &world.requests).await.context("cannot read the books")?;
     let out = Out::new(false);
     let text = summary::summary(&books, &seen, out) + &next::commands(&books, &place, &options, out);
     std::io::stdout().lock().write_all(text.as_bytes()).context("cannot write the summary")?;
     if !options.exit {
-        tokio::select! {
-            () = drain.cancelled() => {}
-            () = place.ended() => {}
-        }
+        // What the visitor does in another terminal is seen in this one.
+        feed.tell_everything();
+        feed.follow(place.stopping()).await?;
     }
-    place.stop(options.keep).await?;
+    place.stop(&show, options.keep).await?;
     Ok(books.add_up())
 }
 
@@ -113,20 +114,21 @@ struct Seen {
 }
 
 /// Sends everything, plays the troubles, and waits until nothing moves any more.
-async fn perform(place: &Place, world: &World, show: &Arc<Show>) -> anyhow::Result<Seen> {
+async fn perform(place: &Place, world: &World, show: &Arc<Show>) -> anyhow::Result<(Seen, Feed)> {
     let started = Instant::now();
     let sender = Arc::new(Sender::new(place)?);
     let stop_feed = CancellationToken::new();
-    let feed = feed::follow(place.engine.clone(), names(world), show.clone(), stop_feed.clone());
-    let feed = tokio::spawn(feed);
+    let feed = Feed::new(place.engine.clone(), show.clone(), names(world));
+    let feed = tokio::spawn(feed.follow(stop_feed.clone()));
     let stage = Stage::new(place, show);
     let repeated = send(&sender, &stage, &world.requests, show).await?;
     let outage = stage.outage_ended().await;
-    sender.withdraw_one(&place.engine, show).await?;
+    sender.withdraw_one(&place.engine, &world.requests, show).await?;
     let moving = settle(&place.engine, show).await?;
     stop_feed.cancel();
-    let parked = feed.await.context("the feed ended")??;
-    Ok(Seen { took: started.elapsed(), repeated, parked_by_outage: parked, outage, moving })
+    let feed = feed.await.context("the feed was cut off")??;
+    let seen = Seen { took: started.elapsed(), repeated, parked_by_outage: feed.parked(), outage, moving };
+    Ok((seen, feed))
 }
 
 /// Sends the stream at a pace that can be watched; how many were sent twice.

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::DemoOptions;
+use super::show::Show;
 use crate::api::permit::Role;
 use crate::api::tokens::{NewToken, fresh};
 use crate::app::{Assembly, Running};
@@ -96,7 +97,13 @@ impl Place {
         let assembly = Assembly { store, remote: Arc::new(Connectors::new(connectors)?), broker: None, listener, settings };
         let running: Running = assembly.start().await?;
         let (engine, stop) = (running.engine.clone(), drain.child_token());
-        let worker = tokio::spawn(running.run(stop.clone()));
+        let drained = stop.clone();
+        let worker = tokio::spawn(async move {
+            let result = running.run(drained.clone()).await;
+            // Also where it ended by itself: nobody waits for a worker that is gone.
+            drained.cancel();
+            result
+        });
         Ok(Place { engine, sandbox, url, token, front_end, worker, stop, folder })
     }
 
@@ -115,18 +122,21 @@ impl Place {
         self.engine.processes().all().len()
     }
 
-    /// Returns when the worker has ended, for whatever reason.
-    pub(super) async fn ended(&self) {
-        self.stop.cancelled().await;
+    /// Cancelled when the worker stops, for whatever reason.
+    pub(super) fn stopping(&self) -> CancellationToken {
+        self.stop.clone()
     }
 
     /// Drains the worker, then stops the sandbox; keeps the folder or removes it.
-    pub(super) async fn stop(self, keep: bool) -> anyhow::Result<()> {
+    pub(super) async fn stop(self, show: &Show, keep: bool) -> anyhow::Result<()> {
         let Place { sandbox, worker, stop, mut folder, .. } = self;
         folder.keep = keep;
         stop.cancel();
         let ended = worker.await.context("the worker was cut off")?;
         sandbox.stop().await;
+        if keep {
+            show.say(&format!("kept: {}", folder.path.display()));
+        }
         ended
     }
 }

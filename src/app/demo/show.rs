@@ -1,7 +1,7 @@
 //! What can be watched while it runs: a live line on a terminal, plain lines elsewhere; all on standard error.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -19,6 +19,7 @@ pub(super) struct Show {
     /// On a terminal.
     bar: Option<ProgressBar>,
     sent: AtomicU64,
+    finished: AtomicBool,
     told: Mutex<Instant>,
 }
 
@@ -33,7 +34,13 @@ impl Show {
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });
-        Show { started: Instant::now(), bar, sent: AtomicU64::new(0), told: Mutex::new(Instant::now()) }
+        Show {
+            started: Instant::now(),
+            bar,
+            sent: AtomicU64::new(0),
+            finished: AtomicBool::new(false),
+            told: Mutex::new(Instant::now()),
+        }
     }
 
     /// A line about something that happened.
@@ -49,8 +56,8 @@ impl Show {
     fn line(&self, mark: char, text: &str) {
         let line = format!("{:6.1}s {mark} {text}", self.started.elapsed().as_secs_f64());
         match &self.bar {
-            Some(bar) => bar.println(line),
-            None => say(&line),
+            Some(bar) if !bar.is_finished() => bar.println(line),
+            _ => say(&line),
         }
     }
 
@@ -64,6 +71,9 @@ impl Show {
 
     /// How the worker's requests stand.
     pub(super) fn balance(&self, balance: &Balance) {
+        if self.finished.load(Ordering::Relaxed) {
+            return;
+        }
         let text = tally(balance);
         match &self.bar {
             Some(bar) => bar.set_message(text),
@@ -81,8 +91,9 @@ impl Show {
         due
     }
 
-    /// Takes the live line away.
+    /// Takes the live line away; from now on only what happens is told.
     pub(super) fn finish(&self) {
+        self.finished.store(true, Ordering::Relaxed);
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }

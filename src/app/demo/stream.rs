@@ -13,7 +13,7 @@ use super::place::Place;
 use super::show::Show;
 use crate::engine::ports::records::RequestFilter;
 use crate::engine::service::Engine;
-use crate::sandbox::Planned;
+use crate::sandbox::{Planned, Road};
 
 /// Calls on their way at once.
 const AT_ONCE: usize = 16;
@@ -100,15 +100,16 @@ impl Sender {
         Ok(())
     }
 
-    /// One customer who was sent a code and did not react takes the request back.
-    pub(super) async fn withdraw_one(&self, engine: &Engine, show: &Show) -> anyhow::Result<()> {
+    /// One customer who was sent a code and does not react takes the request back.
+    pub(super) async fn withdraw_one(&self, engine: &Engine, requests: &[Planned], show: &Show) -> anyhow::Result<()> {
         let waiting = RequestFilter {
             processes: vec!["phone_change".into()],
             states: vec!["waiting".into()],
             step: Some("sms_code".into()),
             ..RequestFilter::default()
         };
-        let rows = engine.store().requests(&waiting, None, 50).await?;
+        let mut rows = engine.store().requests(&waiting, None, 200).await?;
+        rows.retain(|row| number(&row.message).and_then(|at| requests.get(at)).is_some_and(|sent| sent.road == Road::Waiting));
         // The oldest of them, and not the only one: somebody should be seen waiting at the end.
         let Some(row) = rows.last().filter(|_| rows.len() > 1) else { return Ok(()) };
         let (status, answer) = self.post(&format!("/v1/requests/{}/withdraw", row.id), None, &json!({})).await?;

@@ -29,9 +29,8 @@ pub(super) fn summary(books: &Books, seen: &Seen, out: Out) -> String {
 
 fn outcomes(text: &mut String, books: &Books, seen: &Seen) {
     let balance = &books.balance;
-    let share =
-        if balance.accepted == 0 { String::new() } else { format!(" = {} of all", percent(balance.automated, balance.accepted)) };
-    line!(text, "  settled with no person  {}{share}: {}", balance.automated, endings(balance));
+    let (alone, share) = (balance.automated, percent(balance.automated, balance.accepted));
+    line!(text, "  settled with no person  {alone} of {} = {share} ({})", balance.accepted, endings(balance));
     line!(text, "  waiting for a person    {}", balance.in_review);
     line!(text, "  waiting for a customer  {}", balance.waiting);
     line!(text, "  parked until a fix      {}", balance.parked);
@@ -133,8 +132,9 @@ fn checks(text: &mut String, books: &Books, out: Out) {
     let effects: u64 = targets.by_effect.values().sum();
     line!(
         text,
-        "  effects  {effects} applied at the sandbox: each of the {} done exactly once, none of one that was refused or withdrawn: {}",
-        counted(targets.done, "request"),
+        "  effects  {effects} applied at the sandbox; exactly once for each of {} done, none left of {} refused or withdrawn: {}",
+        targets.done,
+        targets.other,
         verdict(targets.wrong.is_empty(), "agrees", "does not agree"),
     );
     for wrong in targets.wrong.iter().take(10) {
