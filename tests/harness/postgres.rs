@@ -54,6 +54,11 @@ impl Postgres {
         self.port
     }
 
+    /// The postmaster's process; every other one of the server is below it.
+    pub fn pid(&self) -> u32 {
+        self.running.as_ref().expect("running").pid()
+    }
+
     /// kill -9 of the postmaster and all its backends.
     pub fn kill(&mut self) {
         if let Some(mut running) = self.running.take() {

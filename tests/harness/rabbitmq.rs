@@ -68,6 +68,11 @@ impl RabbitMq {
         self.port
     }
 
+    /// The node's process.
+    pub fn pid(&self) -> u32 {
+        self.node.as_ref().expect("running").pid()
+    }
+
     /// Makes sure that queues declared so far survive [`Self::kill`].
     ///
     /// RabbitMQ 3.10 writes the directory of its quorum queues half a second after a declaration. A node

@@ -1,0 +1,152 @@
+//! Requests published to RabbitMQ with confirms, outcomes consumed as events: what a front end does.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use lapin::options::{
+    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions, QueueBindOptions,
+    QueueDeclareOptions, QueueDeleteOptions,
+};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer};
+use tokio::sync::Semaphore;
+use tokio_stream::StreamExt as _;
+
+use super::load::{Book, Outcome, Pace, payload};
+
+/// Confirms that may be outstanding.
+const UNCONFIRMED: usize = 200;
+/// Deliveries between two acknowledgements.
+const ACK_EVERY: u64 = 64;
+
+/// A front end: one connection to publish, one to consume.
+pub struct FrontEnd {
+    publish: Channel,
+    consume: Channel,
+    queue: String,
+    exchange: String,
+    _connections: [Connection; 2],
+}
+
+impl FrontEnd {
+    /// Connects and binds a queue of its own to the events of the benchmark's requests.
+    pub async fn open(url: &str, prefix: &str) -> anyhow::Result<FrontEnd> {
+        let connect = || Connection::connect(url, ConnectionProperties::default());
+        let connections = [connect().await?, connect().await?];
+        let (publish, consume) = (connections[0].create_channel().await?, connections[1].create_channel().await?);
+        publish.confirm_select(ConfirmSelectOptions::default()).await?;
+        let queue = format!("{prefix}.bench");
+        let mut arguments = FieldTable::default();
+        arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+        let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+        consume.queue_declare(queue.as_str().into(), durable, arguments).await?;
+        let events = format!("{prefix}.events");
+        let all = ("request.bench.*".into(), QueueBindOptions::default(), FieldTable::default());
+        consume.queue_bind(queue.as_str().into(), events.as_str().into(), all.0, all.1, all.2).await?;
+        consume.basic_qos(1024, BasicQosOptions::default()).await?;
+        Ok(FrontEnd { publish, consume, queue, exchange: format!("{prefix}.requests"), _connections: connections })
+    }
+
+    /// Sends `count` requests whose ids start with `run`, and hears their outcomes.
+    pub async fn run(&self, run: &str, count: usize, pace: Pace) -> anyhow::Result<Outcome> {
+        let book = Arc::new(Mutex::new(Book::new(count)));
+        let room = Arc::new(Semaphore::new(match pace {
+            Pace::Full { outstanding } => outstanding,
+            Pace::Fixed { .. } => Semaphore::MAX_PERMITS,
+        }));
+        let tag = format!("bench-{run}");
+        let consumer = self
+            .consume
+            .basic_consume(self.queue.as_str().into(), tag.as_str().into(), BasicConsumeOptions::default(), FieldTable::default())
+            .await?;
+        let hearing = tokio::spawn(hear(consumer, run.to_owned(), book.clone(), room.clone()));
+        self.send(run, count, pace, &book, &room).await?;
+        hearing.await??;
+        self.consume.basic_cancel(tag.as_str().into(), lapin::options::BasicCancelOptions::default()).await?;
+        let outcome = lock(&book).outcome();
+        Ok(outcome)
+    }
+
+    async fn send(&self, run: &str, count: usize, pace: Pace, book: &Mutex<Book>, room: &Semaphore) -> anyhow::Result<()> {
+        let mut tick = match pace {
+            Pace::Full { .. } => None,
+            Pace::Fixed { per_second } => Some(tokio::time::interval(Duration::from_secs(1) / per_second)),
+        };
+        let mut unconfirmed = VecDeque::with_capacity(UNCONFIRMED);
+        for number in 0..count {
+            if let Some(tick) = &mut tick {
+                tick.tick().await;
+            }
+            room.acquire().await?.forget();
+            lock(book).send(number);
+            let properties = BasicProperties::default()
+                .with_message_id(format!("{run}-{number}").into())
+                .with_app_id("bench".into())
+                .with_content_type("application/json".into())
+                .with_delivery_mode(2);
+            let body = payload(number);
+            let sent = self.publish.basic_publish(
+                self.exchange.as_str().into(),
+                "bench".into(),
+                BasicPublishOptions::default(),
+                body.as_bytes(),
+                properties,
+            );
+            unconfirmed.push_back(sent.await?);
+            if unconfirmed.len() >= UNCONFIRMED
+                && let Some(first) = unconfirmed.pop_front()
+            {
+                ensure!(first.await?.is_ack(), "a request was not confirmed");
+            }
+        }
+        for confirm in unconfirmed {
+            ensure!(confirm.await?.is_ack(), "a request was not confirmed");
+        }
+        Ok(())
+    }
+
+    /// Removes its queue.
+    pub async fn close(self) -> anyhow::Result<()> {
+        self.consume.queue_delete(self.queue.as_str().into(), QueueDeleteOptions::default()).await?;
+        Ok(())
+    }
+}
+
+/// Reads events until every request has its outcome, or nothing came for a while.
+async fn hear(mut consumer: Consumer, run: String, book: Arc<Mutex<Book>>, room: Arc<Semaphore>) -> anyhow::Result<()> {
+    let mut since_ack = 0;
+    loop {
+        let complete = lock(&book).complete();
+        // A little longer than the last outcome, to hear duplicates.
+        let patience = if complete { Duration::from_millis(300) } else { Duration::from_secs(20) };
+        let Ok(next) = tokio::time::timeout(patience, consumer.next()).await else { break };
+        let delivery = next.context("the consumer was cancelled")??;
+        let topic = delivery.routing_key.as_str();
+        let outcome = topic.strip_prefix("request.bench.").filter(|word| *word != "accepted" && *word != "waiting");
+        if let Some(outcome) = outcome
+            && let Some(number) = number_of(&delivery.data, &run)
+            && lock(&book).end(number, outcome == "done")
+        {
+            room.add_permits(1);
+        }
+        since_ack += 1;
+        if since_ack == ACK_EVERY || lock(&book).complete() {
+            since_ack = 0;
+            delivery.ack(BasicAckOptions { multiple: true }).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The request's number, from the message id that the event repeats.
+fn number_of(event: &[u8], run: &str) -> Option<usize> {
+    let text = std::str::from_utf8(event).ok()?;
+    let (_, rest) = text.split_once("\"message\":\"")?;
+    rest.strip_prefix(run)?.strip_prefix('-')?.split('"').next()?.parse().ok()
+}
+
+fn lock(book: &Mutex<Book>) -> std::sync::MutexGuard<'_, Book> {
+    book.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,242 @@
+//! `make bench`: what the core costs. See `benches/README.md`.
+//!
+//! What is hard is to be fair. The load, the target, the broker, the database and the worker share the same few cores, so
+//! the load and the target are made to cost little and their CPU is shown; versions of the worker are compared only inside
+//! one run, in turns, each time on an empty database; and what ran on the machine besides is shown too.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
+
+mod amqp;
+mod database;
+#[path = "../../tests/harness/mod.rs"]
+mod harness;
+mod http;
+mod load;
+mod report;
+mod stub;
+mod usage;
+mod web;
+mod worker;
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use clap::Parser;
+
+use self::database::Database;
+use self::harness::postgres::Postgres;
+use self::harness::rabbitmq::RabbitMq;
+use self::load::{Outcome, Pace};
+use self::report::{Report, Round};
+use self::stub::Stub;
+use self::usage::{Groups, peak_mib};
+use self::worker::{Servers, Worker};
+
+/// What the core costs: throughput, CPU, latency, memory
+#[derive(Debug, Parser)]
+struct Args {
+    /// Rounds; the table shows medians
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Requests in the full part of a round
+    #[arg(long, default_value_t = 20_000)]
+    requests: usize,
+    /// Requests that are sent and have no outcome yet, in the full part
+    #[arg(long, default_value_t = 512)]
+    outstanding: usize,
+    /// Requests per second in the fixed part
+    #[arg(long, default_value_t = 50)]
+    rate: u32,
+    /// Seconds of the fixed part
+    #[arg(long, default_value_t = 10)]
+    fixed_seconds: u32,
+    /// Only `sqlite` or `postgres`
+    #[arg(long)]
+    only: Option<String>,
+    /// Another build of the program, measured in turns with this one: NAME=PATH (repeatable)
+    #[arg(long = "against", value_name = "NAME=PATH")]
+    against: Vec<String>,
+    /// Count PostgreSQL's statements and show the dearest (costs a little)
+    #[arg(long)]
+    statements: bool,
+    /// Record a profile of the worker's full part with perf, into this folder
+    #[arg(long, value_name = "FOLDER")]
+    perf: Option<PathBuf>,
+    /// Given by cargo
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// Requests before anything is measured: plans, pools and caches.
+const WARM_UP: usize = 1_000;
+
+/// The servers of the whole run.
+struct Around {
+    args: Args,
+    stub: Stub,
+    postgres: Option<(Postgres, RabbitMq)>,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let mut programs = vec![("this".to_owned(), PathBuf::from(env!("CARGO_BIN_EXE_mozhao")))];
+    for other in &args.against {
+        let (name, path) = other.split_once('=').context("--against NAME=PATH")?;
+        programs.insert(programs.len() - 1, (name.to_owned(), path.into()));
+    }
+    let stub = Stub::start()?;
+    let stub_limit = stub.limit(64, Duration::from_secs(1)).await?;
+    println!("the stub alone: {stub_limit:.0} calls/s at the least (its caller takes the other half of the machine)");
+    let postgres = if args.only.as_deref() == Some("sqlite") { None } else { Some(servers(args.statements).await?) };
+    let around = Around { args, stub, postgres };
+    let mut report = Report {
+        requests: around.args.requests,
+        outstanding: around.args.outstanding,
+        rate: around.args.rate,
+        stub_limit,
+        cores: std::thread::available_parallelism()?.get(),
+        rounds: Vec::new(),
+    };
+    for number in 1..=around.args.rounds {
+        for (name, program) in &programs {
+            if around.args.only.as_deref() != Some("postgres") {
+                report.rounds.push(around.sqlite(name, program).await?);
+            }
+            if let Some((postgres, rabbitmq)) = &around.postgres {
+                report.rounds.push(around.both(name, program, postgres, rabbitmq).await?);
+            }
+        }
+        println!("\nafter round {number}:\n\n{}", report.table());
+    }
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("../bench");
+    std::fs::create_dir_all(&folder)?;
+    let file = folder.join("throughput.json");
+    std::fs::write(&file, serde_json::to_vec_pretty(&report)?)?;
+    println!("written: {}", file.canonicalize()?.display());
+    ensure!(report.sound(), "requests were lost, duplicated, or did not end as they should");
+    Ok(())
+}
+
+async fn servers(statements: bool) -> anyhow::Result<(Postgres, RabbitMq)> {
+    let (mut postgres, rabbitmq) = tokio::join!(Postgres::start(), RabbitMq::start());
+    if statements {
+        Database::open(&postgres.url("postgres")).await?.count_statements().await?;
+        postgres.stop().await;
+        postgres.restart().await;
+    }
+    Ok((postgres, rabbitmq))
+}
+
+impl Around {
+    fn fixed_count(&self) -> usize {
+        usize::try_from(self.args.rate * self.args.fixed_seconds).unwrap_or(usize::MAX)
+    }
+
+    fn paces(&self) -> [(&'static str, usize, Pace); 3] {
+        let full = Pace::Full { outstanding: self.args.outstanding };
+        let fixed = Pace::Fixed { per_second: self.args.rate };
+        [("warm", WARM_UP, full), ("fixed", self.fixed_count(), fixed), ("full", self.args.requests, full)]
+    }
+
+    fn target(&self) -> String {
+        format!("http://{}", self.stub.address)
+    }
+
+    async fn sqlite(&self, name: &str, program: &Path) -> anyhow::Result<Round> {
+        let worker = Worker::start(program, &Servers::Sqlite, &self.target()).await?;
+        let front = web::FrontEnd { address: ([127, 0, 0, 1], worker.port).into(), token: worker.token()? };
+        let groups = Groups { tops: vec![("worker", worker.pid())], stub: self.stub.thread };
+        let measured =
+            self.measure(name, "sqlite", &worker, groups, None, async |run, count, pace| front.run(run, count, pace).await);
+        let round = measured.await?;
+        worker.stop().await?;
+        Ok(round)
+    }
+
+    async fn both(&self, name: &str, program: &Path, postgres: &Postgres, rabbitmq: &RabbitMq) -> anyhow::Result<Round> {
+        let url = postgres.create_database().await;
+        let prefix = format!("b{}", uuid::Uuid::now_v7().simple());
+        let servers = Servers::Both { postgres: url.clone(), rabbitmq: rabbitmq.url(), prefix: prefix.clone() };
+        let worker = Worker::start(program, &servers, &self.target()).await?;
+        let front = amqp::FrontEnd::open(&rabbitmq.url(), &prefix).await?;
+        let tops = vec![("worker", worker.pid()), ("database", postgres.pid()), ("broker", rabbitmq.pid())];
+        let groups = Groups { tops, stub: self.stub.thread };
+        let mut database = Database::open(&url).await?;
+        let measured = self.measure(name, "postgres+rabbitmq", &worker, groups, Some(&mut database), async |run, count, pace| {
+            front.run(run, count, pace).await
+        });
+        let round = measured.await?;
+        worker.stop().await?;
+        front.close().await?;
+        drop(database);
+        Database::open(&postgres.url("postgres")).await?.drop_database(&url).await?;
+        Ok(round)
+    }
+
+    /// Warms up, then the fixed part, then the full one.
+    async fn measure(
+        &self,
+        name: &str,
+        servers: &'static str,
+        worker: &Worker,
+        groups: Groups,
+        mut database: Option<&mut Database>,
+        run: impl AsyncFn(&str, usize, Pace) -> anyhow::Result<Outcome>,
+    ) -> anyhow::Result<Round> {
+        let [warm, fixed, full] = self.paces();
+        run(warm.0, warm.1, warm.2).await?;
+        let fixed = run(fixed.0, fixed.1, fixed.2).await?;
+        let before = worker.commits().await?;
+        let mut mark = None;
+        if let Some(database) = &mut database {
+            database.checkpoint().await?;
+            if self.args.statements {
+                database.forget_statements().await?;
+            }
+            mark = Some(database.mark().await?);
+        }
+        let mut perf = self.perf(name, servers, worker.pid())?;
+        let cpu = groups.read()?;
+        let full = run(full.0, full.1, full.2).await?;
+        let cpu_ms = groups.read()?.since(&cpu);
+        if let Some(perf) = &mut perf {
+            Command::new("kill").args(["-INT", &perf.id().to_string()]).status()?;
+            perf.wait()?;
+        }
+        let (mut transactions, mut wal_bytes) = (None, None);
+        if let (Some(database), Some(mark)) = (&mut database, mark) {
+            let (all, bytes) = database.mark().await?.since(mark);
+            (transactions, wal_bytes) = (Some(all), Some(bytes));
+            if self.args.statements {
+                println!("\n{name}, statements of {} requests:\n\n{}", full.done, database.statements().await?);
+            }
+        }
+        let after = worker.commits().await?;
+        let peak_mib = peak_mib(worker.pid())?;
+        eprintln!("{name} on {servers}: {} requests in {:.1} s", full.done, full.seconds);
+        Ok(Round {
+            program: name.to_owned(),
+            servers,
+            full,
+            fixed,
+            cpu_ms,
+            commits: after.batches - before.batches,
+            writes: after.writes - before.writes,
+            transactions,
+            wal_bytes,
+            peak_mib,
+        })
+    }
+
+    fn perf(&self, name: &str, servers: &str, pid: u32) -> anyhow::Result<Option<Child>> {
+        let Some(folder) = &self.args.perf else { return Ok(None) };
+        std::fs::create_dir_all(folder)?;
+        let file = folder.join(format!("{name}-{servers}.perf"));
+        let mut command = Command::new("perf");
+        command.args(["record", "-q", "-F", "997", "--call-graph", "fp", "-p", &pid.to_string(), "-o"]).arg(file);
+        Ok(Some(command.stdout(Stdio::null()).spawn().context("cannot start perf")?))
+    }
+}

@@ -1,0 +1,128 @@
+//! The worker under measurement: the release program, started as an operator would, on files of the benchmark's own.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+
+use super::harness::child::{Folder, Running};
+use super::harness::{ports, process, wait};
+use super::http::Connection;
+
+const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/data");
+const READY: Duration = Duration::from_secs(60);
+
+/// A running `mozhao serve`.
+pub struct Worker {
+    // Before the folder: fields drop in order.
+    running: Running,
+    /// Where its HTTP interface listens.
+    pub port: u16,
+    settings: Vec<(String, String)>,
+    program: PathBuf,
+    folder: Folder,
+}
+
+/// What it runs on.
+pub enum Servers {
+    /// A database file in the worker's folder.
+    Sqlite,
+    /// PostgreSQL and RabbitMQ.
+    Both {
+        /// The database.
+        postgres: String,
+        /// The broker.
+        rabbitmq: String,
+        /// `amqp.prefix`.
+        prefix: String,
+    },
+}
+
+/// What the committer has done.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Commits {
+    /// Transactions.
+    pub batches: f64,
+    /// Writes in them.
+    pub writes: f64,
+}
+
+impl Worker {
+    /// Starts `program` and waits until it is ready.
+    pub async fn start(program: &Path, servers: &Servers, target: &str) -> anyhow::Result<Worker> {
+        let folder = Folder::new("bench");
+        let port = ports::free_port();
+        let set = |name: &str, value: String| (format!("MOZHAO__{name}"), value);
+        let mut settings = vec![
+            ("BENCH_TARGET".to_owned(), target.to_owned()),
+            set("HTTP__LISTEN", format!("127.0.0.1:{port}")),
+            set("PROCESSES", format!("{DATA}/processes")),
+            set("CONNECTORS", format!("{DATA}/connectors.yaml")),
+        ];
+        match servers {
+            Servers::Sqlite => settings.push(set("DATABASE__URL", format!("sqlite://{}/bench.db", folder.path().display()))),
+            Servers::Both { postgres, rabbitmq, prefix } => {
+                settings.push(set("DATABASE__URL", postgres.clone()));
+                settings.push(set("AMQP__URL", rabbitmq.clone()));
+                settings.push(set("AMQP__PREFIX", prefix.clone()));
+            }
+        }
+        let mut command = Command::new(program);
+        command.arg("serve").current_dir(folder.path()).env("NO_COLOR", "1").envs(settings.iter().cloned());
+        let running = Running::start(command, folder.path(), "mozhao");
+        let mut worker = Worker { running, port, settings, program: program.to_owned(), folder };
+        let ready = wait::until_some("the worker to be ready", READY, || {
+            let ended = worker.running.ended();
+            async move {
+                match (ended, process::status(port, "/readyz").await) {
+                    (None, Some(200)) => Some(true),
+                    (None, _) => None,
+                    (Some(_), _) => Some(false),
+                }
+            }
+        });
+        let ready = ready.await;
+        ensure!(ready, "the worker ended:\n{}", worker.folder.tail("mozhao.err"));
+        Ok(worker)
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.running.pid()
+    }
+
+    /// Makes a token for sending requests.
+    pub fn token(&self) -> anyhow::Result<String> {
+        let mut command = Command::new(&self.program);
+        command.args(["token", "create", "bench", "--role", "submitter"]).current_dir(self.folder.path());
+        let made = command.envs(self.settings.iter().cloned()).stderr(Stdio::inherit()).output()?;
+        ensure!(made.status.success(), "no token could be made");
+        Ok(String::from_utf8(made.stdout)?.trim().to_owned())
+    }
+
+    /// What the committer has done so far, from `/metrics`.
+    pub async fn commits(&self) -> anyhow::Result<Commits> {
+        // A page is good for two seconds, and we may have asked just before.
+        tokio::time::sleep(Duration::from_millis(2100)).await;
+        let mut connection = Connection::open(([127, 0, 0, 1], self.port).into()).await?;
+        let (status, page) = connection.call(b"GET /metrics HTTP/1.1\r\nHost: bench\r\n\r\n").await?;
+        ensure!(status == 200, "/metrics answered {status}");
+        let page = String::from_utf8(page)?;
+        let value = |name: &str| -> anyhow::Result<f64> {
+            let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+            Ok(line.with_context(|| format!("/metrics has no {name}"))?.trim().parse()?)
+        };
+        Ok(Commits { batches: value("mozhao_commit_batch_count")?, writes: value("mozhao_commit_batch_sum")? })
+    }
+
+    /// Stops it in order.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        self.running.signal("TERM");
+        let status = self.running.wait(Duration::from_secs(30)).await;
+        if !status.success() {
+            bail!("the worker ended with {status}:\n{}", self.folder.tail("mozhao.err"));
+        }
+        Ok(())
+    }
+}
