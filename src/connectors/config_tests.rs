@@ -94,3 +94,15 @@ fn bombs_are_refused() {
     assert!(ConnectorsConfig::parse("c.yaml", &"[".repeat(100_000)).is_err());
     assert!(ConnectorsConfig::parse("c.yaml", &" ".repeat(MAX_FILE + 1)).is_err());
 }
+
+#[test]
+fn the_examples_that_we_ship_are_right() {
+    let examples = [
+        ("deploy/connectors.yaml", include_str!("../../deploy/connectors.yaml")),
+        ("deploy/connectors.sandbox.yaml", include_str!("../../deploy/connectors.sandbox.yaml")),
+    ];
+    for (file, text) in examples {
+        let config = ConnectorsConfig::parse(file, text).unwrap();
+        assert!(config.connectors.contains_key("core_banking"), "{file}");
+    }
+}

@@ -1,6 +1,7 @@
 //! What a broker that works is used for.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -363,9 +364,20 @@ async fn settings_that_cannot_work_are_refused_without_their_secret() {
         assert!(matches!(error, QueueError::Config(_)), "{error:?}");
         assert!(!error.to_string().contains("hunter2"), "{error}");
     }
-    let queue = Queue::start(config("amqp://user:hunter2@127.0.0.1:1/%2f", "mozhao")).unwrap();
-    let link = queue.publishing();
-    wait::until_true("a refused connection", SOON, || link.error().is_some()).await;
-    assert!(!format!("{:?} {queue:?}", link.error()).contains("hunter2"));
-    queue.stop().await;
+    // Nobody listens there; and somebody who speaks no TLS.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let plain = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            drop(stream.unwrap().write_all(b"220 not what you think\r\n"));
+        }
+    });
+    for url in ["amqp://user:hunter2@127.0.0.1:1/%2f".to_owned(), format!("amqps://user:hunter2@{plain}/%2f")] {
+        let queue = Queue::start(config(&url, "mozhao")).unwrap();
+        let link = queue.publishing();
+        wait::until_true("a connection that fails", SOON, || link.error().is_some()).await;
+        assert!(matches!(link.error(), Some(QueueError::Lost(_))), "{:?}", link.error());
+        assert!(!format!("{:?} {queue:?}", link.error()).contains("hunter2"));
+        queue.stop().await;
+    }
 }
