@@ -22,7 +22,7 @@ const UNCONFIRMED: usize = 200;
 const ACK_EVERY: u64 = 64;
 
 /// A front end: one connection to publish, one to consume.
-pub struct FrontEnd {
+pub(crate) struct FrontEnd {
     publish: Channel,
     consume: Channel,
     queue: String,
@@ -32,7 +32,7 @@ pub struct FrontEnd {
 
 impl FrontEnd {
     /// Connects and binds a queue of its own to the events of the benchmark's requests.
-    pub async fn open(url: &str, prefix: &str) -> anyhow::Result<FrontEnd> {
+    pub(crate) async fn open(url: &str, prefix: &str) -> anyhow::Result<FrontEnd> {
         let connect = || Connection::connect(url, ConnectionProperties::default());
         let connections = [connect().await?, connect().await?];
         let (publish, consume) = (connections[0].create_channel().await?, connections[1].create_channel().await?);
@@ -50,7 +50,7 @@ impl FrontEnd {
     }
 
     /// Sends `count` requests whose ids start with `run`, and hears their outcomes.
-    pub async fn run(&self, run: &str, count: usize, pace: Pace) -> anyhow::Result<Outcome> {
+    pub(crate) async fn run(&self, run: &str, count: usize, pace: Pace) -> anyhow::Result<Outcome> {
         let book = Arc::new(Mutex::new(Book::new(count)));
         let room = Arc::new(Semaphore::new(match pace {
             Pace::Full { outstanding } => outstanding,
@@ -108,7 +108,7 @@ impl FrontEnd {
     }
 
     /// Removes its queue.
-    pub async fn close(self) -> anyhow::Result<()> {
+    pub(crate) async fn close(self) -> anyhow::Result<()> {
         self.consume.queue_delete(self.queue.as_str().into(), QueueDeleteOptions::default()).await?;
         Ok(())
     }

@@ -1,16 +1,18 @@
 //! What the database says about itself, over a connection of its own.
 
+use std::fmt::Write as _;
+
 use anyhow::Context as _;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
 
 /// A connection to the benchmark's own database.
-pub struct Database {
+pub(crate) struct Database {
     connection: PgConnection,
 }
 
 /// How far the database has got.
 #[derive(Debug, Clone, Copy)]
-pub struct Mark {
+pub(crate) struct Mark {
     /// Transactions that wrote anything.
     transactions: i64,
     /// The write-ahead log's position.
@@ -19,7 +21,7 @@ pub struct Mark {
 
 impl Mark {
     /// Transactions and bytes of log since then.
-    pub fn since(self, before: Mark) -> (u64, u64) {
+    pub(crate) fn since(self, before: Mark) -> (u64, u64) {
         let spent = |now: i64, then: i64| u64::try_from(now - then).unwrap_or_default();
         (spent(self.transactions, before.transactions), spent(self.wal, before.wal))
     }
@@ -27,12 +29,12 @@ impl Mark {
 
 impl Database {
     /// Connects.
-    pub async fn open(url: &str) -> anyhow::Result<Database> {
+    pub(crate) async fn open(url: &str) -> anyhow::Result<Database> {
         Ok(Database { connection: PgConnection::connect(url).await.context("cannot connect to the database")? })
     }
 
     /// How far it has got.
-    pub async fn mark(&mut self) -> anyhow::Result<Mark> {
+    pub(crate) async fn mark(&mut self) -> anyhow::Result<Mark> {
         let row = sqlx::query(
             "SELECT pg_snapshot_xmax(pg_current_snapshot())::TEXT::BIGINT AS transactions, (pg_current_wal_insert_lsn() - '0/0')::BIGINT AS wal",
         )
@@ -42,33 +44,33 @@ impl Database {
     }
 
     /// Equal footing for what follows.
-    pub async fn checkpoint(&mut self) -> anyhow::Result<()> {
+    pub(crate) async fn checkpoint(&mut self) -> anyhow::Result<()> {
         sqlx::query("CHECKPOINT").execute(&mut self.connection).await?;
         Ok(())
     }
 
     /// Removes a database that nobody needs any more: vacuuming it would be charged to the next round.
-    pub async fn drop_database(&mut self, url: &str) -> anyhow::Result<()> {
+    pub(crate) async fn drop_database(&mut self, url: &str) -> anyhow::Result<()> {
         let (_, name) = url.rsplit_once('/').context("a URL with a database")?;
         sqlx::query(AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"))).execute(&mut self.connection).await?;
         Ok(())
     }
 
     /// Makes the server count statements: needs a restart.
-    pub async fn count_statements(&mut self) -> anyhow::Result<()> {
+    pub(crate) async fn count_statements(&mut self) -> anyhow::Result<()> {
         sqlx::query("ALTER SYSTEM SET shared_preload_libraries = 'pg_stat_statements'").execute(&mut self.connection).await?;
         Ok(())
     }
 
     /// Forgets what was counted.
-    pub async fn forget_statements(&mut self) -> anyhow::Result<()> {
+    pub(crate) async fn forget_statements(&mut self) -> anyhow::Result<()> {
         sqlx::query("CREATE EXTENSION IF NOT EXISTS pg_stat_statements").execute(&mut self.connection).await?;
         sqlx::query("SELECT pg_stat_statements_reset()").execute(&mut self.connection).await?;
         Ok(())
     }
 
     /// The statements that took the longest, as Markdown.
-    pub async fn statements(&mut self) -> anyhow::Result<String> {
+    pub(crate) async fn statements(&mut self) -> anyhow::Result<String> {
         let rows = sqlx::query(
             "SELECT calls, total_exec_time, total_plan_time, rows, wal_bytes::BIGINT AS wal, left(regexp_replace(query, '\\s+', ' ', 'g'), 90) AS query
              FROM pg_stat_statements ORDER BY total_exec_time + total_plan_time DESC LIMIT 25",
@@ -79,7 +81,7 @@ impl Database {
             let (calls, exec, plan): (i64, f64, f64) =
                 (row.try_get("calls")?, row.try_get("total_exec_time")?, row.try_get("total_plan_time")?);
             let (rows, wal, query): (i64, i64, String) = (row.try_get("rows")?, row.try_get("wal")?, row.try_get("query")?);
-            table.push_str(&format!("| {calls} | {exec:.0} | {plan:.0} | {rows} | {} | {query} |\n", wal / 1024));
+            writeln!(table, "| {calls} | {exec:.0} | {plan:.0} | {rows} | {} | {query} |", wal / 1024)?;
         }
         Ok(table)
     }

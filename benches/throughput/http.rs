@@ -8,21 +8,21 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// A kept-alive connection.
-pub struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     got: Vec<u8>,
 }
 
 impl Connection {
     /// Connects.
-    pub async fn open(address: SocketAddr) -> anyhow::Result<Connection> {
+    pub(crate) async fn open(address: SocketAddr) -> anyhow::Result<Connection> {
         let stream = TcpStream::connect(address).await.with_context(|| format!("cannot connect to {address}"))?;
         stream.set_nodelay(true)?;
         Ok(Connection { stream, got: Vec::with_capacity(8192) })
     }
 
     /// Sends a whole request; the answer's status and body.
-    pub async fn call(&mut self, request: &[u8]) -> anyhow::Result<(u16, Vec<u8>)> {
+    pub(crate) async fn call(&mut self, request: &[u8]) -> anyhow::Result<(u16, Vec<u8>)> {
         self.stream.write_all(request).await?;
         loop {
             if let Some(head) = end_of_head(&self.got) {
@@ -42,12 +42,12 @@ impl Connection {
 }
 
 /// Where the body begins, once the head is whole.
-pub fn end_of_head(got: &[u8]) -> Option<usize> {
+pub(crate) fn end_of_head(got: &[u8]) -> Option<usize> {
     got.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4)
 }
 
 /// The declared length.
-pub fn length_of_body(head: &[u8]) -> Option<usize> {
+pub(crate) fn length_of_body(head: &[u8]) -> Option<usize> {
     head.split(|byte| *byte == b'\n').find_map(|line| {
         let (name, value) = line.split_at(line.iter().position(|byte| *byte == b':')?);
         let value = std::str::from_utf8(value.get(1..)?).ok()?;

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 /// How requests are sent.
 #[derive(Debug, Clone, Copy)]
-pub enum Pace {
+pub(crate) enum Pace {
     /// As fast as they end, so many at the same time.
     Full {
         /// Sent and without an outcome.
@@ -21,7 +21,7 @@ pub enum Pace {
 
 /// Requests of one run, by number.
 #[derive(Debug)]
-pub struct Book {
+pub(crate) struct Book {
     sent: Vec<Option<Instant>>,
     took: Vec<Option<Duration>>,
     ended: usize,
@@ -32,7 +32,7 @@ pub struct Book {
 
 /// What came of a run.
 #[derive(Debug, Clone, Serialize)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// From the first request sent to the last outcome heard.
     pub seconds: f64,
     /// Requests that ended as they should.
@@ -53,17 +53,17 @@ pub struct Outcome {
 
 impl Book {
     /// For requests 0 to `count`.
-    pub fn new(count: usize) -> Book {
+    pub(crate) fn new(count: usize) -> Book {
         Book { sent: vec![None; count], took: vec![None; count], ended: 0, duplicated: 0, other: 0, last: None }
     }
 
     /// A request is being sent now.
-    pub fn send(&mut self, number: usize) {
+    pub(crate) fn send(&mut self, number: usize) {
         self.sent[number] = Some(Instant::now());
     }
 
     /// Its outcome was heard; true where it is the first one.
-    pub fn end(&mut self, number: usize, done: bool) -> bool {
+    pub(crate) fn end(&mut self, number: usize, done: bool) -> bool {
         let now = Instant::now();
         let (Some(Some(sent)), Some(took)) = (self.sent.get(number), self.took.get_mut(number)) else { return false };
         if took.is_some() {
@@ -78,12 +78,12 @@ impl Book {
     }
 
     /// Every request has an outcome.
-    pub fn complete(&self) -> bool {
+    pub(crate) fn complete(&self) -> bool {
         self.ended == self.sent.len()
     }
 
     /// Sums up.
-    pub fn outcome(&self) -> Outcome {
+    pub(crate) fn outcome(&self) -> Outcome {
         let mut took: Vec<Duration> = self.took.iter().flatten().copied().collect();
         took.sort_unstable();
         let at = |percent: usize| took.get(took.len() * percent / 100).map_or(f64::NAN, |took| took.as_secs_f64() * 1e3);
@@ -103,7 +103,7 @@ impl Book {
 }
 
 /// The payload of a request: 400 bytes, from 10,000 customers.
-pub fn payload(number: usize) -> String {
+pub(crate) fn payload(number: usize) -> String {
     let mut text = format!(
         r#"{{"customer_id":"c-{:05}","card_id":"card-{number:08}","id_number":"11010519491231002X","note":""#,
         number % 10_000

@@ -9,7 +9,7 @@ use super::load::Outcome;
 
 /// One worker on one kind of servers in one round.
 #[derive(Debug, Clone, Serialize)]
-pub struct Round {
+pub(crate) struct Round {
     /// The program's label.
     pub program: String,
     /// `sqlite` or `postgres+rabbitmq`.
@@ -34,7 +34,7 @@ pub struct Round {
 
 /// Everything.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub(crate) struct Report {
     /// Requests in the full part of a round.
     pub requests: usize,
     /// Requests in flight there.
@@ -55,7 +55,7 @@ type Column<'r> = (&'static str, Box<dyn Fn(&Round) -> f64 + 'r>);
 #[expect(clippy::cast_precision_loss, reason = "numbers for people")]
 impl Report {
     /// The median of all rounds, one line per program and kind of servers, in Markdown.
-    pub fn table(&self) -> String {
+    pub(crate) fn table(&self) -> String {
         let per_thousand = |round: &Round, group: &str| {
             let ms = round.cpu_ms.get(group).copied().unwrap_or_default();
             ms as f64 / round.full.done.max(1) as f64
@@ -111,7 +111,7 @@ impl Report {
     }
 
     /// Did every request end as it should, once?
-    pub fn sound(&self) -> bool {
+    pub(crate) fn sound(&self) -> bool {
         let fine = |outcome: &Outcome| outcome.lost == 0 && outcome.duplicated == 0 && outcome.other == 0;
         self.rounds.iter().all(|round| fine(&round.full) && fine(&round.fixed))
     }

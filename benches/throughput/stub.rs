@@ -17,7 +17,7 @@ const BODY: &str = r#"{"status":"bound","holder":"c-1","in_flight":0}"#;
 const BODY_ACTIVE: &str = r#"{"status":"active","in_flight":0}"#;
 
 /// A running stub. Lives as long as the program.
-pub struct Stub {
+pub(crate) struct Stub {
     /// Where it listens.
     pub address: SocketAddr,
     /// Its thread, for its CPU.
@@ -27,7 +27,7 @@ pub struct Stub {
 
 impl Stub {
     /// Starts it.
-    pub fn start() -> anyhow::Result<Stub> {
+    pub(crate) fn start() -> anyhow::Result<Stub> {
         let calls = Arc::new(AtomicU64::new(0));
         let (tell, told) = std::sync::mpsc::channel();
         let counter = calls.clone();
@@ -48,13 +48,13 @@ impl Stub {
     }
 
     /// How many calls it has answered.
-    pub fn calls(&self) -> u64 {
+    pub(crate) fn calls(&self) -> u64 {
         self.calls.load(Ordering::Relaxed)
     }
 
     /// Calls per second over `connections` connections: what the stub can do at the least, since the caller, on another
     /// thread of the same machine, costs as much as it does.
-    pub async fn limit(&self, connections: usize, time: Duration) -> anyhow::Result<f64> {
+    pub(crate) async fn limit(&self, connections: usize, time: Duration) -> anyhow::Result<f64> {
         let (before, start) = (self.calls(), Instant::now());
         let address = self.address;
         let callers: Vec<_> = (0..connections)

@@ -15,11 +15,11 @@ const MS_PER_TICK: u64 = 10;
 
 /// CPU in milliseconds, by group.
 #[derive(Debug, Clone, Default)]
-pub struct Cpu(BTreeMap<&'static str, u64>);
+pub(crate) struct Cpu(BTreeMap<&'static str, u64>);
 
 /// The groups that are measured.
 #[derive(Debug, Clone)]
-pub struct Groups {
+pub(crate) struct Groups {
     /// By name: the process at the top of each.
     pub tops: Vec<(&'static str, u32)>,
     /// The stub's thread in this process.
@@ -28,7 +28,7 @@ pub struct Groups {
 
 impl Groups {
     /// Reads them all. `machine` is everything that ran anywhere on this machine.
-    pub fn read(&self) -> anyhow::Result<Cpu> {
+    pub(crate) fn read(&self) -> anyhow::Result<Cpu> {
         let mut cpu = BTreeMap::new();
         for (name, top) in &self.tops {
             let family = descendants(*top).into_iter().chain([*top]);
@@ -45,7 +45,7 @@ impl Groups {
 
 impl Cpu {
     /// What was used since `before`, and `others`: what ran on this machine that is none of ours.
-    pub fn since(&self, before: &Cpu) -> BTreeMap<String, u64> {
+    pub(crate) fn since(&self, before: &Cpu) -> BTreeMap<String, u64> {
         let spent = |name: &str| {
             let read = |cpu: &Cpu| cpu.0.get(name).copied().unwrap_or_default();
             read(self).saturating_sub(read(before))
@@ -76,14 +76,14 @@ fn machine() -> anyhow::Result<u64> {
 }
 
 /// This thread's id.
-pub fn own_thread() -> anyhow::Result<u32> {
+pub(crate) fn own_thread() -> anyhow::Result<u32> {
     let link = fs::read_link("/proc/thread-self")?;
     let id = link.file_name().and_then(|name| name.to_str()).context("no thread id")?;
     Ok(id.parse()?)
 }
 
 /// The most resident memory that a process ever had, in MiB.
-pub fn peak_mib(pid: u32) -> anyhow::Result<u64> {
+pub(crate) fn peak_mib(pid: u32) -> anyhow::Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
     Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? / 1024)

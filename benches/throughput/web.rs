@@ -13,7 +13,7 @@ use super::load::{Book, Outcome, Pace, payload};
 const SPARE: usize = 128;
 
 /// A front end.
-pub struct FrontEnd {
+pub(crate) struct FrontEnd {
     /// The worker's address.
     pub address: SocketAddr,
     /// A submitter's token.
@@ -22,7 +22,7 @@ pub struct FrontEnd {
 
 impl FrontEnd {
     /// Sends `count` requests whose ids start with `run`, and hears their outcomes.
-    pub async fn run(&self, run: &str, count: usize, pace: Pace) -> anyhow::Result<Outcome> {
+    pub(crate) async fn run(&self, run: &str, count: usize, pace: Pace) -> anyhow::Result<Outcome> {
         let book = Arc::new(Mutex::new(Book::new(count)));
         let connections = match pace {
             Pace::Full { outstanding } => outstanding,

@@ -11,10 +11,10 @@ use super::harness::{ports, process, wait};
 use super::http::Connection;
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/data");
-const READY: Duration = Duration::from_secs(60);
+const READY: Duration = Duration::from_mins(1);
 
 /// A running `mozhao serve`.
-pub struct Worker {
+pub(crate) struct Worker {
     // Before the folder: fields drop in order.
     running: Running,
     /// Where its HTTP interface listens.
@@ -25,7 +25,7 @@ pub struct Worker {
 }
 
 /// What it runs on.
-pub enum Servers {
+pub(crate) enum Servers {
     /// A database file in the worker's folder.
     Sqlite,
     /// PostgreSQL and RabbitMQ.
@@ -41,7 +41,7 @@ pub enum Servers {
 
 /// What the committer has done.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Commits {
+pub(crate) struct Commits {
     /// Transactions.
     pub batches: f64,
     /// Writes in them.
@@ -50,7 +50,7 @@ pub struct Commits {
 
 impl Worker {
     /// Starts `program` and waits until it is ready.
-    pub async fn start(program: &Path, servers: &Servers, target: &str) -> anyhow::Result<Worker> {
+    pub(crate) async fn start(program: &Path, servers: &Servers, target: &str) -> anyhow::Result<Worker> {
         let folder = Folder::new("bench");
         let port = ports::free_port();
         let set = |name: &str, value: String| (format!("MOZHAO__{name}"), value);
@@ -88,12 +88,12 @@ impl Worker {
     }
 
     /// Its process.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.running.pid()
     }
 
     /// Makes a token for sending requests.
-    pub fn token(&self) -> anyhow::Result<String> {
+    pub(crate) fn token(&self) -> anyhow::Result<String> {
         let mut command = Command::new(&self.program);
         command.args(["token", "create", "bench", "--role", "submitter"]).current_dir(self.folder.path());
         let made = command.envs(self.settings.iter().cloned()).stderr(Stdio::inherit()).output()?;
@@ -102,7 +102,7 @@ impl Worker {
     }
 
     /// What the committer has done so far, from `/metrics`.
-    pub async fn commits(&self) -> anyhow::Result<Commits> {
+    pub(crate) async fn commits(&self) -> anyhow::Result<Commits> {
         // A page is good for two seconds, and we may have asked just before.
         tokio::time::sleep(Duration::from_millis(2100)).await;
         let mut connection = Connection::open(([127, 0, 0, 1], self.port).into()).await?;
@@ -117,7 +117,7 @@ impl Worker {
     }
 
     /// Stops it in order.
-    pub async fn stop(mut self) -> anyhow::Result<()> {
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         self.running.signal("TERM");
         let status = self.running.wait(Duration::from_secs(30)).await;
         if !status.success() {
