@@ -370,6 +370,6 @@ impl Clock for WallClock {
 
     async fn sleep(&self, _length: Duration) {
         // No store sleeps.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
