@@ -4,7 +4,7 @@
 //! happened at the targets, and a queue that heard every event. Everything that is wrong is collected first: one lost
 //! request and two thousand are different bugs.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
@@ -288,11 +288,11 @@ impl Books {
         places.extend(expect.logs.iter().map(|log| ("a dead worker's log".to_owned(), log.clone())));
         let events: Vec<String> = self.events.iter().map(|event| String::from_utf8_lossy(&event.body).into_owned()).collect();
         places.push(("the events".into(), events.join("\n")));
-        let entries: Vec<String> = self.ledgers.iter().map(|ledger| format!("{:?}", ledger.facts)).collect();
+        let entries: Vec<&str> = self.ledgers.iter().map(|ledger| ledger.text.as_str()).collect();
         places.push(("the ledgers".into(), entries.join("\n")));
-        let secrets = [ID_NUMBER, SELFIE].into_iter().chain(expect.secrets.iter().map(String::as_str));
-        for secret in secrets {
-            for (place, text) in places.iter().filter(|(_, text)| text.contains(secret)) {
+        let secrets: Vec<&str> = [ID_NUMBER, SELFIE].into_iter().chain(expect.secrets.iter().map(String::as_str)).collect();
+        for (place, text) in &places {
+            for secret in found_in(text, &secrets) {
                 let line = text.lines().find(|line| line.contains(secret)).unwrap_or_default();
                 wrong.push(format!("G9 {secret} stands in {place}: {line}"));
             }
@@ -312,4 +312,27 @@ impl Books {
             wrong.push(format!("G12 {} requests ended, not {}", balance.ended(), expect.ended));
         }
     }
+}
+
+/// Which of many values stand in a long text: one pass for each length that they have.
+fn found_in<'s>(text: &str, secrets: &[&'s str]) -> BTreeSet<&'s str> {
+    let mut lengths: BTreeMap<usize, HashMap<&[u8], &'s str>> = BTreeMap::new();
+    for secret in secrets {
+        lengths.entry(secret.len()).or_default().insert(secret.as_bytes(), secret);
+    }
+    let mut found = BTreeSet::new();
+    for (length, secrets) in lengths {
+        let mut begins = [false; 256];
+        secrets.keys().for_each(|secret| begins[usize::from(secret[0])] = true);
+        for part in text.as_bytes().windows(length).filter(|part| begins[usize::from(part[0])]) {
+            found.extend(secrets.get(part));
+        }
+    }
+    found
+}
+
+#[test]
+fn leaks_are_found() {
+    let text = format!("a log line about {ID_NUMBER}, and {}", &SELFIE[..SELFIE.len() - 1]);
+    assert_eq!(found_in(&text, &[SELFIE, ID_NUMBER, "110105194912310021"]), BTreeSet::from([ID_NUMBER]));
 }

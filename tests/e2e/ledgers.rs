@@ -72,6 +72,8 @@ pub struct Ledger {
     pub payload: Value,
     /// `facts[n]` is entry n + 1.
     pub facts: Vec<(Time, Fact)>,
+    /// The entries as they are stored.
+    pub text: String,
 }
 
 /// What became of one effect.
@@ -105,7 +107,8 @@ impl Ledger {
         let facts = loaded.entries.iter().map(|entry| entry.fact().map(|fact| (entry.at, fact)));
         let facts = facts.collect::<Result<Vec<_>, _>>().map_err(|error| format!("G8 {request}: {error}"))?;
         let payload = serde_json::from_slice(&loaded.payload).map_err(|error| format!("{request}: {error}"))?;
-        Ok(Ledger { row: loaded.row, payload, facts })
+        let text: Vec<_> = loaded.entries.iter().map(|entry| String::from_utf8_lossy(&entry.body)).collect();
+        Ok(Ledger { row: loaded.row, payload, facts, text: text.join("\n") })
     }
 
     /// The outcome that the ledger ends with.
