@@ -323,7 +323,9 @@ fn found_in<'s>(text: &str, secrets: &[&'s str]) -> BTreeSet<&'s str> {
     let mut found = BTreeSet::new();
     for (length, secrets) in lengths {
         let mut begins = [false; 256];
-        secrets.keys().for_each(|secret| begins[usize::from(secret[0])] = true);
+        for secret in secrets.keys() {
+            begins[usize::from(secret[0])] = true;
+        }
         for part in text.as_bytes().windows(length).filter(|part| begins[usize::from(part[0])]) {
             found.extend(secrets.get(part));
         }
