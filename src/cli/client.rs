@@ -142,6 +142,9 @@ impl Client {
             ),
             404 => (Exit::NotFound, "check the id; a token sees only what its role and processes allow".to_owned()),
             409 | 412 | 423 => (Exit::Conflict, "look at it again: it has changed, or somebody else holds it".to_owned()),
+            422 if text("code").as_deref() == Some("unknown_process") => {
+                (Exit::NotFound, "check the name; a token sees only the processes that it is good for".to_owned())
+            }
             400 | 413 | 415 | 422 => (Exit::Failed, String::new()),
             429 | 503 => (Exit::Unreachable, "try again in a moment".to_owned()),
             _ => (Exit::Failed, "the server's log has the cause, under the request id".to_owned()),
