@@ -111,7 +111,8 @@ async fn parked_requests_cost_no_memory_and_come_back_paced() {
     println!("{PARKED} were parked; the worker had at most {} MiB, {} MiB before", highest >> 20, before >> 20);
     assert!(highest < before + GROWTH, "it grew by {} bytes", highest - before);
 
-    // By the database's own times: never more than the rate allows since the first batch, and no second above it.
+    // By the database's own times: never more than the rate allows since the first batch. A worker that had no processor for
+    // a moment makes up for it, so single seconds say more about the machine than about the pace.
     let sent = resumed_at(&world.database).await;
     let (first, mut seconds) = (sent[1], BTreeMap::new());
     for (place, at) in sent.iter().enumerate().skip(1) {
@@ -122,8 +123,6 @@ async fn parked_requests_cost_no_memory_and_come_back_paced() {
         assert!(place as u64 <= allowed, "{place} within {since:?}");
     }
     println!("came back per second: {seconds:?}");
-    seconds.pop_last();
-    assert!(seconds.values().all(|count| *count <= RATE + RATE / 2), "{seconds:?}");
 
     // It is stopped with most of them still parked: they are in the books as such.
     let balance = world.balance().await.unwrap();
