@@ -3,8 +3,8 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{ContentArrangement, Table};
+use comfy_table::presets::NOTHING;
+use comfy_table::{Attribute, Cell, ColumnConstraint, ContentArrangement, Table};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -60,9 +60,14 @@ impl Out {
             return self.line(&aligned(headings, rows));
         }
         let mut table = Table::new();
-        table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
-        table.set_header(headings).add_rows(rows);
-        self.line(&table.to_string())
+        table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+        let heading = |text: &&str| if self.color { Cell::new(text).add_attribute(Attribute::Bold) } else { Cell::new(text) };
+        table.set_header(headings.iter().map(heading)).add_rows(rows);
+        // The first column names the row: it is copied into the next command, so it is never broken into lines.
+        if let Some(first) = table.column_mut(0) {
+            first.set_constraint(ColumnConstraint::ContentWidth);
+        }
+        self.line(&table.trim_fmt())
     }
 
     /// Prints names and values, one pair per line; pairs without a value are left out.
