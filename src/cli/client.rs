@@ -141,6 +141,9 @@ impl Client {
                 "use a token with another role: `mozhao token list` shows them, `mozhao token create` makes one".to_owned(),
             ),
             404 => (Exit::NotFound, "check the id; a token sees only what its role and processes allow".to_owned()),
+            _ if body.get("code").and_then(Value::as_str) == Some("unknown_process") => {
+                (Exit::NotFound, "check the name: the processes are the files of the folder `processes`".to_owned())
+            }
             409 | 412 | 423 => (Exit::Conflict, "look at it again: it has changed, or somebody else holds it".to_owned()),
             422 if text("code").as_deref() == Some("unknown_process") => {
                 (Exit::NotFound, "check the name; a token sees only the processes that it is good for".to_owned())
