@@ -52,10 +52,16 @@ impl World {
 
     pub(super) async fn postgres() -> Self {
         let database = crate::harness::postgres::database().await;
-        let store = PostgresStore::open(database.url()).await.unwrap();
+        let url = database.url().to_owned();
+        Self::on(&url, database).await
+    }
+
+    /// On this PostgreSQL database.
+    pub(super) async fn on(url: &str, keep: impl std::any::Any + Send + Sync) -> Self {
+        let store = PostgresStore::open(url).await.unwrap();
         store.migrate().await.unwrap();
-        let other = PostgresStore::open(database.url()).await.unwrap();
-        Self::new(Arc::new(store), Arc::new(other), database)
+        let other = PostgresStore::open(url).await.unwrap();
+        Self::new(Arc::new(store), Arc::new(other), keep)
     }
 
     /// A number that was not there before.
