@@ -158,10 +158,11 @@ impl Run {
             for write in &batch {
                 match write {
                     Write::Accept(accept) => self.requests.push(accept.row.id),
-                    Write::Advance(advance) => match &advance.review {
-                        Some(ReviewChange::Open(row)) => self.reviews.push(row.id),
-                        _ => {}
-                    },
+                    Write::Advance(advance) => {
+                        if let Some(ReviewChange::Open(row)) = &advance.review {
+                            self.reviews.push(row.id);
+                        }
+                    }
                     Write::Reject(_) => {}
                 }
             }

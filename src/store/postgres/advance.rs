@@ -172,14 +172,15 @@ async fn what_goes_with(tx: &mut Tx<'_>, done: &[&Advance]) -> Result<(), StoreE
         tx.execute(query).await?;
     }
     let mut opened: Vec<&ReviewRow> = Vec::new();
+    // What closes a review first closes it.
     let mut closed: BTreeMap<Uuid, (&str, i64)> = BTreeMap::new();
     for advance in done {
         let at = advance.summary.at.0;
         match &advance.review {
             None => {}
             Some(ReviewChange::Open(row)) => opened.push(row),
-            Some(ReviewChange::Decided(id)) => drop(closed.insert(*id, ("decided", at))),
-            Some(ReviewChange::Cancelled(id)) => drop(closed.insert(*id, ("cancelled", at))),
+            Some(ReviewChange::Decided(id)) => _ = closed.entry(*id).or_insert(("decided", at)),
+            Some(ReviewChange::Cancelled(id)) => _ = closed.entry(*id).or_insert(("cancelled", at)),
         }
     }
     if !opened.is_empty() {
