@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use lapin::options::{
-    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions, QueueBindOptions,
-    QueueDeclareOptions, QueueDeleteOptions,
+    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions, ExchangeDeclareOptions,
+    QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer};
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer, ExchangeKind};
 use tokio::sync::Semaphore;
 use tokio_stream::StreamExt as _;
 
@@ -35,6 +35,9 @@ impl FrontEnd {
     pub(crate) async fn open(url: &str, prefix: &str) -> anyhow::Result<FrontEnd> {
         let connect = || Connection::connect(url, ConnectionProperties::default());
         let connections = [connect().await?, connect().await?];
+        for exchange in ["requests", "events"] {
+            wait_for(&connections[0], &format!("{prefix}.{exchange}")).await?;
+        }
         let (publish, consume) = (connections[0].create_channel().await?, connections[1].create_channel().await?);
         publish.confirm_select(ConfirmSelectOptions::default()).await?;
         let queue = format!("{prefix}.bench");
@@ -112,6 +115,20 @@ impl FrontEnd {
         self.consume.queue_delete(self.queue.as_str().into(), QueueDeleteOptions::default()).await?;
         Ok(())
     }
+}
+
+/// Waits until the worker has declared an exchange.
+async fn wait_for(connection: &Connection, exchange: &str) -> anyhow::Result<()> {
+    let look = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
+    for _ in 0..300 {
+        // A name that is not there closes the channel.
+        let channel = connection.create_channel().await?;
+        if channel.exchange_declare(exchange.into(), ExchangeKind::Topic, look, FieldTable::default()).await.is_ok() {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    anyhow::bail!("the worker did not declare {exchange}")
 }
 
 /// Reads events until every request has its outcome, or nothing came for a while.

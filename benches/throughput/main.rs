@@ -6,6 +6,8 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
 
+#![allow(unreachable_pub, reason = "the modules of one program")]
+
 mod amqp;
 mod database;
 #[path = "../../tests/harness/mod.rs"]
@@ -69,6 +71,8 @@ struct Args {
     bench: bool,
 }
 
+/// Requests that wait for their outcome over HTTP: below what the worker lets wait at once.
+const WAITING: usize = 128;
 /// Requests before anything is measured: plans, pools and caches.
 const WARM_UP: usize = 1_000;
 
@@ -135,8 +139,8 @@ impl Around {
         usize::try_from(self.args.rate * self.args.fixed_seconds).unwrap_or(usize::MAX)
     }
 
-    fn paces(&self) -> [(&'static str, usize, Pace); 3] {
-        let full = Pace::Full { outstanding: self.args.outstanding };
+    fn paces(&self, most: usize) -> [(&'static str, usize, Pace); 3] {
+        let full = Pace::Full { outstanding: self.args.outstanding.min(most) };
         let fixed = Pace::Fixed { per_second: self.args.rate };
         [("warm", WARM_UP, full), ("fixed", self.fixed_count(), fixed), ("full", self.args.requests, full)]
     }
@@ -186,7 +190,8 @@ impl Around {
         mut database: Option<&mut Database>,
         run: impl AsyncFn(&str, usize, Pace) -> anyhow::Result<Outcome>,
     ) -> anyhow::Result<Round> {
-        let [warm, fixed, full] = self.paces();
+        let most = if database.is_some() { usize::MAX } else { WAITING };
+        let [warm, fixed, full] = self.paces(most);
         run(warm.0, warm.1, warm.2).await?;
         let fixed = run(fixed.0, fixed.1, fixed.2).await?;
         let before = worker.commits().await?;

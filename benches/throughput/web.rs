@@ -4,11 +4,14 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use tokio::sync::mpsc;
 
 use super::http::Connection;
 use super::load::{Book, Outcome, Pace, payload};
 
+/// States without an outcome.
+const OPEN: [&[u8]; 3] = [br#""state":"queued""#, br#""state":"running""#, br#""state":"waiting""#];
 /// Connections where the pace is fixed: enough for requests that take seconds.
 const SPARE: usize = 128;
 
@@ -77,11 +80,26 @@ impl Caller {
                 body.len()
             );
             self.book.lock().unwrap_or_else(PoisonError::into_inner).send(number);
-            let (status, answer) = connection.call(request.as_bytes()).await?;
-            let done = status == 202 && contains(&answer, br#""state":"done""#);
+            let (mut status, mut answer) = connection.call(request.as_bytes()).await?;
+            // Only so many wait for their outcome at once; the others are told how things stand.
+            while status / 100 == 2 && OPEN.iter().any(|state| contains(&answer, state)) {
+                let id = after(&answer, br#""id":""#, 36).context("an answer without the request's id")?;
+                let again = format!(
+                    "GET /v1/requests/{id}?wait=30s HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {}\r\n\r\n",
+                    self.token
+                );
+                (status, answer) = connection.call(again.as_bytes()).await?;
+            }
+            let done = contains(&answer, br#""state":"done""#);
             self.book.lock().unwrap_or_else(PoisonError::into_inner).end(number, done);
         }
     }
+}
+
+/// `length` bytes after `part`.
+fn after<'t>(text: &'t [u8], part: &[u8], length: usize) -> Option<&'t str> {
+    let at = text.windows(part.len()).position(|window| window == part)? + part.len();
+    std::str::from_utf8(text.get(at..at + length)?).ok()
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {
