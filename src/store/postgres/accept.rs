@@ -21,7 +21,8 @@ const TAKE_KEYS: &str = "\
     ON CONFLICT (producer, message) DO NOTHING RETURNING producer, message";
 const TAKEN: &str = "\
     SELECT i.producer, i.message, i.body_sha256, i.request
-    FROM unnest($1::TEXT[], $2::TEXT[]) AS k (producer, message) JOIN inbox i USING (producer, message)";
+    FROM unnest($1::TEXT[], $2::TEXT[]) AS k (producer, message) JOIN inbox i USING (producer, message)
+    WHERE i.producer = ANY($1::TEXT[]) AND i.message = ANY($2::TEXT[])";
 /// Locks all lanes that this batch may touch, in one order: those of new requests, which get numbers, and those of requests that
 /// end or are out of turn.
 const LANES: &str = "\
@@ -31,7 +32,7 @@ const LANES: &str = "\
         SELECT new.lane, 1 AS n FROM unnest($1::TEXT[]) AS new (lane)
         UNION ALL
         SELECT r.lane, 0 FROM unnest($2::UUID[], $3::BOOLEAN[]) AS a (id, ended) JOIN requests r ON r.id = a.id
-        WHERE r.lane IS NOT NULL AND (a.ended OR NOT r.turn)) AS k
+        WHERE r.id = ANY($2::UUID[]) AND r.lane IS NOT NULL AND (a.ended OR NOT r.turn)) AS k
     GROUP BY k.lane ORDER BY k.lane COLLATE \"C\"
     ON CONFLICT (lane) DO UPDATE SET next_no = l.next_no + EXCLUDED.next_no - 1
     RETURNING lane, next_no, head_no";

@@ -31,27 +31,32 @@ const ADVANCE: &str = "\
     FROM unnest($2::UUID[], $3::BIGINT[], $4::BIGINT[], $5::BYTEA[], $6::BIGINT[], $7::TEXT[], $8::TEXT[], $9::TEXT[], $10::TEXT[],
         $11::UUID[], $12::BOOLEAN[], $13::BIGINT[], $14::BIGINT[], $15::BOOLEAN[], $16::BIGINT[], $17::BIGINT[], $18::BOOLEAN[])
         AS a (id, expect, seq, head, version, state, step, reason, parked, review, owned, wake_at, ended_at, person, at, seen, quiet)
-    WHERE r.id = a.id AND r.owner = $1 AND r.seq = a.expect AND (NOT a.quiet OR r.signalled <= a.seen)
+    WHERE r.id = a.id AND r.id = ANY($2::UUID[])
+        AND r.owner = $1 AND r.seq = a.expect AND (NOT a.quiet OR r.signalled <= a.seen)
     RETURNING r.id, r.lane";
 const SIGNALLED: &str = "\
     SELECT r.id FROM unnest($2::UUID[], $3::BIGINT[], $4::BIGINT[]) AS a (id, expect, seen) JOIN requests r ON r.id = a.id
-    WHERE r.owner = $1 AND r.seq = a.expect AND r.signalled > a.seen";
+    WHERE r.id = ANY($2::UUID[]) AND r.owner = $1 AND r.seq = a.expect AND r.signalled > a.seen";
 /// The lanes' heads become their first open requests, which become due. The lanes are locked since `accept::LANES`.
 const HAND_OVER: &str = "\
     WITH moved AS (
         UPDATE lanes AS l SET head_no = COALESCE(
             (SELECT MIN(r.lane_no) FROM requests r WHERE r.lane = l.lane AND r.ended_at IS NULL), l.next_no)
-        WHERE l.lane = ANY($1::TEXT[]) RETURNING l.lane, l.head_no),
-    next AS (
-        SELECT r.id FROM moved m JOIN requests r ON r.lane = m.lane AND r.lane_no = m.head_no
-        WHERE r.ended_at IS NULL AND NOT r.turn ORDER BY r.id FOR NO KEY UPDATE OF r)
-    UPDATE requests AS r SET turn = TRUE, wake_at = mozhao_now() FROM next WHERE r.id = next.id";
+        WHERE l.lane = ANY($1::TEXT[]) RETURNING l.lane, l.head_no, l.next_no),
+    heads AS (
+        SELECT n.id FROM moved m CROSS JOIN LATERAL (
+            SELECT r.id, r.turn FROM requests r
+            WHERE r.lane = m.lane AND r.lane_no = m.head_no AND r.ended_at IS NULL LIMIT 1) AS n
+        WHERE m.head_no < m.next_no AND NOT n.turn),
+    next AS (SELECT id FROM requests WHERE id = ANY(ARRAY(SELECT id FROM heads)) ORDER BY id FOR NO KEY UPDATE)
+    UPDATE requests SET turn = TRUE, wake_at = mozhao_now() WHERE id = ANY(ARRAY(SELECT id FROM next)) AND ended_at IS NULL";
 const PAYLOADS: &str = "\
-    UPDATE payloads AS p SET body = a.body FROM unnest($1::UUID[], $2::BYTEA[]) AS a (request, body) WHERE p.request = a.request";
+    UPDATE payloads AS p SET body = a.body FROM unnest($1::UUID[], $2::BYTEA[]) AS a (request, body)
+    WHERE p.request = a.request AND p.request = ANY($1::UUID[])";
 const CONSUME: &str = "\
     UPDATE signals AS s SET consumed_at = a.at, answer = a.answer
     FROM unnest($1::UUID[], $2::UUID[], $3::BIGINT[], $4::TEXT[]) AS a (id, request, at, answer)
-    WHERE s.id = a.id AND s.request = a.request AND s.consumed_at IS NULL";
+    WHERE s.id = a.id AND s.id = ANY($1::UUID[]) AND s.request = a.request AND s.consumed_at IS NULL";
 const REVIEWS: &str = "\
     INSERT INTO reviews (id, request, process, process_version, name, slot, customer, options, role, four_eyes, state, version, claimed_by,
         claimed_until, escalated, decision, opened_at, due_at, closed_at)
@@ -60,7 +65,8 @@ const REVIEWS: &str = "\
         $19::BIGINT[])";
 const CLOSE: &str = "\
     UPDATE reviews AS v SET state = a.state, closed_at = a.at, claimed_by = NULL, claimed_until = NULL
-    FROM unnest($1::UUID[], $2::TEXT[], $3::BIGINT[]) AS a (id, state, at) WHERE v.id = a.id AND v.closed_at IS NULL";
+    FROM unnest($1::UUID[], $2::TEXT[], $3::BIGINT[]) AS a (id, state, at)
+    WHERE v.id = a.id AND v.id = ANY($1::UUID[]) AND v.closed_at IS NULL";
 /// The first example stays; version and last time move on.
 const DEFECTS: &str = "\
     INSERT INTO defects AS d (fingerprint, process, version, slot, connector, class, code, status, pattern, detail, sample, count,

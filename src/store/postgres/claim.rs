@@ -15,7 +15,7 @@ const CLAIM: &str = "\
         SELECT id, wake_at, owner IS NOT NULL AS mine FROM requests
         WHERE wake_at <= mozhao_now() AND (owner IS NULL OR owner = $1)
         ORDER BY wake_at, id LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED)
-    UPDATE requests AS r SET owner = $1, wake_at = NULL FROM due WHERE r.id = due.id
+    UPDATE requests AS r SET owner = $1, wake_at = NULL FROM due WHERE r.id = due.id AND r.id = ANY(ARRAY(SELECT id FROM due))
     RETURNING r.id, due.wake_at, due.mine";
 const OWNED: &str = "SELECT id FROM requests WHERE owner = $1 ORDER BY id LIMIT $2";
 const PAYLOAD: &str = "SELECT body FROM payloads WHERE request = $1";

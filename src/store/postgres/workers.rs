@@ -29,7 +29,7 @@ const RELEASE: &str = "\
     UPDATE requests AS r
     SET owner = NULL, deaths = r.deaths + $2,
         wake_at = CASE WHEN r.turn OR r.signalled > r.seen THEN mozhao_now() ELSE r.expires_at END
-    FROM lost WHERE r.id = lost.id";
+    FROM lost WHERE r.id = lost.id AND r.id = ANY(ARRAY(SELECT id FROM lost))";
 const FOLD: &str = "\
     WITH gone AS (DELETE FROM tallies WHERE worker = $1 RETURNING name, n)
     INSERT INTO tallies AS t (worker, name, n)
