@@ -173,20 +173,25 @@ CREATE TABLE reviews (
 CREATE INDEX reviews_due ON reviews (due_at, id) WHERE closed_at IS NULL;
 CREATE INDEX reviews_request ON reviews (request);
 
--- Events, and whether the broker has confirmed them.
+-- Events, the newest of them for the feed.
 CREATE TABLE outbox (
-    id           UUID   PRIMARY KEY,
-    worker       UUID   NOT NULL,
-    request      UUID,
-    seq          BIGINT NOT NULL,
-    topic        TEXT   NOT NULL,
-    body         BYTEA  NOT NULL,
-    reply_to     TEXT,
-    correlation  TEXT,
-    at           BIGINT NOT NULL,
-    published_at BIGINT
+    id          UUID   PRIMARY KEY,
+    request     UUID,
+    seq         BIGINT NOT NULL,
+    topic       TEXT   NOT NULL,
+    body        BYTEA  NOT NULL,
+    reply_to    TEXT,
+    correlation TEXT,
+    at          BIGINT NOT NULL
 );
-CREATE INDEX outbox_waiting ON outbox (worker, id) WHERE published_at IS NULL;
+
+-- Events that the broker has not confirmed, by the worker that publishes them. A row of its own, since to mark the event
+-- itself would write it, with its body, a second time.
+CREATE TABLE unpublished (
+    worker UUID NOT NULL,
+    id     UUID NOT NULL,
+    PRIMARY KEY (worker, id)
+);
 
 CREATE TABLE defects (
     fingerprint TEXT   PRIMARY KEY,

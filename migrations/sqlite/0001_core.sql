@@ -162,20 +162,24 @@ CREATE TABLE reviews (
 CREATE INDEX reviews_due ON reviews (due_at, id) WHERE closed_at IS NULL;
 CREATE INDEX reviews_request ON reviews (request);
 
--- Events, and whether the broker has confirmed them.
+-- Events, the newest of them for the feed.
 CREATE TABLE outbox (
-    id           BLOB NOT NULL PRIMARY KEY,
-    worker       BLOB NOT NULL,
-    request      BLOB,
-    seq          INTEGER NOT NULL,
-    topic        TEXT NOT NULL,
-    body         BLOB NOT NULL,
-    reply_to     TEXT,
-    correlation  TEXT,
-    at           INTEGER NOT NULL,
-    published_at INTEGER
+    id          BLOB NOT NULL PRIMARY KEY,
+    request     BLOB,
+    seq         INTEGER NOT NULL,
+    topic       TEXT NOT NULL,
+    body        BLOB NOT NULL,
+    reply_to    TEXT,
+    correlation TEXT,
+    at          INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX outbox_waiting ON outbox (worker, id) WHERE published_at IS NULL;
+
+-- Events that the broker has not confirmed, by the worker that publishes them.
+CREATE TABLE unpublished (
+    worker BLOB NOT NULL,
+    id     BLOB NOT NULL,
+    PRIMARY KEY (worker, id)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE defects (
     fingerprint TEXT NOT NULL PRIMARY KEY,

@@ -2,6 +2,8 @@
 //! ends, writes it in one transaction and answers each writer, so under load commits per request fall far below
 //! one, and an idle worker never waits for a timer.
 //!
+//! Events of what was committed go to the relay at once, without being read back.
+//!
 //! Failures are sorted here: a transient one is tried again for as long as the worker may write; a refused value
 //! is bisected until it stands alone; an unknown one is told to every writer, who reads the head again.
 
@@ -13,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ports::clock::Clock;
 use super::ports::store::{Store, StoreError, WorkerId, Write, Written};
+use super::relay::Outgoing;
 
 /// The most writes in one transaction.
 const MAX_BATCH: usize = 256;
@@ -50,11 +53,18 @@ pub struct Committer {
 }
 
 impl Committer {
-    /// Starts the committer's task. It ends when every handle is gone or `stop` is cancelled.
+    /// Starts the committer's task. It ends when every handle is gone or `stop` is cancelled. `outgoing`: the relay, where
+    /// there is one.
     #[must_use]
-    pub fn start(store: Arc<dyn Store>, clock: Arc<dyn Clock>, worker: WorkerId, stop: CancellationToken) -> Committer {
+    pub fn start(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        worker: WorkerId,
+        stop: CancellationToken,
+        outgoing: Option<Arc<Outgoing>>,
+    ) -> Committer {
         let (queue, items) = mpsc::channel(MAX_QUEUED);
-        tokio::spawn(Task { store, clock, worker, stop }.run(items));
+        tokio::spawn(Task { store, clock, worker, stop, outgoing }.run(items));
         Committer { queue }
     }
 
@@ -76,6 +86,7 @@ struct Task {
     clock: Arc<dyn Clock>,
     worker: WorkerId,
     stop: CancellationToken,
+    outgoing: Option<Arc<Outgoing>>,
 }
 
 impl Task {
@@ -93,6 +104,9 @@ impl Task {
             let (writes, answers): (Vec<_>, Vec<_>) = batch.drain(..).map(|item| (item.write, item.answer)).unzip();
             metrics::histogram!("mozhao_commit_batch").record(f64::from(u32::try_from(taken).unwrap_or(u32::MAX)));
             let results = self.commit(&writes).await;
+            if let Some(outgoing) = &self.outgoing {
+                outgoing.hand_over(writes, &results);
+            }
             for (answer, result) in answers.into_iter().zip(results) {
                 // A writer that is gone does not want to know.
                 drop(answer.send(result));

@@ -18,6 +18,7 @@ use super::drive::DriveError;
 use super::ports::clock::Clock;
 use super::ports::store::{Store, WorkerId};
 use super::processes::Processes;
+use super::relay::Outgoing;
 use crate::domain::process::model::Process;
 
 /// How many places waiters for changes are spread over.
@@ -35,6 +36,8 @@ pub struct Core {
     pub caller: Caller,
     /// All writes.
     pub committer: Committer,
+    /// Events on their way to the relay, where there is one.
+    pub outgoing: Option<Arc<Outgoing>>,
     /// This incarnation.
     pub worker: WorkerId,
     /// Drain: come to a safe point and release.
@@ -218,10 +221,12 @@ impl Changes {
         self.shard(request).notify_waiters();
     }
 
-    /// Waits for a change, `limit` at the longest. Changes by other workers are not heard: `limit` bounds how late they are seen.
-    pub async fn wait(&self, request: Uuid, limit: Duration) {
-        // Nobody hears what was told before: the caller has looked just before, and looks again after the limit.
-        drop(tokio::time::timeout(limit, self.shard(request).notified()).await);
+    /// Waits for a change, `limit` at the longest. It listens from the call on, not from the first poll: call it, look, and
+    /// wait then, so that no change gets lost in between. Changes by other workers are not heard: `limit` bounds how late
+    /// they are seen.
+    pub fn wait(&self, request: Uuid, limit: Duration) -> impl Future<Output = ()> + '_ {
+        let heard = self.shard(request).notified();
+        async move { drop(tokio::time::timeout(limit, heard).await) }
     }
 }
 

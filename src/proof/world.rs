@@ -86,7 +86,7 @@ impl World {
         let id = clock.id();
         store.register(&worker_row(id, clock.now())).await?;
         let kill = CancellationToken::new();
-        let committer = Committer::start(store.clone(), clock.clone(), id, kill.clone());
+        let committer = Committer::start(store.clone(), clock.clone(), id, kill.clone(), None);
         let core = Core {
             store: store.clone(),
             clock: clock.clone(),
@@ -98,6 +98,7 @@ impl World {
                 changed: Arc::new(|_, _| {}),
             },
             committer,
+            outgoing: None,
             worker: id,
             stop: CancellationToken::new(),
             kill,

@@ -81,8 +81,8 @@ macro_rules! implement_store {
                 self.take_unpublished(worker, limit).await
             }
 
-            async fn published(&self, ids: &[Uuid]) -> Answer<()> {
-                self.mark_published(ids).await
+            async fn published(&self, worker: WorkerId, ids: &[Uuid]) -> Answer<()> {
+                self.mark_published(worker, ids).await
             }
 
             async fn events(&self, after: Option<Uuid>, limit: usize) -> Answer<Vec<Event>> {

@@ -40,17 +40,17 @@ pub(super) async fn events_of_the_gone_are_adopted(world: &World) {
 pub(super) async fn published_ones_are_done(world: &World) {
     let worker = world.worker().await;
     let sent = send(world, worker, 3).await;
-    world.store.published(&[sent[1].id, sent[0].id]).await.unwrap();
+    world.store.published(worker, &[sent[1].id, sent[0].id]).await.unwrap();
     assert_eq!(world.store.unpublished(worker, 9).await.unwrap(), sent[2..]);
-    world.store.published(&[sent[1].id, world.id()]).await.unwrap();
-    world.store.published(&[]).await.unwrap();
+    world.store.published(worker, &[sent[1].id, world.id()]).await.unwrap();
+    world.store.published(worker, &[]).await.unwrap();
     assert_eq!(world.store.balance().await.unwrap().unpublished, 1);
 }
 
 pub(super) async fn the_feed_has_a_cursor(world: &World) {
     let (one, two) = (world.worker().await, world.worker().await);
     let sent = [send(world, one, 2).await, send(world, two, 2).await].concat();
-    world.store.published(&[sent[0].id]).await.unwrap();
+    world.store.published(one, &[sent[0].id]).await.unwrap();
     assert_eq!(world.store.events(None, 9).await.unwrap(), sent);
     assert_eq!(world.store.events(None, 3).await.unwrap(), sent[..3]);
     assert_eq!(world.store.events(Some(sent[2].id), 9).await.unwrap(), sent[3..]);

@@ -50,7 +50,6 @@ impl Engine {
         };
         let id = ready.fresh.row.id;
         let written = core.committer.write(Write::Accept(Box::new(ready.accept))).await;
-        self.inner.written.notify_one();
         match written {
             Ok(Written::Accepted { turn, over_limit, .. }) => {
                 match permit {
@@ -89,7 +88,6 @@ impl Engine {
     /// It could not be recorded: it must be delivered again.
     pub async fn reject(&self, submission: &Submission, rejection: &Rejection) -> Result<(), EngineError> {
         let recorded = intake::record(&self.worker().core, submission, "intake.rejected", rejection).await;
-        self.inner.written.notify_one();
         recorded.map_err(|error| EngineError::Busy(error.to_string()))
     }
 }

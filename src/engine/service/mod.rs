@@ -10,7 +10,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -152,7 +151,6 @@ struct Inner {
     breakers: Arc<Breakers>,
     callbacks: Arc<Callbacks>,
     changes: Arc<Changes>,
-    written: Arc<Notify>,
     /// The incarnation at work.
     worker: RwLock<Arc<Worker>>,
     stop: CancellationToken,
@@ -216,6 +214,8 @@ impl Engine {
         self.worker().ring(request);
         let deadline = tokio::time::Instant::now() + wait.min(MAX_WAIT);
         loop {
+let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+            let changed = self.inner.changes.wait(request, left.min(LOOK_AGAIN));
             // The row first: what ends the request also answers what its owner knew of. Whatever came in between stays unanswered.
             let ended = outcome(&self.inner.store.request(request).await?.state);
             if let Some(answer) = self.inner.store.signal_answer(signal).await? {
@@ -224,11 +224,10 @@ impl Engine {
             if let Some(ended) = ended {
                 return Ok(Told::Ended(ended));
             }
-            let left = deadline.saturating_duration_since(tokio::time::Instant::now());
             if left.is_zero() {
                 return Ok(Told::Pending);
             }
-            self.inner.changes.wait(request, left.min(LOOK_AGAIN)).await;
+            changed.await;
         }
     }
 
@@ -257,9 +256,10 @@ impl Engine {
         Ok(ReviewAnswer { put, told })
     }
 
-    /// Waits until something about the request may have changed, `limit` at the longest.
-    pub async fn changed(&self, request: Uuid, limit: Duration) {
-        self.inner.changes.wait(request, limit.min(LOOK_AGAIN)).await;
+    /// Waits until something about the request may have changed, `limit` at the longest. Listens from the call on: call it,
+    /// look, and wait then.
+    pub fn changed(&self, request: Uuid, limit: Duration) -> impl Future<Output = ()> + '_ {
+        self.inner.changes.wait(request, limit.min(LOOK_AGAIN))
     }
 
     /// The address of a request's callback.

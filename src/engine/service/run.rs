@@ -3,7 +3,6 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::groups::publish_breaker;
@@ -16,7 +15,7 @@ use crate::engine::ports::clock::Clock;
 use crate::engine::ports::remote::Remote;
 use crate::engine::ports::store::{Store, StoreError};
 use crate::engine::processes::{Processes, ProcessesError};
-use crate::engine::relay;
+use crate::engine::relay::{Outgoing, Relay};
 use crate::engine::worker::{Worker, worker_row};
 
 impl Engine {
@@ -35,13 +34,15 @@ impl Engine {
         breakers.learn(&store.controls().await?);
         let (stop, kill) = (CancellationToken::new(), CancellationToken::new());
         let changes = Arc::new(Changes::default());
-        let shared = Shared { store: &store, clock: &clock, processes: &processes, remote: &remote, breakers: &breakers };
+        let publishes = publisher.is_some();
+        let shared =
+            Shared { store: &store, clock: &clock, processes: &processes, remote: &remote, breakers: &breakers, publishes };
         let worker = shared.incarnate(&settings, &callbacks, &changes, &stop, &kill).await?;
         if store.kind() == "sqlite" {
             // The lock on the file is ours: whoever else has a row is gone, and its requests need not wait for the lease.
             store.rescue(worker.core.worker, Duration::ZERO).await?;
         }
-        let (written, worker) = (Arc::new(Notify::new()), RwLock::new(worker));
+        let worker = RwLock::new(worker);
         let inner = Inner {
             store,
             remote,
@@ -52,7 +53,6 @@ impl Engine {
             breakers,
             callbacks,
             changes,
-            written,
             worker,
             stop,
             kill,
@@ -78,6 +78,7 @@ impl Engine {
                 processes: &inner.processes,
                 remote: &inner.remote,
                 breakers: &inner.breakers,
+                publishes: inner.publisher.is_some(),
             };
             let next = loop {
                 let next = shared.incarnate(&inner.settings, &inner.callbacks, &inner.changes, &inner.stop, &inner.kill).await;
@@ -106,9 +107,10 @@ impl Engine {
         tasks.spawn(worker.clone().group_loop());
         tasks.spawn(worker.clone().audit_loop());
         tasks.spawn(sweep_loop(inner.store.clone(), inner.clock.clone(), inner.processes.clone(), over.clone()));
-        if let Some(publisher) = &inner.publisher {
-            let (store, clock) = (inner.store.clone(), inner.clock.clone());
-            tasks.spawn(relay::run(store, clock, publisher.clone(), worker.core.worker, inner.written.clone(), over.clone()));
+        if let (Some(publisher), Some(outgoing)) = (&inner.publisher, &worker.core.outgoing) {
+            let (store, clock, worker) = (inner.store.clone(), inner.clock.clone(), worker.core.worker);
+            let relay = Relay { store, clock, publisher: publisher.clone(), worker, outgoing: outgoing.clone() };
+            tasks.spawn(relay.run(over.clone()));
         }
         tokio::select! {
             () = inner.stop.cancelled() => {}
@@ -140,6 +142,8 @@ struct Shared<'a> {
     processes: &'a Arc<Processes>,
     remote: &'a Arc<dyn Remote>,
     breakers: &'a Arc<Breakers>,
+    /// There is a broker.
+    publishes: bool,
 }
 
 impl Shared<'_> {
@@ -154,7 +158,8 @@ impl Shared<'_> {
         let id = self.clock.id();
         self.store.register(&worker_row(id, self.clock.now())).await?;
         let (stop, kill) = (stop.child_token(), kill.child_token());
-        let committer = Committer::start(self.store.clone(), self.clock.clone(), id, kill.clone());
+        let outgoing = self.publishes.then(Arc::<Outgoing>::default);
+        let committer = Committer::start(self.store.clone(), self.clock.clone(), id, kill.clone(), outgoing.clone());
         let core = Core {
             store: self.store.clone(),
             clock: self.clock.clone(),
@@ -166,6 +171,7 @@ impl Shared<'_> {
                 changed: publish_breaker(self.store.clone()),
             },
             committer,
+            outgoing,
             worker: id,
             stop,
             kill,

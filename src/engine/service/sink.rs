@@ -140,7 +140,6 @@ impl Engine {
         };
         let rejection = Rejection { code: refused.code, detail: refused.detail };
         let recorded = intake::record(&self.worker().core, &submission, &topic, &rejection).await;
-        self.inner.written.notify_one();
         self.taken(recorded.map_err(|error| EngineError::Busy(error.to_string())))
     }
 

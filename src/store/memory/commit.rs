@@ -192,7 +192,7 @@ impl State {
 
     fn send(&mut self, worker: WorkerId, events: &[Event]) {
         for event in events {
-            self.outbox.insert(event.id, Outgoing { worker, event: event.clone(), published_at: None });
+            self.outbox.insert(event.id, Outgoing { worker, event: event.clone(), published: false });
         }
     }
 }

@@ -125,7 +125,7 @@ struct SignalRow {
 struct Outgoing {
     worker: WorkerId,
     event: Event,
-    published_at: Option<Time>,
+    published: bool,
 }
 
 impl State {
@@ -215,9 +215,8 @@ impl Store for MemoryStore {
         Ok(self.lock().0.unpublished(worker, limit))
     }
 
-    async fn published(&self, ids: &[Uuid]) -> Result<(), StoreError> {
-        let (mut state, now) = self.lock();
-        state.published(ids, now);
+    async fn published(&self, worker: WorkerId, ids: &[Uuid]) -> Result<(), StoreError> {
+        self.lock().0.published(worker, ids);
         Ok(())
     }
 

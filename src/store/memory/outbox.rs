@@ -5,14 +5,13 @@ use std::ops::Bound;
 use uuid::Uuid;
 
 use super::State;
-use crate::domain::time::Time;
 use crate::engine::ports::records::Event;
 use crate::engine::ports::store::WorkerId;
 
 impl State {
     pub(super) fn unpublished(&mut self, worker: WorkerId, limit: usize) -> Vec<Event> {
         let State { outbox, workers, .. } = self;
-        let waiting = outbox.values_mut().filter(|out| out.published_at.is_none());
+        let waiting = outbox.values_mut().filter(|out| !out.published);
         let mine = waiting.filter(|out| out.worker == worker || !workers.contains_key(&out.worker));
         mine.take(limit)
             .map(|out| {
@@ -22,10 +21,10 @@ impl State {
             .collect()
     }
 
-    pub(super) fn published(&mut self, ids: &[Uuid], now: Time) {
+    pub(super) fn published(&mut self, worker: WorkerId, ids: &[Uuid]) {
         for id in ids {
-            if let Some(out) = self.outbox.get_mut(id).filter(|out| out.published_at.is_none()) {
-                out.published_at = Some(now);
+            if let Some(out) = self.outbox.get_mut(id).filter(|out| out.worker == worker) {
+                out.published = true;
             }
         }
     }

@@ -39,7 +39,7 @@ impl State {
             expired: tally("expired"),
             rejected: tally("rejected"),
             automated: tally("automated"),
-            unpublished: self.outbox.values().filter(|out| out.published_at.is_none()).count() as u64,
+            unpublished: self.outbox.values().filter(|out| !out.published).count() as u64,
             ..Balance::default()
         };
         let late = now.minus(Duration::from_mins(1));

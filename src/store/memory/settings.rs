@@ -63,7 +63,7 @@ impl State {
             }
         }
         let before = now.minus(keep.events);
-        let sent = self.outbox.iter().filter(|(_, out)| out.published_at.is_some_and(|at| at < before));
+        let sent = self.outbox.iter().filter(|(_, out)| out.published && out.event.at < before);
         let old: Vec<Uuid> = sent.map(|(id, _)| *id).take(limit).collect();
         for id in old {
             removed += u64::from(self.outbox.remove(&id).is_some());

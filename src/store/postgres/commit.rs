@@ -17,8 +17,9 @@ const ENTRIES: &str = "\
     INSERT INTO entries (request, seq, at, body, hash)
     SELECT * FROM unnest($1::UUID[], $2::BIGINT[], $3::BIGINT[], $4::BYTEA[], $5::BYTEA[])";
 const SEND: &str = "\
-    INSERT INTO outbox (worker, id, request, seq, topic, body, reply_to, correlation, at)
-    SELECT $1, * FROM unnest($2::UUID[], $3::UUID[], $4::BIGINT[], $5::TEXT[], $6::BYTEA[], $7::TEXT[], $8::TEXT[], $9::BIGINT[])";
+    WITH sent AS (INSERT INTO unpublished (worker, id) SELECT $1, * FROM unnest($2::UUID[]))
+    INSERT INTO outbox (id, request, seq, topic, body, reply_to, correlation, at)
+    SELECT * FROM unnest($2::UUID[], $3::UUID[], $4::BIGINT[], $5::TEXT[], $6::BYTEA[], $7::TEXT[], $8::TEXT[], $9::BIGINT[])";
 const TALLY: &str = "\
     INSERT INTO tallies AS t (worker, name, n) SELECT $1, * FROM unnest($2::TEXT[], $3::BIGINT[])
     ON CONFLICT (worker, name) DO UPDATE SET n = t.n + EXCLUDED.n";

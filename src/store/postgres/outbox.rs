@@ -11,19 +11,22 @@ use crate::store::rows::{event_columns, int};
 /// Who has events waiting and is gone. One step in the index per worker, however many events wait.
 const GONE: &str = "\
     WITH RECURSIVE waiting (worker) AS (
-        (SELECT worker FROM outbox WHERE published_at IS NULL ORDER BY worker LIMIT 1)
+        (SELECT worker FROM unpublished ORDER BY worker LIMIT 1)
         UNION ALL
-        SELECT (SELECT o.worker FROM outbox o WHERE o.published_at IS NULL AND o.worker > waiting.worker ORDER BY o.worker LIMIT 1)
+        SELECT (SELECT u.worker FROM unpublished u WHERE u.worker > waiting.worker ORDER BY u.worker LIMIT 1)
         FROM waiting WHERE waiting.worker IS NOT NULL)
     SELECT worker FROM waiting
     WHERE worker IS NOT NULL AND worker <> $1 AND worker NOT IN (SELECT id FROM workers)";
 const ADOPT: &str = "\
-    UPDATE outbox SET worker = $1 WHERE id IN (
-        SELECT id FROM outbox WHERE published_at IS NULL AND worker = ANY($2::UUID[]) ORDER BY id LIMIT $3
-        FOR NO KEY UPDATE SKIP LOCKED)";
-const WAITING: &str =
-    concat!("SELECT ", event_columns!(), " FROM outbox WHERE worker = $1 AND published_at IS NULL ORDER BY id LIMIT $2");
-const MARK: &str = "UPDATE outbox SET published_at = mozhao_now() WHERE id = ANY($1::UUID[]) AND published_at IS NULL";
+    WITH theirs AS (
+        SELECT id FROM unpublished WHERE worker = ANY($2::UUID[]) ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED)
+    UPDATE unpublished SET worker = $1 WHERE worker = ANY($2::UUID[]) AND id = ANY(ARRAY(SELECT id FROM theirs))";
+const WAITING: &str = concat!(
+    "SELECT ",
+    event_columns!(),
+    " FROM outbox WHERE id = ANY(ARRAY(SELECT id FROM unpublished WHERE worker = $1 ORDER BY id LIMIT $2)) ORDER BY id"
+);
+const MARK: &str = "DELETE FROM unpublished WHERE worker = $1 AND id = ANY($2::UUID[])";
 const FEED: &str = concat!("SELECT ", event_columns!(), " FROM outbox WHERE $1::UUID IS NULL OR id > $1 ORDER BY id LIMIT $2");
 
 impl PostgresStore {
@@ -36,9 +39,10 @@ impl PostgresStore {
         self.db.engine().read(sqlx::query(WAITING).bind(worker).bind(limit), rows::event).await
     }
 
-    pub(super) async fn mark_published(&self, ids: &[Uuid]) -> Result<(), StoreError> {
+    /// One statement is one transaction: where it is not known whether it happened, events are published once more.
+    pub(super) async fn mark_published(&self, worker: WorkerId, ids: &[Uuid]) -> Result<(), StoreError> {
         if !ids.is_empty() {
-            self.db.engine().write(sqlx::query(MARK).bind(ids)).await?;
+            self.db.engine().read(sqlx::query(MARK).bind(worker).bind(ids), |_| Ok(())).await?;
         }
         Ok(())
     }

@@ -44,7 +44,7 @@ const REJECTED: &str =
 const BALANCE: &str = "\
     SELECT name, SUM(n)::BIGINT AS n FROM tallies GROUP BY name
     UNION ALL SELECT state, COUNT(*) FROM requests WHERE ended_at IS NULL GROUP BY state
-    UNION ALL SELECT 'unpublished', COUNT(*) FROM outbox WHERE published_at IS NULL
+    UNION ALL SELECT 'unpublished', COUNT(*) FROM unpublished
     UNION ALL SELECT 'overdue', COUNT(*) FROM requests WHERE wake_at < mozhao_now() - 60000000 AND owner IS NULL";
 const COUNTED: &str = "\
     SELECT process, state, parked, step, COUNT(*) AS n FROM requests WHERE ended_at IS NULL

@@ -25,9 +25,11 @@ const GET: &str = "SELECT value FROM settings WHERE name = $1";
 const SWEEP_INBOX: &str = "DELETE FROM inbox WHERE ctid = ANY(ARRAY(SELECT ctid FROM inbox WHERE at < $1 LIMIT $2))";
 const SWEEP_LIMITS: &str = "DELETE FROM limits WHERE ctid = ANY(ARRAY(SELECT ctid FROM limits WHERE ends_at < $1 LIMIT $2))";
 const SWEEP_SIGNALS: &str = "DELETE FROM signals WHERE id IN (SELECT id FROM signals WHERE consumed_at < $1 LIMIT $2)";
-/// An event's id is older than its publication, and ids are in order of time: `$3` ends the range that is looked at.
+/// Ids are in order of time. What nobody has published stays.
 const SWEEP_OUTBOX: &str = "\
-    DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE id < $3 AND published_at < $1 ORDER BY id LIMIT $2)";
+    DELETE FROM outbox WHERE id IN (
+        SELECT o.id FROM outbox o WHERE o.id < $1 AND o.at < $3 AND NOT EXISTS (SELECT 1 FROM unpublished u WHERE u.id = o.id)
+        ORDER BY o.id LIMIT $2)";
 
 impl PostgresStore {
     pub(super) async fn add_process(&self, row: &ProcessRow) -> Result<String, StoreError> {
@@ -83,7 +85,7 @@ impl PostgresStore {
         let mut removed = self.db.others().write(sqlx::query(SWEEP_INBOX).bind(now.minus(keep.inbox).0).bind(limit)).await?;
         removed += self.db.others().write(sqlx::query(SWEEP_LIMITS).bind(now.0).bind(limit)).await?;
         removed += self.db.others().write(sqlx::query(SWEEP_SIGNALS).bind(now.minus(keep.signals).0).bind(limit)).await?;
-        let outbox = sqlx::query(SWEEP_OUTBOX).bind(events.0).bind(limit).bind(crate::store::rules::id_at(events));
+        let outbox = sqlx::query(SWEEP_OUTBOX).bind(crate::store::rules::id_at(events)).bind(limit).bind(events.0);
         removed += self.db.others().write(outbox).await?;
         Ok(removed)
     }

@@ -22,7 +22,8 @@ const GIVE_TURN: &str = "\
     UPDATE requests SET turn = 1, wake_at = ?2
     WHERE lane = ?1 AND ended_at IS NULL AND NOT turn AND lane_no = (SELECT head_no FROM lanes WHERE lane = ?1)";
 const SEND: &str = "\
-    INSERT INTO outbox (id, worker, request, seq, topic, body, reply_to, correlation, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    INSERT INTO outbox (id, request, seq, topic, body, reply_to, correlation, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+const TO_PUBLISH: &str = "INSERT INTO unpublished (worker, id) VALUES (?1, ?2)";
 const TALLY: &str = "\
     INSERT INTO tallies (worker, name, n) VALUES (?1, ?2, ?3) ON CONFLICT (worker, name) DO UPDATE SET n = n + excluded.n";
 
@@ -77,9 +78,10 @@ async fn hand_over(tx: &mut Tx<'_>, lane: &str, now: Time) -> Result<(), StoreEr
 /// Puts events into the outbox.
 pub(super) async fn send(tx: &mut Tx<'_>, worker: Uuid, events: &[Event]) -> Result<(), StoreError> {
     for event in events {
-        let row = sqlx::query(SEND).bind(event.id).bind(worker).bind(event.request).bind(int(event.seq)?);
+        let row = sqlx::query(SEND).bind(event.id).bind(event.request).bind(int(event.seq)?);
         let row = row.bind(&event.topic).bind(&event.body[..]).bind(&event.reply_to).bind(&event.correlation).bind(event.at.0);
         tx.execute(row).await?;
+        tx.execute(sqlx::query(TO_PUBLISH).bind(worker).bind(event.id)).await?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use sqlx::Row as _;
 use uuid::Uuid;
 
-use super::{SqliteStore, db, rows};
+use super::{SqliteStore, rows};
 use crate::engine::ports::records::Event;
 use crate::engine::ports::store::{StoreError, WorkerId};
 use crate::store::rows::{event_columns, int};
@@ -11,17 +11,20 @@ use crate::store::rows::{event_columns, int};
 /// Who has events waiting and is gone. One step in the index per worker, however many events wait.
 const GONE: &str = "\
     WITH RECURSIVE waiting (worker) AS (
-        SELECT MIN(worker) FROM outbox WHERE published_at IS NULL
+        SELECT MIN(worker) FROM unpublished
         UNION ALL
-        SELECT (SELECT MIN(o.worker) FROM outbox o WHERE o.published_at IS NULL AND o.worker > waiting.worker)
+        SELECT (SELECT MIN(u.worker) FROM unpublished u WHERE u.worker > waiting.worker)
         FROM waiting WHERE waiting.worker IS NOT NULL)
     SELECT worker FROM waiting
     WHERE worker IS NOT NULL AND worker <> ?1 AND worker NOT IN (SELECT id FROM workers)";
-const ORPHANS: &str = "SELECT id FROM outbox WHERE published_at IS NULL AND worker = ?1 ORDER BY id LIMIT ?2";
-const ADOPT: &str = "UPDATE outbox SET worker = ?2 WHERE id = ?1 AND published_at IS NULL";
-const WAITING: &str =
-    concat!("SELECT ", event_columns!(), " FROM outbox WHERE worker = ?1 AND published_at IS NULL ORDER BY id LIMIT ?2");
-const MARK: &str = "UPDATE outbox SET published_at = ?2 WHERE id = ?1 AND published_at IS NULL";
+const ORPHANS: &str = "SELECT id FROM unpublished WHERE worker = ?1 ORDER BY id LIMIT ?2";
+const ADOPT: &str = "UPDATE unpublished SET worker = ?3 WHERE worker = ?1 AND id = ?2";
+const WAITING: &str = concat!(
+    "SELECT ",
+    event_columns!(),
+    " FROM outbox WHERE id IN (SELECT id FROM unpublished WHERE worker = ?1 ORDER BY id LIMIT ?2) ORDER BY id"
+);
+const MARK: &str = "DELETE FROM unpublished WHERE worker = ?1 AND id = ?2";
 const FEED: &str = concat!("SELECT ", event_columns!(), " FROM outbox WHERE ?1 IS NULL OR id > ?1 ORDER BY id LIMIT ?2");
 
 impl SqliteStore {
@@ -34,7 +37,7 @@ impl SqliteStore {
                 let orphans = sqlx::query(ORPHANS).bind(worker_gone).bind(limit);
                 let orphans: Vec<Uuid> = tx.read(orphans, |row| row.try_get("id")).await?;
                 for id in orphans {
-                    tx.execute(sqlx::query(ADOPT).bind(id).bind(worker)).await?;
+                    tx.execute(sqlx::query(ADOPT).bind(worker_gone).bind(id).bind(worker)).await?;
                 }
             }
             tx.commit().await?;
@@ -42,11 +45,10 @@ impl SqliteStore {
         self.db.read(sqlx::query(WAITING).bind(worker).bind(limit), rows::event).await
     }
 
-    pub(super) async fn mark_published(&self, ids: &[Uuid]) -> Result<(), StoreError> {
-        let now = db::now();
+    pub(super) async fn mark_published(&self, worker: WorkerId, ids: &[Uuid]) -> Result<(), StoreError> {
         let mut tx = self.db.begin().await?;
         for id in ids {
-            tx.execute(sqlx::query(MARK).bind(id).bind(now.0)).await?;
+            tx.execute(sqlx::query(MARK).bind(worker).bind(id)).await?;
         }
         tx.commit().await
     }
