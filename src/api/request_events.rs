@@ -85,6 +85,8 @@ impl Follower {
         let until = Instant::now() + LONGEST;
         let stopping = self.api.settings().stopping.clone();
         while Instant::now() < until && !stopping.is_cancelled() {
+            let api = self.api.clone();
+            let changed = api.engine().changed(self.id, LOOK_AGAIN);
             match self.send_new().await {
                 Ok(true) => {}
                 Ok(false) => return,
@@ -94,7 +96,7 @@ impl Follower {
                 }
             }
             tokio::select! {
-                () = self.api.engine().changed(self.id, LOOK_AGAIN) => {}
+                () = changed => {}
                 () = self.sender.closed() => return,
                 () = stopping.cancelled() => return,
             }

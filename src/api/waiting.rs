@@ -23,25 +23,24 @@ pub(super) fn is_ended(row: &RequestRow) -> bool {
 impl Api {
     /// The request's row as soon as it has ended, or as it is when `limit` is over.
     pub(super) async fn wait_for_end(&self, id: Uuid, limit: Duration) -> Result<RequestRow, StoreError> {
-        let store = self.engine().store();
-        let mut row = store.request(id).await?;
-        if is_ended(&row) || limit.is_zero() {
-            return Ok(row);
-        }
-        let Ok(_permit) = self.0.waiters.clone().try_acquire_owned() else { return Ok(row) };
+        let (store, stopping) = (self.engine().store(), &self.settings().stopping);
         let until = Instant::now() + limit;
-        let stopping = &self.settings().stopping;
-        while !is_ended(&row) && !stopping.is_cancelled() {
+        let mut place = None;
+        loop {
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
+            let changed = self.engine().changed(id, left.min(LOOK_AGAIN));
+            let row = store.request(id).await?;
+            if is_ended(&row) || left.is_zero() || stopping.is_cancelled() {
+                return Ok(row);
+            }
+            if place.is_none() {
+                let Ok(free) = self.0.waiters.clone().try_acquire_owned() else { return Ok(row) };
+                place = Some(free);
             }
             tokio::select! {
-                () = self.engine().changed(id, left.min(LOOK_AGAIN)) => {}
+                () = changed => {}
                 () = stopping.cancelled() => {}
             }
-            row = store.request(id).await?;
         }
-        Ok(row)
     }
 }
