@@ -11,5 +11,5 @@ lint:
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 
-bench:
-	cargo bench
+bench: ## what the core costs: throughput, CPU, latency, memory (private servers; see benches/README.md)
+	cargo bench --bench throughput

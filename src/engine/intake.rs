@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -113,11 +114,11 @@ pub struct Ready {
     pub fresh: Fresh,
 }
 
-/// Checks a message and prepares its write. Pure but for the clock.
+/// Checks a message and prepares its write; takes its parsed payload. Pure but for the clock.
 ///
 /// # Errors
 /// Why it is no request.
-pub fn prepare(core: &Core, submission: &Submission, run_now: bool) -> Result<Ready, Rejection> {
+pub fn prepare(core: &Core, submission: &mut Submission, run_now: bool) -> Result<Ready, Rejection> {
     let message = submission.message.clone().filter(|message| !message.is_empty());
     let message = message.ok_or_else(|| {
         reject("no_key", "the message has no id; set `message_id` (AMQP), `id` (CloudEvents) or `Idempotency-Key` (HTTP)")
@@ -130,7 +131,7 @@ pub fn prepare(core: &Core, submission: &Submission, run_now: bool) -> Result<Re
         }
     }
     let process = core.processes.latest(&submission.process).ok_or_else(|| unknown_process(core, &submission.process))?;
-    let payload = read(&submission.payload)?;
+    let payload = read(&mut submission.payload)?;
     if let Err(faults) = process.request.validate(&payload) {
         let faults: Vec<String> = faults.iter().map(|fault| fault.message.clone()).collect();
         return Err(reject("schema", faults.join("; ")));
@@ -236,13 +237,13 @@ fn row(
     }
 }
 
-fn read(payload: &Payload) -> Result<Value, Rejection> {
+fn read(payload: &mut Payload) -> Result<Value, Rejection> {
     let length = payload.raw.len();
     if length > MAX_PAYLOAD {
         return Err(reject("too_large", format!("the payload has {length} bytes; the most is {MAX_PAYLOAD}")));
     }
-    match &payload.value {
-        Some(value) => Ok(value.clone()),
+    match payload.value.take() {
+        Some(value) => Ok(value),
         None => json::parse(&payload.raw, json::MAX_DEPTH).map_err(|fault| reject("bad_json", format!("the payload: {fault}"))),
     }
 }
@@ -272,18 +273,25 @@ fn body_digest(process: &str, canonical: &str) -> [u8; 32] {
 /// JSON with sorted keys and no spaces: the same value has the same bytes, however its sender wrote it.
 #[must_use]
 pub fn canonical(value: &Value) -> String {
-    fn sorted(value: &Value) -> Value {
-        match value {
+    // Writing a value into a string does not fail.
+    serde_json::to_string(&Sorted(value)).unwrap_or_default()
+}
+
+/// A value whose keys are written in their order.
+struct Sorted<'v>(&'v Value);
+
+impl Serialize for Sorted<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
             Value::Object(object) => {
-                let mut entries: Vec<_> = object.iter().collect();
-                entries.sort_by(|a, b| a.0.cmp(b.0));
-                Value::Object(entries.into_iter().map(|(key, value)| (key.clone(), sorted(value))).collect())
+                let mut entries: Vec<_> = object.iter().map(|(key, value)| (key, Sorted(value))).collect();
+                entries.sort_unstable_by_key(|(key, _)| *key);
+                serializer.collect_map(entries)
             }
-            Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),
-            other => other.clone(),
+            Value::Array(items) => serializer.collect_seq(items.iter().map(Sorted)),
+            other => other.serialize(serializer),
         }
     }
-    sorted(value).to_string()
 }
 
 /// An event about a request, or about none.

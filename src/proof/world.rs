@@ -132,7 +132,7 @@ impl World {
     pub async fn accept(&self, submission: &Submission, run_now: bool) -> Result<Uuid, WorldError> {
         let core = &self.worker.core;
         let permit = self.worker.try_permit().filter(|_| run_now);
-        let ready = intake::prepare(core, submission, permit.is_some()).map_err(WorldError::Rejected)?;
+        let ready = intake::prepare(core, &mut submission.clone(), permit.is_some()).map_err(WorldError::Rejected)?;
         let id = ready.fresh.row.id;
         match core.committer.write(Write::Accept(Box::new(ready.accept))).await? {
             Written::Accepted { turn, over_limit, .. } => {

@@ -57,3 +57,5 @@ pub use mask::mask_text;
 pub use mrz::mrz;
 pub use scope::Scope;
 pub use template::Template;
+#[cfg(test)]
+pub(in crate::domain) use vocabulary::ROOTS;

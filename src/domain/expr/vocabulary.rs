@@ -50,7 +50,7 @@ pub(super) const FUNCTIONS: &[Signature] = &[
 pub(super) const TYPE_NAMES: &[&str] = &["bool", "int", "uint", "double", "string", "list", "map", "null_type", "type"];
 
 /// Variables that a loop variable must not hide.
-pub(super) const ROOTS: &[&str] = &["request", "answer", "status", "answers", "meta", "now", "callbacks"];
+pub(in crate::domain) const ROOTS: &[&str] = &["request", "answer", "status", "answers", "meta", "now", "callbacks"];
 
 /// Macros, for telling a wrong use from an unknown function.
 const MACROS: &[&str] = &["has", "all", "exists", "exists_one", "existsOne", "map", "filter"];

@@ -1,6 +1,9 @@
 //! What the world is told of a request: one notice per fact that matters outside, as a structured CloudEvent.
 //! Notices hold ids, words and the customer's texts; never the payload, an answer, or a sensitive value.
 
+use std::fmt;
+
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -92,17 +95,31 @@ fn ended(process: &Process, ending: &Ending) -> Value {
 /// A structured CloudEvent 1.0.
 #[must_use]
 pub fn cloud_event(id: Uuid, topic: &str, subject: Option<Uuid>, at: Time, data: &Value) -> Vec<u8> {
-    let mut event = json!({
-        "specversion": "1.0",
-        "id": id,
-        "source": "/mozhao",
-        "type": format!("mozhao.{topic}"),
-        "time": at.to_string(),
-        "datacontenttype": "application/json",
-        "data": data,
-    });
-    if let (Value::Object(event), Some(subject)) = (&mut event, subject) {
-        event.insert("subject".into(), json!(subject));
-    }
-    event.to_string().into_bytes()
+    let event = CloudEvent {
+        specversion: "1.0",
+        id,
+        source: "/mozhao",
+        kind: format_args!("mozhao.{topic}"),
+        time: format_args!("{at}"),
+        datacontenttype: "application/json",
+        subject,
+        data,
+    };
+    // Texts, ids and a value: writing them into memory does not fail.
+    serde_json::to_vec(&event).unwrap_or_default()
+}
+
+/// As it is written.
+#[derive(Serialize)]
+struct CloudEvent<'e> {
+    specversion: &'e str,
+    id: Uuid,
+    source: &'e str,
+    #[serde(rename = "type")]
+    kind: fmt::Arguments<'e>,
+    time: fmt::Arguments<'e>,
+    datacontenttype: &'e str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<Uuid>,
+    data: &'e Value,
 }

@@ -6,6 +6,7 @@ use super::judge;
 use super::scope::{Surroundings, scope};
 use super::slot::{self, DONE_WHEN};
 use super::state::{Ask, Mark, Phase, Slot, State};
+use crate::domain::process::Reads;
 use crate::domain::process::model::{Block, Call, DoneWhen, Otherwise, Process, Reconcile, Retry, Step, StepKind};
 use crate::domain::time::Time;
 
@@ -186,7 +187,8 @@ impl Planner<'_> {
     /// Is the step's `when` true, or absent?
     fn wanted(&self, step: &Step) -> Walk<bool> {
         let Some(when) = &step.when else { return Ok(true) };
-        when.test(&scope(self.state, self.around, 1)).map_err(|error| defect(&step.name, "expression", &error.to_string()))
+        when.test(&scope(self.state, self.around, 1, Reads::ALL))
+            .map_err(|error| defect(&step.name, "expression", &error.to_string()))
     }
 
     /// Before an effect: verdicts that are older than their `valid_for` are formed again.
@@ -252,7 +254,7 @@ impl Planner<'_> {
         };
         let body = self.state.callbacks.get(&wait.callback).and_then(|bodies| bodies.get(at.looked_at));
         if let Some(body) = body {
-            let scope = scope(self.state, self.around, 1);
+            let scope = scope(self.state, self.around, 1, Reads::ALL);
             return match judge::callback(&step.name, wait, body, scope) {
                 Ok(fact) => Next::Write(vec![fact]),
                 Err(cause) => Next::Defect { slot: step.name.clone(), cause },

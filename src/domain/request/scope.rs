@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::state::{Mark, State};
 use crate::domain::expr::Scope;
+use crate::domain::process::Reads;
 use crate::domain::time::Time;
 
 /// What the planner needs to know beside the request and its process.
@@ -23,24 +24,35 @@ pub struct Surroundings<'a> {
     pub over_limit: bool,
 }
 
-/// The scope for the expressions of one step; `attempt` counts from 1.
+/// The scope for the expressions of one step, with what they read; `attempt` counts from 1.
 #[must_use]
-pub fn scope(state: &State, around: &Surroundings<'_>, attempt: u32) -> Scope {
+pub fn scope(state: &State, around: &Surroundings<'_>, attempt: u32, reads: Reads) -> Scope {
     let mut scope = Scope::new();
-    scope.set("request", &state.payload);
-    let answers: Map<String, Value> = state
-        .slots
-        .iter()
-        .filter(|(_, slot)| matches!(slot.mark, Mark::Passed { .. } | Mark::Applied | Mark::Undecided) && !slot.kept.is_null())
-        .map(|(name, slot)| (name.clone(), slot.kept.clone()))
-        .collect();
-    scope.set("answers", &Value::Object(answers));
-    scope.set("meta", &meta(state, attempt));
-    scope.set_time("now", around.now.0);
-    let callbacks: Map<String, Value> =
-        around.callbacks.iter().map(|(name, url)| (name.clone(), json!({ "url": url }))).collect();
-    scope.set("callbacks", &Value::Object(callbacks));
+    if reads.request {
+        scope.set("request", &state.payload);
+    }
+    if reads.answers {
+        scope.set("answers", &Value::Object(answers(state)));
+    }
+    if reads.meta {
+        scope.set("meta", &meta(state, attempt));
+    }
+    if reads.now {
+        scope.set_time("now", around.now.0);
+    }
+    if reads.callbacks {
+        let callbacks: Map<String, Value> =
+            around.callbacks.iter().map(|(name, url)| (name.clone(), json!({ "url": url }))).collect();
+        scope.set("callbacks", &Value::Object(callbacks));
+    }
     scope
+}
+
+/// What earlier steps kept.
+fn answers(state: &State) -> Map<String, Value> {
+    let through = |mark: &Mark| matches!(mark, Mark::Passed { .. } | Mark::Applied | Mark::Undecided);
+    let kept = state.slots.iter().filter(|(_, slot)| through(&slot.mark) && !slot.kept.is_null());
+    kept.map(|(name, slot)| (name.clone(), slot.kept.clone())).collect()
 }
 
 /// The scope before there is a state: `request` alone, for `customer`, `serialize_by` and `limit`.

@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use super::write::Guarded;
 use super::{Drive, DriveError};
 use crate::domain::expr::Scope;
+use crate::domain::process::Reads;
 use crate::domain::process::model::{Call, Execute, Retry, StepKind};
 use crate::domain::request::fact::{Cause, EffectResult, Fact, Failed, FailureClass, ResultFact, Via};
 use crate::domain::request::judge::{self, Seen};
@@ -30,7 +31,13 @@ const CONFIRM: Retry = Retry {
 impl Drive {
     fn scope_at(&self, slot: &str) -> Scope {
         let key_window = |_: &str| None;
-        scope(&self.state, &self.surroundings(&key_window), self.state.slot(slot).attempts + 1)
+        let reads = match self.process.step(slot) {
+            Some(step) => Reads::of_step(step),
+            None if slot == DONE_WHEN => Reads::of_outcome(&self.process.done_when),
+            None => Reads::ALL,
+        };
+        let attempt = self.state.slots.get(slot).map_or(0, |slot| slot.attempts) + 1;
+        scope(&self.state, &self.surroundings(&key_window), attempt, reads)
     }
 
     /// Renders and makes a read, with the request's trace context.

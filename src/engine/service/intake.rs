@@ -34,14 +34,14 @@ impl Engine {
     async fn take_in(
         &self,
         worker: &Arc<Worker>,
-        submission: Submission,
+        mut submission: Submission,
         permit: Option<tokio::sync::OwnedSemaphorePermit>,
     ) -> Result<Submitted, EngineError> {
         if self.inner.stop.is_cancelled() {
             return Err(EngineError::Busy("the worker is stopping".to_owned()));
         }
         let core = &worker.core;
-        let ready = match intake::prepare(core, &submission, permit.is_some()) {
+        let ready = match intake::prepare(core, &mut submission, permit.is_some()) {
             Ok(ready) => ready,
             Err(rejection) => {
                 self.reject(&submission, &rejection).await?;

@@ -214,7 +214,7 @@ impl Engine {
         self.worker().ring(request);
         let deadline = tokio::time::Instant::now() + wait.min(MAX_WAIT);
         loop {
-let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+            let left = deadline.saturating_duration_since(tokio::time::Instant::now());
             let changed = self.inner.changes.wait(request, left.min(LOOK_AGAIN));
             // The row first: what ends the request also answers what its owner knew of. Whatever came in between stays unanswered.
             let ended = outcome(&self.inner.store.request(request).await?.state);

@@ -43,20 +43,8 @@ impl Engine {
             store.rescue(worker.core.worker, Duration::ZERO).await?;
         }
         let worker = RwLock::new(worker);
-        let inner = Inner {
-            store,
-            remote,
-            publisher,
-            clock,
-            settings,
-            processes,
-            breakers,
-            callbacks,
-            changes,
-            worker,
-            stop,
-            kill,
-        };
+        let inner =
+            Inner { store, remote, publisher, clock, settings, processes, breakers, callbacks, changes, worker, stop, kill };
         Ok(Engine { inner: Arc::new(inner) })
     }
 

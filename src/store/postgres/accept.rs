@@ -40,7 +40,9 @@ const COUNT: &str = "\
     INSERT INTO limits AS l (key, starts_at, ends_at, n)
     SELECT * FROM unnest($1::TEXT[], $2::BIGINT[], $3::BIGINT[], $4::BIGINT[])
     ON CONFLICT (key, starts_at) DO UPDATE SET n = l.n + EXCLUDED.n RETURNING key, starts_at, n";
+/// Requests with their payloads.
 const REQUESTS: &str = "\
+    WITH payloads_written AS (INSERT INTO payloads (request, body) SELECT * FROM unnest($1::UUID[], $31::BYTEA[]))
     INSERT INTO requests (id, process, version, customer, producer, message, channel, reply_to, correlation, traceparent, lane, lane_no,
         turn, over_limit, seq, head, state, step, reason, parked, review, owner, wake_at, signalled, seen, deaths, person, accepted_at,
         updated_at, expires_at)
@@ -48,7 +50,6 @@ const REQUESTS: &str = "\
         $10::TEXT[], $11::TEXT[], $12::BIGINT[], $13::BOOLEAN[], $14::BOOLEAN[], $15::BIGINT[], $16::BYTEA[], $17::TEXT[], $18::TEXT[],
         $19::TEXT[], $20::TEXT[], $21::UUID[], $22::UUID[], $23::BIGINT[], $24::BIGINT[], $25::BIGINT[], $26::BIGINT[], $27::BOOLEAN[],
         $28::BIGINT[], $29::BIGINT[], $30::BIGINT[])";
-const PAYLOADS: &str = "INSERT INTO payloads (request, body) SELECT * FROM unnest($1::UUID[], $2::BYTEA[])";
 const REJECTED: &str = "\
     INSERT INTO rejected (id, producer, message, channel, process, code, detail, raw, raw_len, raw_sha256, at)
     SELECT * FROM unnest($1::UUID[], $2::TEXT[], $3::TEXT[], $4::TEXT[], $5::TEXT[], $6::TEXT[], $7::TEXT[], $8::BYTEA[], $9::BIGINT[],
@@ -169,12 +170,7 @@ pub(super) async fn requests<'a>(
         beside.tally.count("accepted");
         rows.push(row);
     }
-    insert(tx, &rows).await?;
-    let payloads = sqlx::query(PAYLOADS)
-        .bind(rows.iter().map(|row| row.id).collect::<Vec<_>>())
-        .bind(new.iter().map(|(_, accept)| &accept.payload[..]).collect::<Vec<_>>());
-    tx.execute(payloads).await?;
-    Ok(())
+    insert(tx, &rows, new.iter().map(|(_, accept)| &accept.payload[..]).collect()).await
 }
 
 /// Counts within the limits' windows: for each new request, whether it is over its own.
@@ -209,7 +205,7 @@ async fn over_limits(tx: &mut Tx<'_>, new: &[(usize, &Accept)]) -> Result<Vec<bo
     Ok(limits().map(|limit| limit.is_some_and(&mut over)).collect())
 }
 
-async fn insert(tx: &mut Tx<'_>, all: &[RequestRow]) -> Result<(), StoreError> {
+async fn insert(tx: &mut Tx<'_>, all: &[RequestRow], payloads: Vec<&[u8]>) -> Result<(), StoreError> {
     let seqs = all.iter().map(|row| int(row.seq)).collect::<Result<Vec<_>, _>>()?;
     let signalled = all.iter().map(|row| int(row.signalled)).collect::<Result<Vec<_>, _>>()?;
     let seen = all.iter().map(|row| int(row.seen)).collect::<Result<Vec<_>, _>>()?;
@@ -244,7 +240,8 @@ async fn insert(tx: &mut Tx<'_>, all: &[RequestRow]) -> Result<(), StoreError> {
         .bind(all.iter().map(|row| row.person).collect::<Vec<_>>())
         .bind(all.iter().map(|row| row.accepted_at.0).collect::<Vec<_>>())
         .bind(all.iter().map(|row| row.updated_at.0).collect::<Vec<_>>())
-        .bind(all.iter().map(|row| row.expires_at.0).collect::<Vec<_>>());
+        .bind(all.iter().map(|row| row.expires_at.0).collect::<Vec<_>>())
+        .bind(payloads);
     tx.execute(query).await?;
     Ok(())
 }
