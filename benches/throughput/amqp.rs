@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use lapin::options::{
@@ -115,6 +115,55 @@ impl FrontEnd {
         self.consume.queue_delete(self.queue.as_str().into(), QueueDeleteOptions::default()).await?;
         Ok(())
     }
+}
+
+/// Messages per second through a queue of the same kind, published with confirms, consumed and acknowledged: what the broker
+/// and this program's half can do without a worker.
+pub async fn alone(url: &str, count: usize, outstanding: usize) -> anyhow::Result<f64> {
+    const QUEUE: &str = "bench.alone";
+    let connect = || Connection::connect(url, ConnectionProperties::default());
+    let connections = [connect().await?, connect().await?];
+    let (publish, consume) = (connections[0].create_channel().await?, connections[1].create_channel().await?);
+    publish.confirm_select(ConfirmSelectOptions::default()).await?;
+    consume.basic_qos(1024, BasicQosOptions::default()).await?;
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+    let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+    consume.queue_declare(QUEUE.into(), durable, arguments).await?;
+    let mut consumer =
+        consume.basic_consume(QUEUE.into(), "".into(), BasicConsumeOptions::default(), FieldTable::default()).await?;
+    let room = Arc::new(Semaphore::new(outstanding));
+    let (start, body, freed) = (Instant::now(), payload(0), room.clone());
+    let hearing = tokio::spawn(async move {
+        for number in 1..=count as u64 {
+            let delivery = consumer.next().await.context("the consumer was cancelled")??;
+            freed.add_permits(1);
+            if number.is_multiple_of(ACK_EVERY) || number == count as u64 {
+                delivery.ack(BasicAckOptions { multiple: true }).await?;
+            }
+        }
+        anyhow::Ok(())
+    });
+    let mut unconfirmed = VecDeque::with_capacity(UNCONFIRMED);
+    for _ in 0..count {
+        room.acquire().await?.forget();
+        let properties = BasicProperties::default().with_delivery_mode(2);
+        let sent =
+            publish.basic_publish("".into(), QUEUE.into(), BasicPublishOptions::default(), body.as_bytes(), properties).await?;
+        unconfirmed.push_back(sent);
+        if unconfirmed.len() >= UNCONFIRMED
+            && let Some(first) = unconfirmed.pop_front()
+        {
+            ensure!(first.await?.is_ack(), "a message was not confirmed");
+        }
+    }
+    for confirm in unconfirmed {
+        ensure!(confirm.await?.is_ack(), "a message was not confirmed");
+    }
+    hearing.await??;
+    consume.queue_delete(QUEUE.into(), QueueDeleteOptions::default()).await?;
+    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+    Ok(count as f64 / start.elapsed().as_secs_f64())
 }
 
 /// Waits until the worker has declared an exchange.

@@ -43,6 +43,19 @@ impl Database {
         Ok(Mark { transactions: row.try_get("transactions")?, wal: row.try_get("wal")? })
     }
 
+    /// Durable transactions per second, one after the other, one row each.
+    pub async fn alone(&mut self, count: usize) -> anyhow::Result<f64> {
+        sqlx::query("CREATE TABLE alone (id BIGINT)").execute(&mut self.connection).await?;
+        let start = std::time::Instant::now();
+        for _ in 0..count {
+            sqlx::query("INSERT INTO alone VALUES (1)").execute(&mut self.connection).await?;
+        }
+        let seconds = start.elapsed().as_secs_f64();
+        sqlx::query("DROP TABLE alone").execute(&mut self.connection).await?;
+        #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+        Ok(count as f64 / seconds)
+    }
+
     /// Equal footing for what follows.
     pub(crate) async fn checkpoint(&mut self) -> anyhow::Result<()> {
         sqlx::query("CHECKPOINT").execute(&mut self.connection).await?;

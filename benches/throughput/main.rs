@@ -5,7 +5,6 @@
 //! one run, in turns, each time on an empty database; and what ran on the machine besides is shown too.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
-
 #![allow(unreachable_pub, reason = "the modules of one program")]
 
 mod amqp;
@@ -101,9 +100,13 @@ async fn main() -> anyhow::Result<()> {
         outstanding: around.args.outstanding,
         rate: around.args.rate,
         stub_limit,
+        broker_limit: None,
+        broker_cpu_ms: None,
+        commit_limit: None,
         cores: std::thread::available_parallelism()?.get(),
         rounds: Vec::new(),
     };
+    around.limits(&mut report).await?;
     for number in 1..=around.args.rounds {
         for (name, program) in &programs {
             if around.args.only.as_deref() != Some("postgres") {
@@ -135,6 +138,23 @@ async fn servers(statements: bool) -> anyhow::Result<(Postgres, RabbitMq)> {
 }
 
 impl Around {
+    /// What the servers can do without a worker.
+    #[expect(clippy::cast_precision_loss, reason = "numbers for people")]
+    async fn limits(&self, report: &mut Report) -> anyhow::Result<()> {
+        let Some((postgres, rabbitmq)) = &self.postgres else { return Ok(()) };
+        let groups = Groups { tops: vec![("broker", rabbitmq.pid())], stub: self.stub.thread };
+        amqp::alone(&rabbitmq.url(), WARM_UP, self.args.outstanding).await?;
+        let (count, before) = (self.args.requests.min(20_000), groups.read()?);
+        let messages = amqp::alone(&rabbitmq.url(), count, self.args.outstanding).await?;
+        let spent = groups.read()?.since(&before).get("broker").copied().unwrap_or_default();
+        let cpu_ms = spent as f64 / count as f64;
+        let commits = Database::open(&postgres.url("postgres")).await?.alone(WARM_UP).await?;
+        println!("the broker alone: {messages:.0} messages/s, published and consumed, at {cpu_ms:.3} ms of its CPU each");
+        println!("the database alone: {commits:.0} durable transactions/s from one client");
+        (report.broker_limit, report.broker_cpu_ms, report.commit_limit) = (Some(messages), Some(cpu_ms), Some(commits));
+        Ok(())
+    }
+
     fn fixed_count(&self) -> usize {
         usize::try_from(self.args.rate * self.args.fixed_seconds).unwrap_or(usize::MAX)
     }

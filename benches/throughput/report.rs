@@ -43,6 +43,12 @@ pub(crate) struct Report {
     pub rate: u32,
     /// What the stub can do at the least, in calls per second.
     pub stub_limit: f64,
+    /// What the broker can do without a worker: messages per second.
+    pub broker_limit: Option<f64>,
+    /// What that costs the broker: CPU milliseconds per message.
+    pub broker_cpu_ms: Option<f64>,
+    /// Durable transactions per second of one client, one after the other.
+    pub commit_limit: Option<f64>,
     /// Cores of this machine.
     pub cores: usize,
     /// All rounds.
