@@ -163,13 +163,12 @@ impl Relay {
                         unmarked.extend(again);
                     }
                 },
-                window = self.outgoing.next(), if !behind && windows < WINDOWS => match window {
-                    Some(mut events) => {
-                        events.retain(|event| !read.contains(&event.id));
-                        windows += 1;
-                        work.push(Box::pin(self.publish(events)));
-                    }
-                    None => (behind, look_at) = (true, self.clock.now()),
+                window = self.outgoing.next(), if !behind && windows < WINDOWS => if let Some(mut events) = window {
+                    events.retain(|event| !read.contains(&event.id));
+                    windows += 1;
+                    work.push(Box::pin(self.publish(events)));
+                } else {
+                    (behind, look_at) = (true, self.clock.now());
                 },
                 () = self.clock.sleep(due.since(now)) => behind |= self.clock.now() >= look_at,
             }

@@ -141,6 +141,7 @@ impl World {
                 }
                 Ok(id)
             }
+            Written::Duplicate(Some(first)) => Ok(first),
             other => Err(WorldError::Odd(format!("accepting came to {other:?}"))),
         }
     }
@@ -193,8 +194,19 @@ impl World {
     /// # Errors
     /// The store failed.
     pub async fn run_until(&self, until: Time) -> Result<(), WorldError> {
+        self.run_while(until, || true).await
+    }
+
+    /// The same, but stops where it is as soon as `go_on` is false.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn run_while(&self, until: Time, go_on: impl Fn() -> bool) -> Result<(), WorldError> {
         loop {
             self.clock.quiet().await;
+            if !go_on() {
+                return Ok(());
+            }
             if self.worker.claim_due().await > 0 {
                 continue;
             }

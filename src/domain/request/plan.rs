@@ -169,8 +169,12 @@ impl Planner<'_> {
                     Some(due) => soonest = Some(soonest.map_or(due, |at| at.min(due))),
                 },
                 StepKind::Execute(_) => {
-                    self.fresh(index)?;
-                    return Err(self.effect(&step.name, &at, true));
+                    let next = self.effect(&step.name, &at, true);
+                    // An unknown is cleared up first: what a check sees now may be the effect's own doing.
+                    if matches!(next, Next::Effect(_)) && matches!(at.mark, Mark::Open) {
+                        self.fresh(index)?;
+                    }
+                    return Err(next);
                 }
                 StepKind::Wait(_) => return Err(self.wait(step, &at)),
                 StepKind::Review { review } => {
@@ -203,7 +207,12 @@ impl Planner<'_> {
                 }
             })
             .collect();
-        if stale.is_empty() { Ok(()) } else { Err(Next::Verify(stale)) }
+        if stale.is_empty() {
+            return Ok(());
+        }
+        let due = |index: &usize| self.process.steps.get(*index).and_then(|step| self.later(&self.state.slot(&step.name)));
+        let ready: Vec<usize> = stale.iter().copied().filter(|index| due(index).is_none()).collect();
+        if ready.is_empty() { Err(Next::Rest(stale.iter().filter_map(due).min())) } else { Err(Next::Verify(ready)) }
     }
 
     /// An effect that is not applied yet. `again` is false where it must not be asked for any more (undoing).

@@ -282,6 +282,10 @@ impl State {
                         slot.mark = Mark::Unknown { deadline };
                     }
                 }
+                if !answered && let Some(read) = self.slots.get_mut(&slot::reconcile(&result.slot)) {
+                    // The read has answered: its next failures count anew.
+                    (read.attempts, read.first_try, read.next_try) = (0, None, None);
+                }
             }
             Fact::Waiting { step, until } => self.at(step).mark = Mark::Awaiting { until: *until },
             Fact::Callback { name, body } => self.callbacks.entry(name.clone()).or_default().push(body.clone()),
@@ -349,6 +353,8 @@ impl State {
                 self.refusal = Some(Refusal { reason, slot: name, clause: None, by: Some(decided.by.clone()) });
             }
             Choice::Retry if name == slot::OVERDUE => self.reset_budgets(),
+            // On the way back a forward effect is not done again: whether it happened is still to be found out.
+            Choice::Retry if self.turned.is_some() && slot::is_forward(&name) => self.reset_budgets(),
             Choice::Retry | Choice::NotApplied => {
                 let slot = self.at(&name);
                 match slot.mark {

@@ -1,0 +1,108 @@
+//! What is parked together comes back together: one first, then the others at a rate; and never passes by itself.
+
+use std::time::Duration;
+
+use mozhao::domain::process::cases::Fail;
+use mozhao::domain::process::{Known, parse};
+use mozhao::engine::groups;
+use mozhao::engine::ports::clock::Clock;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::support::{Stage, TRANSFER, fails, fails_until, play, says};
+
+/// Runs with the loop that looks after groups, for so many seconds.
+async fn tended(stage: &Stage, seconds: u64) {
+    let ticks = Duration::from_secs(seconds).as_millis() / groups::TICK.as_millis();
+    for _ in 0..ticks {
+        groups::tick(&stage.world.worker.core).await.unwrap();
+        stage.world.run_until(stage.clock.now().plus(groups::TICK)).await.unwrap();
+    }
+}
+
+async fn parked(stage: &mut Stage, count: usize) -> Vec<Uuid> {
+    let mut requests = Vec::new();
+    for customer in 0..count {
+        requests.push(stage.transfer(&format!("C{customer}")).await);
+    }
+    requests
+}
+
+#[test]
+fn a_dependency_that_comes_back_gets_one_request_first_and_then_the_others_at_a_rate() {
+    play(vec![("funds", vec![fails_until(Fail::Refused, 5), says(json!({ "ok": true }))])], |mut stage| async move {
+        let requests = parked(&mut stage, 60).await;
+        stage.at(120).await;
+        let under = stage.store.parked_under("dependency:bank", 1_000).await.unwrap();
+        assert_eq!(under, 60, "the budget is used up, nothing has happened: parked");
+        tended(&stage, 120).await;
+        assert_eq!(stage.store.parked_under("dependency:bank", 1_000).await.unwrap(), 60, "each probe came back");
+        tended(&stage, 300).await;
+        for request in requests {
+            assert_eq!(stage.state(request).await, "done");
+        }
+        // Who was the first, and when the others followed: not before it got through, and not all at once.
+        let mut done: Vec<_> = Vec::new();
+        for made in stage.script.made().iter().filter(|made| &*made.call.slot == "tell") {
+            done.push(made.at);
+        }
+        assert_eq!(done.len(), 60);
+        let second = Duration::from_secs(1);
+        let at_once = done.iter().filter(|at| at.since(done[0]) < second).count();
+        let rate = usize::try_from(groups::DEFAULT_RATE).unwrap();
+        assert!(at_once <= rate + 1, "{at_once} in the first second");
+        assert!(done[59].since(done[1]) >= second, "paced");
+    });
+}
+
+#[test]
+fn a_changed_contract_parks_under_one_defect_and_a_fixed_version_carries_on() {
+    let broken = says(json!({ "okay": "yes" }));
+    play(vec![("funds", vec![broken])], |mut stage| async move {
+        let requests = parked(&mut stage, 3).await;
+        stage.at(60).await;
+        let row = stage.world.row(requests[0]).await.unwrap();
+        let group = row.parked.clone().unwrap();
+        assert!(group.starts_with("defect:"), "{group}");
+        for request in &requests {
+            assert_eq!(stage.world.row(*request).await.unwrap().parked.as_deref(), Some(group.as_str()));
+        }
+        let defects = stage.store.defects(10).await.unwrap();
+        let [defect] = defects.as_slice() else { panic!("one defect, not {defects:?}") };
+        assert_eq!((defect.count, defect.code.as_str(), defect.slot.as_str()), (3, "schema", "funds"));
+        assert_eq!(stage.script.count("hold"), 0, "nothing passes by accident");
+
+        // The fix is a new version that reads the new field.
+        let fixed = TRANSFER
+            .replace("version: 1", "version: 2")
+            .replace("required: [ok], properties: {ok: {type: boolean}}", "required: [okay], properties: {okay: {type: string}}")
+            .replace("pass_when: answer.ok", "pass_when: \"answer.okay == 'yes'\"");
+        stage.processes.add(parse("transfer.yaml", &fixed, &Known::default()).unwrap().process);
+        let unknown = stage.resume(requests[0], Some(9)).await;
+        stage.at(90).await;
+        assert_eq!(stage.told(unknown).await, "transfer has no version 9");
+        stage.resume(requests[0], None).await;
+        stage.at(120).await;
+        assert_eq!(stage.state(requests[0]).await, "parked", "the old version meets the same defect");
+        stage.resume(requests[0], Some(2)).await;
+        stage.at(180).await;
+        let row = stage.world.row(requests[0]).await.unwrap();
+        assert_eq!((row.state.as_str(), row.version), ("done", 2));
+        assert!(stage.words(requests[0]).await.contains(&"moved"));
+        assert_eq!(stage.world.row(requests[1]).await.unwrap().version, 1, "the others stay where they are");
+    });
+}
+
+#[test]
+fn an_unexpected_refusal_is_a_defect_of_its_own_and_not_a_transient_failure() {
+    play(vec![("hold", vec![fails(Fail::Refused), fails(Fail::Garbage)])], |mut stage| async move {
+        let request = stage.transfer("C1").await;
+        stage.at(600).await;
+        // Refused: again. Then no usable answer: the same key again until the budget is used up, then a person.
+        assert_eq!(stage.state(request).await, "in_review");
+        assert_eq!(stage.script.count("hold"), 8);
+        let keys: std::collections::BTreeSet<Option<String>> =
+            stage.script.made().into_iter().filter(|made| &*made.call.slot == "hold").map(|made| made.call.key).collect();
+        assert_eq!(keys.len(), 1, "one key for all attempts: {keys:?}");
+    });
+}

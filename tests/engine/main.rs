@@ -1,0 +1,12 @@
+//! The engine in virtual time: crashes at every point, races, lanes, groups, poison.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod crash;
+mod groups;
+mod lanes;
+mod mortal;
+mod poison;
+mod races;
+mod support;
+mod target;
