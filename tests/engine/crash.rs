@@ -208,8 +208,11 @@ impl Run {
         let lines = timeline::lines(&played).join("\n");
         let story = format!("{}; died {}\n{lines}", self.scenario.name, deaths.join("; then "));
 
-        assert_eq!(row.state, self.scenario.outcome, "{story}");
-        let there = i32::from(self.scenario.outcome == "done");
+        // Once the last effect may have happened there is no way back: it is told so, and goes on to the end.
+        let too_late = played.facts.iter().any(|(_, fact)| fact.word() == "withdrawal_refused");
+        let outcome = if too_late { "done" } else { self.scenario.outcome };
+        assert_eq!(row.state, outcome, "{story}");
+        let there = i32::from(outcome == "done");
         for step in ["hold", "book", "tell"] {
             assert_eq!(self.target.standing(step), there, "{step} stands as often as it should: {story}");
             assert!(self.target.most(step) <= 1, "{step} never stood more than once: {story}");

@@ -94,10 +94,6 @@ impl Stage {
         self.world.run_until(BEGINNING.plus(Duration::from_secs(seconds))).await.unwrap();
     }
 
-    pub(crate) async fn settle(&self) {
-        self.world.run_for(Duration::ZERO).await.unwrap();
-    }
-
     pub(crate) async fn state(&self, request: Uuid) -> String {
         self.world.row(request).await.unwrap().state
     }

@@ -26,7 +26,6 @@ struct Books {
     /// How often each effect stands: applied minus reversed.
     standing: BTreeMap<String, i32>,
     most: BTreeMap<String, i32>,
-    calls: BTreeMap<String, u32>,
     keys: BTreeSet<String>,
     faults: BTreeMap<String, VecDeque<Fault>>,
 }
@@ -55,14 +54,9 @@ impl Target {
         self.books.lock().unwrap().most.get(step).copied().unwrap_or(0)
     }
 
-    pub(crate) fn calls(&self, slot: &str) -> u32 {
-        self.books.lock().unwrap().calls.get(slot).copied().unwrap_or(0)
-    }
-
     fn meet(&self, call: &RemoteCall) -> Result<Value, Failure> {
         let mut books = self.books.lock().unwrap();
         let slot = call.slot.to_string();
-        *books.calls.entry(slot.clone()).or_default() += 1;
         let fault = books.faults.get_mut(&slot).and_then(VecDeque::pop_front);
         if fault == Some(Fault::Refused) {
             return Err(failure(FailureClass::Transient, "connect"));
@@ -76,18 +70,14 @@ impl Target {
                 (None, _) => Ok(there("tell")),
             };
         }
-        let fresh = call.key.as_ref().is_none_or(|key| books.keys.insert(key.clone()));
-        if fresh && fault != Some(Fault::Lost) {
+        let arrives = fault != Some(Fault::Lost);
+        if arrives && call.key.as_ref().is_none_or(|key| books.keys.insert(key.clone())) {
             let (step, change) = slot.strip_prefix("undo.").map_or((slot.as_str(), 1), |step| (step, -1));
             let standing = books.standing.entry(step.to_owned()).or_default();
             *standing += change;
             let standing = *standing;
             let most = books.most.entry(step.to_owned()).or_default();
             *most = standing.max(*most);
-        } else if fault == Some(Fault::Lost)
-            && let Some(key) = &call.key
-        {
-            books.keys.remove(key);
         }
         match fault {
             Some(_) => Err(failure(FailureClass::Unknown, "timeout")),

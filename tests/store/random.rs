@@ -371,7 +371,7 @@ impl Run {
         let Some(worker) = self.random.pick(&self.workers) else { return };
         let waiting = same!(self, "unpublished", |store| store.unpublished(worker, 9999), plain).unwrap();
         let done: Vec<Uuid> = waiting.iter().map(|event| event.id).filter(|_| self.random.one_in(2)).collect();
-        same!(self, "published", |store| store.published(&done), plain).unwrap();
+        same!(self, "published", |store| store.published(worker, &done), plain).unwrap();
     }
 
     async fn settings(&mut self) {

@@ -198,9 +198,14 @@ impl Drive {
     /// # Errors
     /// See [`DriveError`].
     pub async fn park_poisoned(mut self, detail: String) -> Result<State, DriveError> {
-        if !matches!(self.state.phase, Phase::Open) {
-            self.release(None).await?;
-            return Ok(self.state);
+        match self.state.phase {
+            Phase::Open => {}
+            // It may kill in its first step, before anything is written.
+            Phase::Queued if self.turn && !self.over_limit => self.push(Fact::Started)?,
+            _ => {
+                self.release(None).await?;
+                return Ok(self.state);
+            }
         }
         let cause = Cause { class: FailureClass::Poison, code: "poison".to_owned(), connector: None, status: None, detail };
         self.park_defect("worker", cause).await?;
