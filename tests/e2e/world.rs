@@ -40,12 +40,12 @@ const FENCE: &str = "
     END $$;
     CREATE FUNCTION e2e_sent() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
         IF NOT EXISTS (SELECT 1 FROM workers WHERE id = NEW.worker) THEN
-            INSERT INTO e2e_fence VALUES ('event', NEW.worker, NEW.request);
+            INSERT INTO e2e_fence VALUES ('event', NEW.worker, (SELECT request FROM outbox WHERE id = NEW.id));
         END IF;
         RETURN NULL;
     END $$;
     CREATE TRIGGER e2e_moved AFTER UPDATE ON requests FOR EACH ROW EXECUTE FUNCTION e2e_moved();
-    CREATE TRIGGER e2e_sent AFTER INSERT ON outbox FOR EACH ROW EXECUTE FUNCTION e2e_sent();";
+    CREATE TRIGGER e2e_sent AFTER INSERT ON unpublished FOR EACH ROW EXECUTE FUNCTION e2e_sent();";
 
 /// Where the servers of a world come from.
 enum Servers {

@@ -80,20 +80,21 @@ impl State {
         written
     }
 
-    /// Records a rejected message unless this very one (producer, message, bytes) was recorded before. Its key is taken from now on.
+    /// Records a rejected message unless this very one (producer, message, bytes) was recorded before. Its key is taken from now on,
+    /// again where it was swept.
     fn reject(&mut self, worker: WorkerId, reject: &RejectedRow) -> Written {
         if let Some(message) = &reject.message {
+            self.inbox.entry((reject.producer.clone(), message.clone())).or_insert(Key {
+                body_sha256: reject.raw_sha256,
+                request: None,
+                at: reject.at,
+            });
             let same = |old: &RejectedRow| {
                 old.producer == reject.producer && old.message == reject.message && old.raw_sha256 == reject.raw_sha256
             };
             if self.rejected.values().any(same) {
                 return Written::Rejected;
             }
-            self.inbox.entry((reject.producer.clone(), message.clone())).or_insert(Key {
-                body_sha256: reject.raw_sha256,
-                request: None,
-                at: reject.at,
-            });
         }
         self.rejected.insert(reject.id, RejectedRow { events: vec![], ..reject.clone() });
         self.tally("rejected", 1);

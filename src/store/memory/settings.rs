@@ -6,7 +6,7 @@ use super::State;
 use crate::domain::time::Time;
 use crate::engine::ports::records::{ProcessRow, TokenRow};
 use crate::engine::ports::store::StoreError;
-use crate::store::batch;
+use crate::store::{batch, rules};
 
 impl State {
     pub(super) fn publish_process(&mut self, row: &ProcessRow) -> Result<String, StoreError> {
@@ -63,7 +63,7 @@ impl State {
             }
         }
         let before = now.minus(keep.events);
-        let sent = self.outbox.iter().filter(|(_, out)| out.published && out.event.at < before);
+        let sent = self.outbox.range(..rules::id_at(before)).filter(|(_, out)| out.published && out.event.at < before);
         let old: Vec<Uuid> = sent.map(|(id, _)| *id).take(limit).collect();
         for id in old {
             removed += u64::from(self.outbox.remove(&id).is_some());

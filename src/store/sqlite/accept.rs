@@ -63,16 +63,17 @@ pub(super) async fn accept(tx: &mut Tx<'_>, worker: WorkerId, accept: &Accept, t
     Ok(Written::Accepted { lane_no: row.lane_no, turn: row.turn, over_limit: row.over_limit })
 }
 
-/// Records a rejected message unless this very one (producer, message, bytes) was recorded before. Its key is taken from now on.
+/// Records a rejected message unless this very one (producer, message, bytes) was recorded before. Its key is taken from now on,
+/// again where it was swept.
 pub(super) async fn reject(tx: &mut Tx<'_>, worker: WorkerId, reject: &RejectedRow, tally: &mut Tally) -> Result<(), StoreError> {
+    if let Some(message) = &reject.message {
+        take_key(tx, &reject.producer, message, &reject.raw_sha256, None, reject.at).await?;
+    }
     let row = sqlx::query(REJECTED).bind(reject.id).bind(&reject.producer).bind(&reject.message).bind(&reject.channel);
     let row = row.bind(&reject.process).bind(&reject.code).bind(&reject.detail).bind(&reject.raw[..]);
     let row = row.bind(int(reject.raw_len)?).bind(&reject.raw_sha256[..]).bind(reject.at.0);
     if tx.execute(row).await? == 0 {
         return Ok(());
-    }
-    if let Some(message) = &reject.message {
-        take_key(tx, &reject.producer, message, &reject.raw_sha256, None, reject.at).await?;
     }
     send(tx, worker, &reject.events).await?;
     tally.count("rejected");
