@@ -176,7 +176,7 @@ impl From<StoreError> for Problem {
                 Problem::new(&kinds::UNAVAILABLE, "the database is not available at the moment; try again with the same key")
                     .retry_after(2)
             }
-            StoreError::Data(_) | StoreError::Broken(_) => Problem::internal(&error),
+            StoreError::Data(_) | StoreError::Broken(_) | StoreError::InUse(_) => Problem::internal(&error),
         }
     }
 }

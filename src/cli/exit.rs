@@ -120,6 +120,7 @@ impl Failure {
             StoreError::NotFound(_) => (Exit::NotFound, "check the id"),
             StoreError::Transient(_) | StoreError::Unknown(_) => (Exit::Unreachable, "is the database up? `mozhao doctor` looks"),
             StoreError::Fenced => (Exit::Conflict, "another worker has taken over"),
+            StoreError::InUse(_) => (Exit::Conflict, "stop the other worker first"),
             StoreError::Data(_) | StoreError::Broken(_) => (Exit::Failed, "`mozhao doctor` checks the database and its schema"),
         };
         Failure::new(exit, what).because(error).hint(hint)

@@ -57,7 +57,7 @@ fn failed(error: anyhow::Error) -> Failure {
     for cause in error.chain() {
         match cause.downcast_ref::<StoreError>() {
             Some(StoreError::Transient(_) | StoreError::Unknown(_)) => exit = Exit::Unreachable,
-            Some(StoreError::Fenced) => exit = Exit::Conflict,
+            Some(StoreError::Fenced | StoreError::InUse(_)) => exit = Exit::Conflict,
             _ => {}
         }
         match cause.downcast_ref::<ProcessesError>() {

@@ -125,8 +125,8 @@ macro_rules! implement_store {
                 self.list_workers().await
             }
 
-            async fn defects(&self, limit: usize) -> Answer<Vec<DefectRow>> {
-                self.list_defects(limit).await
+            async fn defects(&self, processes: &[String], limit: usize) -> Answer<Vec<DefectRow>> {
+                self.list_defects(processes, limit).await
             }
 
             async fn defect(&self, fingerprint: &str) -> Answer<DefectRow> {

@@ -88,6 +88,17 @@ impl Place {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_second_worker_on_one_sqlite_file_is_a_conflict() {
+    let place = Place::start().await;
+    let mut second = command(place.folder.path(), &["serve", "--config", "mozhao.yaml"]);
+    second.env("MOZHAO__HTTP__LISTEN", format!("127.0.0.1:{}", free_port()));
+    let refused = finish(second);
+    assert_eq!(refused.code, 6, "{}", refused.err);
+    assert!(refused.err.contains("another worker has") && refused.err.contains("use PostgreSQL"), "{}", refused.err);
+    assert_eq!(place.run(&["doctor"]).code, 0, "the first one works on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_from_submission_to_outcome() {
     let place = Place::start().await;
     let planned = place.planned(|road| *road == Road::Done);

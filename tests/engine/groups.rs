@@ -67,7 +67,7 @@ fn a_changed_contract_parks_under_one_defect_and_a_fixed_version_carries_on() {
         for request in &requests {
             assert_eq!(stage.world.row(*request).await.unwrap().parked.as_deref(), Some(group.as_str()));
         }
-        let defects = stage.store.defects(10).await.unwrap();
+        let defects = stage.store.defects(&[], 10).await.unwrap();
         let [defect] = defects.as_slice() else { panic!("one defect, not {defects:?}") };
         assert_eq!((defect.count, defect.code.as_str(), defect.slot.as_str()), (3, "schema", "funds"));
         assert_eq!(stage.script.count("hold"), 0, "nothing passes by accident");

@@ -229,8 +229,8 @@ impl Store for MortalStore {
         self.inner.workers().await
     }
 
-    async fn defects(&self, limit: usize) -> Result<Vec<DefectRow>, StoreError> {
-        self.inner.defects(limit).await
+    async fn defects(&self, processes: &[String], limit: usize) -> Result<Vec<DefectRow>, StoreError> {
+        self.inner.defects(processes, limit).await
     }
 
     async fn defect(&self, fingerprint: &str) -> Result<DefectRow, StoreError> {

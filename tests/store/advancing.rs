@@ -186,9 +186,11 @@ pub(super) async fn defects_are_counted_and_keep_their_first_example(world: &Wor
     let mut again = step(ids[0], 3);
     again.defect = Some(defect("a", ids[0], Time(50)));
     world.write(worker, again).await;
-    let listed: Vec<_> = world.store.defects(9).await.unwrap().into_iter().map(|row| (row.fingerprint, row.count)).collect();
+    let listed: Vec<_> = world.store.defects(&[], 9).await.unwrap().into_iter().map(|row| (row.fingerprint, row.count)).collect();
     assert_eq!(listed, [("a".into(), 2), ("b".into(), 2)], "last seen first");
-    assert_eq!(world.store.defects(1).await.unwrap().len(), 1);
+    assert_eq!(world.store.defects(&[], 1).await.unwrap().len(), 1);
+    assert_eq!(world.store.defects(&["another".into(), "card_unbind".into()], 9).await.unwrap().len(), listed.len());
+    assert!(world.store.defects(&["another".into()], 9).await.unwrap().is_empty());
     assert_eq!(world.store.defect("a").await.unwrap().sample, ids[2]);
 }
 

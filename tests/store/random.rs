@@ -409,7 +409,7 @@ impl Run {
             rows.join("\n")
         };
         same!(self, "counted", |store| store.counted(), sorted).unwrap();
-        same!(self, "defects", |store| store.defects(9999), plain).unwrap();
+        same!(self, "defects", |store| store.defects(&[], 9999), plain).unwrap();
         same!(self, "controls", |store| store.controls(), plain).unwrap();
         same!(self, "events", |store| store.events(None, 9999), plain).unwrap();
         let ids = |rows: &Vec<WorkerRow>| format!("{:?}", rows.iter().map(|row| row.id).collect::<Vec<_>>());

@@ -155,7 +155,7 @@ pub(super) async fn read(engine: &Engine, sandbox: &Handle, requests: &[Planned]
     }
     walk.end(&mut books);
     books.asked = asked(engine).await?;
-    for defect in store.defects(MOST).await? {
+    for defect in store.defects(&[], MOST).await? {
         let parked = store.parked_under(&format!("defect:{}", defect.fingerprint), MOST as u64).await?;
         if parked > 0 {
             books.defects.push((defect, parked));

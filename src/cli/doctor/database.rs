@@ -184,7 +184,7 @@ async fn groups(store: &Arc<dyn Store>, findings: &mut Findings) -> Result<(), S
             mend,
         );
     }
-    let defects = store.defects(50).await?;
+    let defects = store.defects(&[], 50).await?;
     for defect in &defects {
         let parked = store.parked_under(&format!("defect:{}", defect.fingerprint), 100_000).await?;
         if parked > 0 {

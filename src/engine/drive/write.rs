@@ -207,6 +207,10 @@ impl Drive {
     fn settle(&mut self, seq: u64, head: Hash) {
         (self.durable_seq, self.durable_head) = (seq, head);
         self.state.head = head;
+        if let Some(ending) = self.state.ending() {
+            let labels = [("process", self.process.name.clone()), ("outcome", ending.outcome().to_owned())];
+            metrics::counter!("mozhao_process_requests_ended_total", &labels).increment(1);
+        }
         self.buffer.clear();
         self.consumed.clear();
         (self.review, self.defect, self.payload_changed) = (None, None, false);

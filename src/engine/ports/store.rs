@@ -52,6 +52,9 @@ pub enum StoreError {
     /// Anything else: a missing table, wrong credentials, a bug.
     #[error("the database failed: {0}")]
     Broken(String),
+    /// Somebody else works on the database, and only one may.
+    #[error("{0}")]
+    InUse(String),
     /// What the call is about does not exist.
     #[error("{0} was not found")]
     NotFound(&'static str),
@@ -368,8 +371,8 @@ pub trait Store: Send + Sync + 'static {
     async fn workers(&self) -> Result<Vec<WorkerRow>, StoreError>;
 
     // Defects and dependencies (groups that requests are parked under).
-    /// Defects, last seen first.
-    async fn defects(&self, limit: usize) -> Result<Vec<DefectRow>, StoreError>;
+    /// Defects of these processes (of all where none is named), last seen first.
+    async fn defects(&self, processes: &[String], limit: usize) -> Result<Vec<DefectRow>, StoreError>;
     /// One defect.
     async fn defect(&self, fingerprint: &str) -> Result<DefectRow, StoreError>;
     /// All control rows: `dependency:<name>` and `defect:<fingerprint>`.

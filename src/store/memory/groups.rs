@@ -9,8 +9,9 @@ use crate::engine::ports::store::{RequestId, StoreError};
 use crate::store::batch;
 
 impl State {
-    pub(super) fn list_defects(&self, limit: usize) -> Vec<DefectRow> {
-        let mut rows: Vec<&DefectRow> = self.defects.values().collect();
+    pub(super) fn list_defects(&self, processes: &[String], limit: usize) -> Vec<DefectRow> {
+        let wanted = |row: &&DefectRow| processes.is_empty() || processes.contains(&row.process);
+        let mut rows: Vec<&DefectRow> = self.defects.values().filter(wanted).collect();
         rows.sort_by_key(|row| (std::cmp::Reverse(row.last_seen), row.fingerprint.clone()));
         rows.into_iter().take(limit).cloned().collect()
     }

@@ -271,8 +271,8 @@ impl Store for MemoryStore {
         Ok(self.lock().0.workers.values().cloned().collect())
     }
 
-    async fn defects(&self, limit: usize) -> Result<Vec<DefectRow>, StoreError> {
-        Ok(self.lock().0.list_defects(limit))
+    async fn defects(&self, processes: &[String], limit: usize) -> Result<Vec<DefectRow>, StoreError> {
+        Ok(self.lock().0.list_defects(processes, limit))
     }
 
     async fn defect(&self, fingerprint: &str) -> Result<DefectRow, StoreError> {

@@ -11,7 +11,11 @@ use crate::engine::ports::store::{RequestId, StoreError};
 use crate::store::batch;
 use crate::store::rows::{control_columns, defect_columns, int};
 
-const DEFECTS: &str = concat!("SELECT ", defect_columns!(), " FROM defects ORDER BY last_seen DESC, fingerprint LIMIT $1");
+const DEFECTS: &str = concat!(
+    "SELECT ",
+    defect_columns!(),
+    " FROM defects WHERE $1::TEXT[] = '{}' OR process = ANY($1) ORDER BY last_seen DESC, fingerprint LIMIT $2"
+);
 const DEFECT: &str = concat!("SELECT ", defect_columns!(), " FROM defects WHERE fingerprint = $1");
 const CONTROLS: &str = concat!("SELECT ", control_columns!(), " FROM controls ORDER BY group_name");
 const FIRST_CONTROL: &str = concat!(
@@ -36,8 +40,8 @@ const COUNT: &str = "\
     SELECT COUNT(*) AS n FROM (SELECT 1 FROM requests WHERE parked = $1 AND ended_at IS NULL LIMIT $2) AS parked";
 
 impl PostgresStore {
-    pub(super) async fn list_defects(&self, limit: usize) -> Result<Vec<DefectRow>, StoreError> {
-        self.db.others().read(sqlx::query(DEFECTS).bind(int(limit)?), rows::defect).await
+    pub(super) async fn list_defects(&self, processes: &[String], limit: usize) -> Result<Vec<DefectRow>, StoreError> {
+        self.db.others().read(sqlx::query(DEFECTS).bind(processes).bind(int(limit)?), rows::defect).await
     }
 
     pub(super) async fn one_defect(&self, fingerprint: &str) -> Result<DefectRow, StoreError> {

@@ -167,7 +167,7 @@ fn lock(path: &Path) -> Result<File, StoreError> {
     let file = File::create(&name).map_err(broken)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Broken(format!(
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse(format!(
             "another worker has {} open: a SQLite database is worked on by one process (it holds the lock on {}). Stop it first, talk to \
              it over HTTP, or use PostgreSQL for several workers",
             path.display(),
