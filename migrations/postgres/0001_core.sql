@@ -223,7 +223,7 @@ CREATE TABLE controls (
     since      BIGINT,
     changed_at BIGINT NOT NULL,
     version    BIGINT NOT NULL,
-    CONSTRAINT known_state CHECK (state IN ('closed', 'open', 'half_open', 'resuming', 'stopped'))
+    CONSTRAINT known_state CHECK (state IN ('closed', 'open', 'waiting', 'half_open', 'resuming', 'stopped'))
 );
 
 CREATE TABLE processes (

@@ -211,7 +211,7 @@ CREATE TABLE controls (
     since      INTEGER,
     changed_at INTEGER NOT NULL,
     version    INTEGER NOT NULL,
-    CONSTRAINT known_state CHECK (state IN ('closed', 'open', 'half_open', 'resuming', 'stopped'))
+    CONSTRAINT known_state CHECK (state IN ('closed', 'open', 'waiting', 'half_open', 'resuming', 'stopped'))
 ) STRICT;
 
 CREATE TABLE processes (

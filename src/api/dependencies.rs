@@ -34,7 +34,7 @@ pub(super) const COUNT_CAP: u64 = 1_000_000;
 pub(super) struct ControlBody {
     /// `dependency:<name>` or `defect:<fingerprint>`.
     group: String,
-    /// `closed`, `open`, `half_open` (one request tries it), `resuming`.
+    /// `closed`, `open`, `waiting` (requests are parked, though it may be up), `half_open` (one request tries it), `resuming`.
     #[schema(example = "closed")]
     state: String,
     /// Why.
@@ -81,7 +81,7 @@ impl From<&ControlRow> for ControlBody {
 struct DependencyBody {
     /// The connector's name.
     name: String,
-    /// `closed`: calls go through; `open`: it is down; `half_open`, `resuming`: it is coming back.
+    /// `closed`: calls go through; `open`: it is down; `waiting`: it answers, but requests are parked; `half_open`, `resuming`: they are coming back.
     #[schema(example = "closed")]
     state: String,
     /// How many requests wait for it.

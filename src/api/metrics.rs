@@ -151,7 +151,7 @@ impl Page {
         self.head("mozhao_dependency_state", "gauge", "1 for the state that the dependency's breaker is in.");
         for row in controls {
             let Some(name) = row.group.strip_prefix("dependency:") else { continue };
-            for state in ["closed", "open", "half_open", "resuming"] {
+            for state in ["closed", "open", "waiting", "half_open", "resuming"] {
                 let value = u8::from(row.state == state);
                 self.line("mozhao_dependency_state", &[("dependency", name), ("state", state)], value);
             }

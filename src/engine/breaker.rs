@@ -2,7 +2,8 @@
 //! the dependency's control row; a person trips and resets it through the same row.
 //!
 //! While a breaker is open no call is made and no attempt is used up. When its time is up it lets one call through
-//! at a time; the first answer closes it, the first failure opens it again.
+//! at a time, the probe; its answer closes the breaker, its failure opens it again. Calls from before it opened say
+//! nothing any more: a maintenance that a person has announced must not end because one of them came through.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -48,7 +49,7 @@ struct Breaker {
     failures: u32,
     /// Open until then.
     open_until: Option<Time>,
-    /// A call is trying it.
+    /// A probe is on its way.
     probing: bool,
     /// The newest control row that was taken in.
     control: u32,
@@ -78,43 +79,20 @@ impl Breakers {
         })
     }
 
-    /// May this connector be called now? One that is tried again takes its turn with this.
+    /// May this connector be called now? How the call ends is told to the [`Admission`].
     ///
     /// # Errors
     /// The failure to treat the call with.
-    pub fn admit(&self, connector: &str, now: Time) -> Result<(), Failure> {
-        self.with(connector, |breaker| match breaker.open_until {
-            None => Ok(()),
+    pub fn admit<'a>(&'a self, connector: &'a str, now: Time) -> Result<Admission<'a>, Failure> {
+        let probe = self.with(connector, |breaker| match breaker.open_until {
+            None => Ok(false),
             Some(until) if now >= until && !breaker.probing => {
                 breaker.probing = true;
-                Ok(())
+                Ok(true)
             }
             Some(_) => Err(down()),
-        })
-    }
-
-    /// Takes in how an admitted call ended. Failures that say nothing about the dependency's health count as neither.
-    pub fn report(&self, connector: &str, result: Result<(), &Failure>, now: Time) -> Change {
-        let settings = self.remote.breaker(connector);
-        self.with(connector, |breaker| {
-            let probing = std::mem::take(&mut breaker.probing);
-            match result {
-                Err(failure) if failure.code == "busy" => Change::None,
-                Err(failure) if matches!(failure.class, FailureClass::Transient | FailureClass::Unknown) => {
-                    breaker.failures = breaker.failures.saturating_add(1);
-                    if probing || (breaker.open_until.is_none() && breaker.failures >= settings.failures.max(1)) {
-                        let until = now.plus(settings.open_for);
-                        breaker.open_until = Some(until);
-                        return Change::Opened(until);
-                    }
-                    Change::None
-                }
-                _ => {
-                    breaker.failures = 0;
-                    if breaker.open_until.take().is_some() { Change::Closed } else { Change::None }
-                }
-            }
-        })
+        })?;
+        Ok(Admission { breakers: self, connector, probe })
     }
 
     /// Takes in what others wrote about the dependencies.
@@ -129,6 +107,8 @@ impl Breakers {
                 match row.state.as_str() {
                     // Without a time somebody tripped it: it stays open until it is reset.
                     "open" => breaker.open_until = Some(row.probe_at.unwrap_or(Time(i64::MAX))),
+                    // Some requests could not go on with it; whether it is down is for each breaker to find out.
+                    "waiting" => {}
                     "half_open" => breaker.open_until = breaker.open_until.map(|until| until.min(row.changed_at)),
                     _ => (breaker.open_until, breaker.failures) = (None, 0),
                 }
@@ -164,6 +144,52 @@ impl Breakers {
     fn with<T>(&self, connector: &str, change: impl FnOnce(&mut Breaker) -> T) -> T {
         let mut breakers = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
         change(breakers.entry(connector.to_owned()).or_default())
+    }
+}
+
+impl std::fmt::Debug for Breakers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Breakers").finish_non_exhaustive()
+    }
+}
+
+/// A call that may be made. Dropped without a report (the worker gave up in the middle) it frees the probe's place.
+#[derive(Debug)]
+pub struct Admission<'a> {
+    breakers: &'a Breakers,
+    connector: &'a str,
+    probe: bool,
+}
+
+impl Admission<'_> {
+    /// Takes in how the call ended. Failures that say nothing about the dependency's health count as neither.
+    pub fn report(self, result: Result<(), &Failure>, now: Time) -> Change {
+        let settings = self.breakers.remote.breaker(self.connector);
+        self.breakers.with(self.connector, |breaker| match result {
+            Err(failure) if failure.code == "busy" => Change::None,
+            Err(failure) if matches!(failure.class, FailureClass::Transient | FailureClass::Unknown) => {
+                breaker.failures = breaker.failures.saturating_add(1);
+                if self.probe || (breaker.open_until.is_none() && breaker.failures >= settings.failures.max(1)) {
+                    let until = now.plus(settings.open_for);
+                    breaker.open_until = Some(until);
+                    return Change::Opened(until);
+                }
+                Change::None
+            }
+            _ if breaker.open_until.is_some() && !self.probe => Change::None,
+            _ => {
+                breaker.failures = 0;
+                if breaker.open_until.take().is_some() { Change::Closed } else { Change::None }
+            }
+        })
+    }
+}
+
+impl Drop for Admission<'_> {
+    fn drop(&mut self) {
+        if self.probe {
+            self.breakers.with(self.connector, |breaker| breaker.probing = false);
+        }
     }
 }
 

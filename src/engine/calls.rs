@@ -91,9 +91,9 @@ impl Caller {
     /// # Errors
     /// How it failed: at the breaker, on the wire, or because the answer is not what the process says.
     pub async fn call(&self, call: &Call, rendered: &RemoteCall) -> Result<Seen, CallFailure> {
-        self.breakers.admit(&call.connector, self.clock.now()).map_err(|failure| failed(call, failure))?;
+        let admission = self.breakers.admit(&call.connector, self.clock.now()).map_err(|failure| failed(call, failure))?;
         let result = self.remote.call(rendered).await;
-        let change = self.breakers.report(&call.connector, result.as_ref().map(drop), self.clock.now());
+        let change = admission.report(result.as_ref().map(drop), self.clock.now());
         if change != Change::None {
             (self.changed)(&call.connector, change);
         }

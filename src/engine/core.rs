@@ -20,6 +20,7 @@ use super::ports::store::{Store, WorkerId};
 use super::processes::Processes;
 use super::relay::Outgoing;
 use crate::domain::process::model::Process;
+use crate::domain::time::Time;
 
 /// How many places waiters for changes are spread over.
 const SHARDS: usize = 256;
@@ -50,8 +51,8 @@ pub struct Core {
     pub callbacks: Arc<Callbacks>,
     /// Waiters for changes.
     pub changes: Arc<Changes>,
-    /// Connectors that requests were parked under, for the group loop.
-    pub parked_under: Mutex<Vec<String>>,
+    /// When the group loop looked for parked requests that nobody would resume.
+    pub looked_for_parked: Mutex<Option<Time>>,
 }
 
 impl Core {
@@ -64,14 +65,6 @@ impl Core {
     /// Tells whoever waits that something about the request has changed.
     pub fn tell(&self, request: Uuid) {
         self.changes.tell(request);
-    }
-
-    /// A request was parked under this connector: somebody must see to it that it is resumed.
-    pub fn parked(&self, connector: &str) {
-        let mut parked = self.parked_under.lock().unwrap_or_else(PoisonError::into_inner);
-        if !parked.iter().any(|known| known == connector) {
-            parked.push(connector.to_owned());
-        }
     }
 
     /// Waits until the last heartbeat is fresh enough to start an effect.

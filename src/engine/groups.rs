@@ -5,10 +5,14 @@
 //! one pure function over the group's durable control row; every worker runs the loop, and the row's version lets
 //! exactly one of them act at a time.
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
+use uuid::Uuid;
+
+use super::canary::{self, Progress};
 use super::core::Core;
-use super::ports::records::{ControlRow, RequestRow};
+use super::ports::records::ControlRow;
 use super::ports::store::StoreError;
 use crate::domain::request::signal::Signal;
 use crate::domain::time::Time;
@@ -23,6 +27,10 @@ const MAX_STEP: u32 = 500;
 const CANARY_TIME: Duration = Duration::from_mins(2);
 /// A step that lost its worker between choosing and sending a canary is done again after this.
 const CHOOSING_TIME: Duration = Duration::from_secs(5);
+/// The longest time between two canaries of a dependency.
+const MAX_WAIT: Duration = Duration::from_mins(5);
+/// How often the loop looks for requests that are parked under a dependency whose group is closed.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// What is to be done about a group now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,11 +49,12 @@ pub enum Step {
     Close,
 }
 
-/// Decides the next step of a group. `parked` is how many wait (capped); `canary` is the canary's row.
+/// Decides the next step of a group. `parked` is how many wait (capped); `canary` is what became of the canary, `None`
+/// where it is not to be found.
 #[must_use]
-pub fn step(row: &ControlRow, parked: u64, canary: Option<&RequestRow>, now: Time) -> Step {
+pub fn step(row: &ControlRow, parked: u64, canary: Option<Progress>, now: Time) -> Step {
     match row.state.as_str() {
-        "open" => match row.probe_at {
+        "open" | "waiting" => match row.probe_at {
             Some(at) if now >= at && parked > 0 => Step::Canary,
             Some(at) if now >= at.plus(Duration::from_mins(1)) => Step::Close,
             _ => Step::None,
@@ -61,12 +70,10 @@ pub fn step(row: &ControlRow, parked: u64, canary: Option<&RequestRow>, now: Tim
                     Step::None
                 }
             }
-            None => Step::Canary,
-            Some(request) if request.seen < request.signalled || request.state == "running" => {
-                if now.since(row.changed_at) > CANARY_TIME { Step::Canary } else { Step::None }
-            }
-            Some(request) if request.parked.as_deref() == Some(row.group.as_str()) => Step::Failed,
-            Some(_) => Step::Resume,
+            Some(Progress::OnTheWay) if now.since(row.changed_at) <= CANARY_TIME => Step::None,
+            None | Some(Progress::OnTheWay | Progress::Elsewhere) => Step::Canary,
+            Some(Progress::Back) => Step::Failed,
+            Some(Progress::Through) => Step::Resume,
         },
         "resuming" => {
             let micros = u64::try_from(now.since(row.changed_at).as_micros()).unwrap_or(u64::MAX);
@@ -89,14 +96,18 @@ pub async fn tick(core: &Core) -> Result<(), StoreError> {
     let rows = core.store.controls().await?;
     core.caller.breakers.learn(&rows);
     note_parked(core, &rows).await?;
-    for row in rows.into_iter().filter(|row| matches!(row.state.as_str(), "open" | "half_open" | "resuming")) {
+    for row in rows.into_iter().filter(|row| matches!(row.state.as_str(), "open" | "waiting" | "half_open" | "resuming")) {
         let now = core.store.now().await?;
         let parked = core.store.parked_under(&row.group, 1).await?;
         let canary = match row.canary {
-            Some(id) if row.state == "half_open" => core.store.request(id).await.ok(),
+            Some(id) if row.state == "half_open" => match core.store.request(id).await {
+                Ok(request) => Some(canary::look(core.store.as_ref(), &request).await?),
+                Err(StoreError::NotFound(_)) => None,
+                Err(error) => return Err(error),
+            },
             _ => None,
         };
-        let step = step(&row, parked, canary.as_ref(), now);
+        let step = step(&row, parked, canary, now);
         if step != Step::None {
             take(core, row, &step, now).await?;
         }
@@ -114,9 +125,11 @@ async fn take(core: &Core, row: ControlRow, step: &Step, now: Time) -> Result<()
         }
         Step::Resume => (next.state, next.canary) = ("resuming".into(), None),
         Step::Failed => {
+            // The canary stays noted: the next one is the one after it, since it may be the canary's own fault. For the same
+            // reason this opens no breaker: if the dependency is down, theirs have opened.
             if let Some(connector) = row.group.strip_prefix("dependency:") {
-                (next.state, next.canary, next.since) = ("open".into(), None, None);
-                next.probe_at = Some(now.plus(core.caller.breakers.open_for(connector)));
+                next.state = "waiting".into();
+                next.probe_at = Some(now.plus(wait(row.since, core.caller.breakers.open_for(connector), now)));
             } else {
                 (next.state, next.reason) = ("stopped".into(), "the first request that was resumed failed again".into());
             }
@@ -132,12 +145,17 @@ async fn take(core: &Core, row: ControlRow, step: &Step, now: Time) -> Result<()
     let signal = Signal::Resume { by: row.by.clone(), group: row.group.clone(), to_version: row.to_version };
     match step {
         Step::Canary => {
-            let sent = core.store.resume_some(&row.group, &signal, now, before, 1).await?;
+            let last = row.canary.unwrap_or_default();
+            let mut sent = core.store.resume_some(&row.group, &signal, now, before, last, 1).await?;
+            if sent.is_empty() {
+                sent = core.store.resume_some(&row.group, &signal, now, before, Uuid::nil(), 1).await?;
+            }
             let row = ControlRow { canary: sent.first().copied(), version: next.version + 1, ..next };
             core.store.put_control(&row).await?;
         }
         Step::More(more) => {
-            let sent = core.store.resume_some(&row.group, &signal, now, before, usize::try_from(*more).unwrap_or(1)).await?;
+            let limit = usize::try_from(*more).unwrap_or(1);
+            let sent = core.store.resume_some(&row.group, &signal, now, before, Uuid::nil(), limit).await?;
             if sent.is_empty() && !row.group.starts_with("dependency:") {
                 // Who is left was parked after the resume began: not part of it.
                 let row = ControlRow { state: "closed".into(), version: next.version + 1, ..next };
@@ -149,22 +167,39 @@ async fn take(core: &Core, row: ControlRow, step: &Step, now: Time) -> Result<()
     Ok(())
 }
 
-/// Connectors that requests were parked under while their breaker was closed: their group gets a row, or nobody would
-/// ever resume them.
+/// Requests that are parked under a dependency whose group is closed: it gets a row, or nobody would ever resume them.
+/// They are looked for in the database, for whoever parked them may be gone.
 async fn note_parked(core: &Core, rows: &[ControlRow]) -> Result<(), StoreError> {
-    let names = std::mem::take(&mut *core.parked_under.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-    for connector in names {
-        let group = super::breaker::dependency_group(&connector);
+    let due = {
+        let mut looked = core.looked_for_parked.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = core.clock.now();
+        let due = looked.is_none_or(|at| now < at || now.since(at) >= LOOK_EVERY);
+        if due {
+            *looked = Some(now);
+        }
+        due
+    };
+    if !due {
+        return Ok(());
+    }
+    for group in core.store.parked_groups().await? {
+        let Some(connector) = group.strip_prefix("dependency:") else { continue };
         let row = rows.iter().find(|row| row.group == group);
         if row.is_some_and(|row| row.state != "closed") {
             continue;
         }
         let now = core.store.now().await?;
-        let probe_at = now.plus(core.caller.breakers.open_for(&connector));
+        let probe_at = now.plus(core.caller.breakers.open_for(connector));
         let fresh = opened(&group, "requests are parked", Some(probe_at), row, now);
-        core.store.put_control(&fresh).await?;
+        core.store.put_control(&ControlRow { state: "waiting".to_owned(), ..fresh }).await?;
     }
     Ok(())
+}
+
+/// How long until the next canary of a dependency: the longer it has been going on, the longer.
+#[must_use]
+pub fn wait(since: Option<Time>, open_for: Duration, now: Time) -> Duration {
+    (since.map_or(Duration::ZERO, |since| now.since(since)) / 4).min(MAX_WAIT).max(open_for)
 }
 
 /// A control row that says that a dependency is down.
@@ -175,11 +210,12 @@ pub fn opened(group: &str, reason: &str, probe_at: Option<Time>, old: Option<&Co
         state: "open".to_owned(),
         reason: reason.to_owned(),
         by: "probe".to_owned(),
-        canary: None,
+        // Who was the last one: the next is another.
+        canary: old.and_then(|row| row.canary),
         probe_at,
         rate: old.map_or(DEFAULT_RATE, |row| row.rate),
         to_version: None,
-        since: None,
+        since: old.filter(|row| row.state != "closed").and_then(|row| row.since).or(Some(now)),
         changed_at: now,
         version: old.map_or(1, |row| row.version + 1),
     }

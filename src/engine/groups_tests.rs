@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::groups::{Step, opened, step};
-use super::ports::records::{ControlRow, RequestRow};
+use super::canary::Progress;
+use super::groups::{Step, opened, step, wait};
+use super::ports::records::ControlRow;
 use crate::domain::time::Time;
 
 const NOW: Time = Time(1_000_000_000);
@@ -17,42 +18,6 @@ fn row(state: &str, ago: Duration) -> ControlRow {
 
 fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
-}
-
-fn request(state: &str, parked: Option<&str>, signalled: u64, seen: u64) -> RequestRow {
-    RequestRow {
-        id: Uuid::from_u128(1),
-        process: "p".into(),
-        version: 1,
-        customer: "c".into(),
-        producer: "app".into(),
-        message: "m".into(),
-        channel: "http".into(),
-        reply_to: None,
-        correlation: None,
-        traceparent: None,
-        lane: None,
-        lane_no: None,
-        turn: true,
-        over_limit: false,
-        seq: 1,
-        head: [0; 32],
-        state: state.into(),
-        step: None,
-        reason: None,
-        parked: parked.map(str::to_owned),
-        review: None,
-        owner: None,
-        wake_at: None,
-        signalled,
-        seen,
-        deaths: 0,
-        person: false,
-        accepted_at: NOW,
-        updated_at: NOW,
-        expires_at: NOW,
-        ended_at: None,
-    }
 }
 
 #[test]
@@ -66,17 +31,26 @@ fn an_open_group_probes_when_its_time_has_come() {
 }
 
 #[test]
+fn the_longer_it_lasts_the_longer_it_waits() {
+    let ago = |time| wait(Some(NOW.minus(time)), secs(10), NOW);
+    assert_eq!([ago(secs(1)), ago(secs(60)), ago(secs(3600))], [secs(10), secs(15), secs(300)]);
+    assert_eq!(wait(None, secs(10), NOW), secs(10));
+    let first = opened("dependency:bank", "", None, None, NOW);
+    let again = opened("dependency:bank", "", None, Some(&first), NOW.plus(secs(9)));
+    assert_eq!(again.since, Some(NOW), "it has been going on since then");
+    let closed = ControlRow { state: "closed".into(), ..first };
+    assert_eq!(opened("dependency:bank", "", None, Some(&closed), NOW.plus(secs(9))).since, Some(NOW.plus(secs(9))));
+}
+
+#[test]
 fn the_canary_decides() {
-    let group = "dependency:bank";
     let waiting = |ago| ControlRow { canary: Some(Uuid::from_u128(1)), ..row("half_open", ago) };
-    let at = |request: RequestRow| step(&waiting(secs(1)), 5, Some(&request), NOW);
-    assert_eq!(at(request("parked", Some(group), 1, 0)), Step::None, "it has not seen the signal");
-    assert_eq!(at(request("running", None, 1, 1)), Step::None);
-    assert_eq!(at(request("parked", Some(group), 1, 1)), Step::Failed);
-    assert_eq!(at(request("parked", Some("defect:1"), 1, 1)), Step::Resume, "it got past this group");
-    assert_eq!(at(request("done", None, 1, 1)), Step::Resume);
-    assert_eq!(at(request("in_review", None, 1, 1)), Step::Resume);
-    assert_eq!(step(&waiting(secs(121)), 5, Some(&request("running", None, 1, 1)), NOW), Step::Canary, "given up");
+    let at = |progress| step(&waiting(secs(1)), 5, Some(progress), NOW);
+    assert_eq!(at(Progress::OnTheWay), Step::None);
+    assert_eq!(at(Progress::Back), Step::Failed);
+    assert_eq!(at(Progress::Elsewhere), Step::Canary, "it says nothing about the group");
+    assert_eq!(at(Progress::Through), Step::Resume);
+    assert_eq!(step(&waiting(secs(121)), 5, Some(Progress::OnTheWay), NOW), Step::Canary, "given up");
     assert_eq!(step(&waiting(secs(1)), 5, None, NOW), Step::Canary, "it is gone");
     assert_eq!(step(&row("half_open", secs(1)), 5, None, NOW), Step::None, "somebody is choosing one");
     assert_eq!(step(&row("half_open", secs(6)), 5, None, NOW), Step::Canary, "who chose is gone");
@@ -131,7 +105,7 @@ mod breakers {
     }
 
     fn fail(breakers: &Breakers, now: Time) -> Change {
-        breakers.report("bank", Err(&failure(FailureClass::Transient, "timeout")), now)
+        breakers.admit("bank", now).unwrap().report(Err(&failure(FailureClass::Transient, "timeout")), now)
     }
 
     #[test]
@@ -142,11 +116,12 @@ mod breakers {
         assert_eq!(breakers.admit("bank", NOW.plus(secs(9))).unwrap_err().code, "breaker_open");
         let later = NOW.plus(secs(10));
         breakers.peek("bank", later).unwrap();
-        breakers.admit("bank", later).unwrap();
+        let probe = breakers.admit("bank", later).unwrap();
         assert!(breakers.admit("bank", later).is_err() && breakers.peek("bank", later).is_err(), "one at a time");
+        drop(probe);
         assert_eq!(fail(&breakers, later), Change::Opened(later.plus(secs(10))), "the first failure opens it again");
-        breakers.admit("bank", later.plus(secs(10))).unwrap();
-        assert_eq!(breakers.report("bank", Ok(()), later), Change::Closed);
+        let probe = breakers.admit("bank", later.plus(secs(10))).unwrap();
+        assert_eq!(probe.report(Ok(()), later), Change::Closed);
         assert_eq!(breakers.views(later)[0].state, "closed");
     }
 
@@ -154,10 +129,24 @@ mod breakers {
     fn what_says_nothing_about_health_does_not_count() {
         let breakers = Breakers::new(Arc::new(NoRemote));
         for _ in 0..10 {
-            assert_eq!(breakers.report("bank", Err(&failure(FailureClass::Unavailable, "busy")), NOW), Change::None);
-            assert_eq!(breakers.report("bank", Err(&failure(FailureClass::Broken, "status")), NOW), Change::None);
+            for (class, code) in [(FailureClass::Unavailable, "busy"), (FailureClass::Broken, "status")] {
+                let admitted = breakers.admit("bank", NOW).unwrap();
+                assert_eq!(admitted.report(Err(&failure(class, code)), NOW), Change::None);
+            }
         }
         assert_eq!(breakers.views(NOW)[0].failures, 0);
+    }
+
+    #[test]
+    fn calls_from_before_it_opened_say_nothing() {
+        let breakers = Breakers::new(Arc::new(NoRemote));
+        let (well, badly) = (breakers.admit("bank", NOW).unwrap(), breakers.admit("bank", NOW).unwrap());
+        breakers.learn(&[ControlRow { version: 1, ..row("open", secs(0)) }]);
+        assert_eq!(well.report(Ok(()), NOW), Change::None);
+        assert_eq!(badly.report(Err(&failure(FailureClass::Transient, "timeout")), NOW), Change::None);
+        assert!(breakers.admit("bank", NOW).is_err(), "tripped by hand: until it is reset");
+        breakers.learn(&[ControlRow { version: 2, ..row("waiting", secs(0)) }]);
+        assert!(breakers.admit("bank", NOW).is_err(), "that requests wait says nothing about the dependency");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 pub mod breaker;
 pub mod calls;
+pub mod canary;
 pub mod clock;
 pub mod committer;
 pub mod core;

@@ -105,7 +105,7 @@ impl World {
             heart: Heart::new(None),
             callbacks: Arc::new(Callbacks::new("https://mozhao.example", b"test".to_vec())),
             changes: Arc::new(Changes::default()),
-            parked_under: Mutex::default(),
+            looked_for_parked: Mutex::default(),
         };
         Ok(World { clock, store, worker: Worker::new(Arc::new(core), IN_FLIGHT), sent: 0 })
     }

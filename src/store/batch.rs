@@ -103,7 +103,7 @@ fn check_advance(advance: &Advance) -> Result<(), StoreError> {
 /// Checks a control row's texts.
 pub(super) fn check_control(row: &ControlRow) -> Result<(), StoreError> {
     [&row.group, &row.state, &row.reason, &row.by].into_iter().try_for_each(|text| plain(text))?;
-    if ["closed", "open", "half_open", "resuming", "stopped"].contains(&row.state.as_str()) {
+    if ["closed", "open", "waiting", "half_open", "resuming", "stopped"].contains(&row.state.as_str()) {
         return Ok(());
     }
     Err(StoreError::Data(format!("a control has no state `{}`", row.state)))

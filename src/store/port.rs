@@ -147,9 +147,14 @@ macro_rules! implement_store {
                 signal: &Signal,
                 at: Time,
                 before: Time,
+                after: RequestId,
                 limit: usize,
             ) -> Answer<Vec<RequestId>> {
-                self.resume_group(group, signal, at, before, limit).await
+                self.resume_group(group, signal, at, before, after, limit).await
+            }
+
+            async fn parked_groups(&self) -> Answer<Vec<String>> {
+                self.list_parked_groups().await
             }
 
             async fn parked_under(&self, group: &str, cap: u64) -> Answer<u64> {

@@ -1,11 +1,17 @@
 //! What is parked together comes back together: one first, then the others at a rate; and never passes by itself.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use mozhao::domain::process::cases::Fail;
 use mozhao::domain::process::{Known, parse};
+use mozhao::domain::request::fact::FailureClass;
 use mozhao::engine::groups;
 use mozhao::engine::ports::clock::Clock;
+use mozhao::engine::ports::remote::{Answer, BreakerSettings, Failure, Remote, RemoteCall};
+use mozhao::proof::script::Script;
+use mozhao::proof::world::{Parts, World};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -36,7 +42,8 @@ fn a_dependency_that_comes_back_gets_one_request_first_and_then_the_others_at_a_
         let under = stage.store.parked_under("dependency:bank", 1_000).await.unwrap();
         assert_eq!(under, 60, "the budget is used up, nothing has happened: parked");
         tended(&stage, 120).await;
-        assert_eq!(stage.store.parked_under("dependency:bank", 1_000).await.unwrap(), 60, "each probe came back");
+        let under = stage.store.parked_under("dependency:bank", 1_000).await.unwrap();
+        assert!((59..=60).contains(&under), "only the canary is on its way: {under}");
         tended(&stage, 300).await;
         for request in requests {
             assert_eq!(stage.state(request).await, "done");
@@ -52,6 +59,65 @@ fn a_dependency_that_comes_back_gets_one_request_first_and_then_the_others_at_a_
         let rate = usize::try_from(groups::DEFAULT_RATE).unwrap();
         assert!(at_once <= rate + 1, "{at_once} in the first second");
         assert!(done[59].since(done[1]) >= second, "paced");
+    });
+}
+
+/// A bank that fails for one customer, always and only there.
+struct FailsFor {
+    customer: &'static str,
+    inner: Arc<Script>,
+}
+
+#[async_trait]
+impl Remote for FailsFor {
+    async fn call(&self, call: &RemoteCall) -> Result<Answer, Failure> {
+        if call.path == format!("/funds/{}", self.customer) {
+            let detail = "the customer's record is damaged".to_owned();
+            return Err(Failure { class: FailureClass::Transient, code: "status", status: Some(500), detail, retry_after: None });
+        }
+        self.inner.call(call).await
+    }
+
+    fn timeout(&self, connector: &str) -> Duration {
+        self.inner.timeout(connector)
+    }
+
+    fn key_window(&self, connector: &str) -> Option<Duration> {
+        self.inner.key_window(connector)
+    }
+
+    fn breaker(&self, connector: &str) -> BreakerSettings {
+        Remote::breaker(self.inner.as_ref(), connector)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.inner.names()
+    }
+}
+
+#[test]
+fn one_bad_record_does_not_hold_up_the_others_and_becomes_a_defect() {
+    play(vec![], |mut stage| async move {
+        let remote = FailsFor { customer: "C0", inner: stage.script.clone() };
+        let parts = Parts {
+            clock: stage.clock.clone(),
+            store: stage.store.clone(),
+            remote: Arc::new(remote),
+            processes: stage.processes.clone(),
+        };
+        stage.world = World::begin(parts).await.unwrap();
+        let bad = stage.transfer("C0").await;
+        tended(&stage, 10).await;
+        // They come in one after the other, while the bad one is tried, is parked, and is sent ahead.
+        for customer in 1..=40 {
+            let good = stage.transfer(&format!("C{customer}")).await;
+            tended(&stage, 30).await;
+            assert_eq!(stage.state(good).await, "done", "number {customer}");
+        }
+        let row = stage.world.row(bad).await.unwrap();
+        assert!(row.parked.as_deref().is_some_and(|group| group.starts_with("defect:")), "{row:?}");
+        let defects = stage.store.defects(&[], 10).await.unwrap();
+        assert_eq!((defects.len(), defects[0].code.as_str(), defects[0].status), (1, "status", Some(500)));
     });
 }
 

@@ -251,9 +251,14 @@ impl Store for MortalStore {
         signal: &Signal,
         at: Time,
         before: Time,
+        after: RequestId,
         limit: usize,
     ) -> Result<Vec<RequestId>, StoreError> {
-        self.inner.resume_some(group, signal, at, before, limit).await
+        self.inner.resume_some(group, signal, at, before, after, limit).await
+    }
+
+    async fn parked_groups(&self) -> Result<Vec<String>, StoreError> {
+        self.inner.parked_groups().await
     }
 
     async fn parked_under(&self, group: &str, cap: u64) -> Result<u64, StoreError> {

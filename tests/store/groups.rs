@@ -69,8 +69,10 @@ pub(super) async fn resuming_is_bounded_and_once(world: &World) {
     let late = world.parked(worker, group, Time(T0.0 + 10)).await;
     let other = world.parked(worker, "defect:f1", T0).await;
     let before = Time(T0.0 + 10);
-    let some = async |limit| world.store.resume_some(group, &resume(), T0, before, limit).await.unwrap();
+    let some = async |limit| world.store.resume_some(group, &resume(), T0, before, Uuid::nil(), limit).await.unwrap();
     assert!(some(0).await.is_empty());
+    assert_eq!(world.store.parked_groups().await.unwrap(), ["defect:f1", group]);
+    assert!(world.store.resume_some(group, &resume(), T0, before, ids[3], 9).await.unwrap().is_empty(), "none after the last");
     assert_eq!(some(2).await, ids[..2]);
     assert_eq!(some(9).await, ids[2..], "those that have one already get no second; what was parked later is not part of it");
     assert!(some(9).await.is_empty());
@@ -87,7 +89,7 @@ pub(super) async fn resuming_is_bounded_and_once(world: &World) {
     (again.seen, again.summary.parked, again.summary.at) = (1, Some(group.into()), Time(T0.0 + 11));
     world.write(worker, again).await;
     assert!(some(9).await.is_empty());
-    assert_eq!(world.store.resume_some(group, &resume(), T0, LATER, 9).await.unwrap(), [ids[0], late]);
+    assert_eq!(world.store.resume_some(group, &resume(), T0, LATER, Uuid::nil(), 9).await.unwrap(), [ids[0], late]);
 }
 
 pub(super) async fn two_resumers_share_without_overlap(world: &World) {
@@ -104,7 +106,7 @@ pub(super) async fn two_resumers_share_without_overlap(world: &World) {
                 let gate = barrier.clone();
                 tokio::spawn(async move {
                     gate.wait().await;
-                    store.resume_some("dependency:face", &resume(), T0, LATER, 8).await.unwrap()
+                    store.resume_some("dependency:face", &resume(), T0, LATER, Uuid::nil(), 8).await.unwrap()
                 })
             })
             .collect();
@@ -112,7 +114,7 @@ pub(super) async fn two_resumers_share_without_overlap(world: &World) {
         for task in tasks {
             all.extend(task.await.unwrap());
         }
-        all.extend(world.store.resume_some("dependency:face", &resume(), T0, LATER, 99).await.unwrap());
+        all.extend(world.store.resume_some("dependency:face", &resume(), T0, LATER, Uuid::nil(), 99).await.unwrap());
         assert_eq!(all.len(), 12, "nothing twice");
         assert_eq!(all.iter().copied().collect::<BTreeSet<_>>(), ids);
         for claimed in world.store.claim(worker, 99).await.unwrap() {

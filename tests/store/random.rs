@@ -150,7 +150,14 @@ impl Run {
             match self.random.below(10) {
                 0..=3 => batch.push(self.accept(worker)),
                 4 => batch.push(self.reject()),
-                _ => batch.extend(self.advance(worker).await.map(w)),
+                _ => {
+                    let advance = self.advance(worker).await;
+                    // An owner waits for one write before it makes the next.
+                    let twice = |id| batch.iter().any(|write| matches!(write, Write::Advance(other) if other.request == id));
+                    if let Some(advance) = advance.filter(|advance| !twice(advance.request)) {
+                        batch.push(w(advance));
+                    }
+                }
             }
         }
         let written = same!(self, &batch, |store| store.commit(worker, &batch), plain);
@@ -349,7 +356,9 @@ impl Run {
         let limit = self.random.below(3);
         let signal = Signal::Resume { by: "ann".into(), group: group.into(), to_version: None };
         let before = [T0, Time(T0.0 + 1)][self.random.below(2)];
-        same!(self, "resume", |store| store.resume_some(group, &signal, T0, before, limit), plain).unwrap();
+        let after = self.random.pick(&self.requests).filter(|_| self.random.one_in(2)).unwrap_or_default();
+        same!(self, "groups", |store| store.parked_groups(), plain).unwrap();
+        same!(self, "resume", |store| store.resume_some(group, &signal, T0, before, after, limit), plain).unwrap();
         same!(self, "parked", |store| store.parked_under(group, 3), plain).unwrap();
         let row = ControlRow {
             group: group.into(),

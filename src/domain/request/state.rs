@@ -11,7 +11,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::chain::Hash;
-use super::fact::{Accepted, Decided, EffectResult, Ending, Fact, Refusal, ReviewOpened, Verdict, VerdictFact};
+use super::fact::{Accepted, Decided, EffectResult, Ending, Fact, FailureClass, Refusal, ReviewOpened, Verdict, VerdictFact};
 use super::slot;
 use crate::domain::time::Time;
 use crate::domain::words::Choice;
@@ -111,6 +111,8 @@ pub struct Slot {
     pub mark: Mark,
     /// What was kept of the last answer.
     pub kept: Value,
+    /// How often it was parked because its own attempts were used up, since it last came to a conclusion.
+    pub parks: u32,
     /// How many bodies of its callback a wait step has looked at without a conclusion.
     pub looked_at: usize,
 }
@@ -301,6 +303,7 @@ impl State {
                 self.replace(fields);
             }
             Fact::Parked { group, slot, cause } => {
+                self.at(slot).parks += u32::from(cause.class != FailureClass::Unavailable);
                 let (group, slot, code) = (group.clone(), slot.clone(), cause.code.clone());
                 self.phase = Phase::Parked { group, slot, code };
             }
@@ -325,7 +328,7 @@ impl State {
     fn take_verdict(&mut self, fact: &VerdictFact, at: Time) {
         let slot = self.at(&fact.slot);
         slot.kept = fact.kept.clone();
-        (slot.attempts, slot.first_try, slot.next_try) = (0, None, None);
+        (slot.attempts, slot.first_try, slot.next_try, slot.parks) = (0, None, None, 0);
         slot.mark = match &fact.verdict {
             Verdict::Pass => Mark::Passed { at, by_person: false },
             Verdict::Refuse(_) | Verdict::Review(_) => Mark::Undecided,

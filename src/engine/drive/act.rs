@@ -19,6 +19,8 @@ use crate::domain::triage::{Road, Tried, backoff};
 use crate::engine::breaker::dependency_group;
 use crate::engine::calls::{CallFailure, render};
 
+/// After so many times that a request was parked under a dependency that answers others, it has a defect of its own.
+const MAX_PARKS: u32 = 2;
 /// The pauses between two looks for the outcome.
 const CONFIRM: Retry = Retry {
     first: Duration::from_millis(200),
@@ -115,11 +117,17 @@ impl Drive {
         Ok(road)
     }
 
+    /// The dependency answers others, and this request came to nothing there time and again: that is a defect, and must not
+    /// hold up those who wait for the dependency.
+    fn is_its_own_fault(&self, slot: &str, cause: &Cause, connector: &str) -> bool {
+        let answers = self.core.caller.breakers.peek(connector, self.core.clock.now()).is_ok();
+        answers && cause.class != FailureClass::Unavailable && self.state.slot(slot).parks >= MAX_PARKS
+    }
+
     async fn park(&mut self, slot: &str, cause: Cause, road: &Road) -> Result<(), DriveError> {
         match (road, &cause.connector) {
-            (Road::ParkDependency, Some(connector)) => {
+            (Road::ParkDependency, Some(connector)) if !self.is_its_own_fault(slot, &cause, connector) => {
                 let group = dependency_group(connector);
-                self.core.parked(connector);
                 self.push(Fact::Parked { group, slot: slot.to_owned(), cause })
             }
             _ => self.park_defect(slot, cause).await,

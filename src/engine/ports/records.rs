@@ -207,13 +207,14 @@ pub struct DefectRow {
 pub struct ControlRow {
     /// `dependency:<name>` or `defect:<fingerprint>`.
     pub group: String,
-    /// `closed`, `open`, `half_open` (a canary is on its way), `resuming`, `stopped` (the canary failed).
+    /// `closed`, `open` (the dependency is down, or a resume was asked for), `waiting` (requests are parked, and whether it is down
+    /// is for the breakers to find out), `half_open` (a canary is on its way), `resuming`, `stopped` (the canary failed).
     pub state: String,
     /// Why, for people.
     pub reason: String,
     /// Who changed it: `breaker`, or a person.
     pub by: String,
-    /// The request that tries it first.
+    /// The request that tries it first, or tried it last.
     pub canary: Option<Uuid>,
     /// When the next probe is due.
     pub probe_at: Option<Time>,
@@ -221,7 +222,7 @@ pub struct ControlRow {
     pub rate: u32,
     /// The version that they are moved to.
     pub to_version: Option<u32>,
-    /// When this resume began: requests parked later are not part of it.
+    /// A defect: when this resume began; requests parked later are not part of it. A dependency: since when something is wrong.
     pub since: Option<Time>,
     /// When it last changed.
     pub changed_at: Time,

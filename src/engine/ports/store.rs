@@ -381,16 +381,19 @@ pub trait Store: Send + Sync + 'static {
     /// `row.version` is 1); false where somebody else was faster.
     async fn put_control(&self, row: &ControlRow) -> Result<bool, StoreError>;
     /// Sends `Resume` signals to up to `limit` requests that have been parked under the group since before `before`
-    /// (`updated_at`), oldest request first, in one transaction; changes nothing else. Returns the requests. A request gets one unconsumed
-    /// signal at most (`signalled = seen` is the guard), so that two resumers do not wake the same one twice.
+    /// (`updated_at`) and whose ids are above `after`, oldest request first, in one transaction; changes nothing else. Returns the requests.
+    /// A request gets one unconsumed signal at most (`signalled = seen` is the guard), so that two resumers do not wake the same one twice.
     async fn resume_some(
         &self,
         group: &str,
         signal: &Signal,
         at: Time,
         before: Time,
+        after: RequestId,
         limit: usize,
     ) -> Result<Vec<RequestId>, StoreError>;
+    /// The groups that requests are parked under, in order. One step in an index per group, however many requests wait.
+    async fn parked_groups(&self) -> Result<Vec<String>, StoreError>;
     /// How many requests are parked under the group (at most `cap` are counted).
     async fn parked_under(&self, group: &str, cap: u64) -> Result<u64, StoreError>;
 

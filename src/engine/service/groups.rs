@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Engine, EngineError, ResumeHow, not_found};
 use crate::engine::breaker::{Change, dependency_group};
 use crate::engine::calls::OnChange;
-use crate::engine::groups::{DEFAULT_RATE, opened};
+use crate::engine::groups::{DEFAULT_RATE, opened, wait};
 use crate::engine::ports::records::ControlRow;
 use crate::engine::ports::store::{Store, StoreError};
 
@@ -111,11 +111,15 @@ async fn note_breaker(store: &dyn Store, group: &str, change: Change) -> Result<
     let old = store.controls().await?.into_iter().find(|row| row.group == group);
     let state = old.as_ref().map_or("closed", |row| row.state.as_str());
     let row = match change {
+        // Tripped by a person: until it is reset.
+        _ if state == "open" && old.as_ref().is_some_and(|row| row.probe_at.is_none()) => return Ok(()),
         Change::Opened(until) if state != "open" => {
-            ControlRow { by: "breaker".into(), ..opened(group, "calls failed in a row", Some(until), old.as_ref(), now) }
+            let row = opened(group, "calls failed in a row", Some(until), old.as_ref(), now);
+            let probe_at = until.max(now.plus(wait(row.since, until.since(now), now)));
+            ControlRow { by: "breaker".into(), probe_at: Some(probe_at), ..row }
         }
         // What is parked comes back now: the group loop sends a canary and then the others.
-        Change::Closed if state == "open" && store.parked_under(group, 1).await? > 0 => {
+        Change::Closed if matches!(state, "open" | "waiting") && store.parked_under(group, 1).await? > 0 => {
             opened(group, "answers again", Some(now), old.as_ref(), now)
         }
         Change::Closed if state == "open" => {

@@ -166,7 +166,7 @@ impl Shared<'_> {
             heart: Heart::new(Some(settings.lease)),
             callbacks: callbacks.clone(),
             changes: changes.clone(),
-            parked_under: std::sync::Mutex::default(),
+            looked_for_parked: std::sync::Mutex::default(),
         };
         tracing::info!(worker = %id, "worker registered");
         Ok(Worker::new(Arc::new(core), settings.in_flight))

@@ -1,5 +1,7 @@
 //! Defects, controls, and the requests parked under a group.
 
+use std::collections::BTreeSet;
+
 use super::State;
 use crate::domain::request::signal::Signal;
 use crate::domain::time::Time;
@@ -31,15 +33,22 @@ impl State {
         group: &str,
         signal: &Signal,
         before: Time,
+        after: RequestId,
         limit: usize,
         clock: &dyn Clock,
     ) -> Vec<RequestId> {
         let parked = self.open_rows().filter(|row| row.parked.as_deref() == Some(group) && row.updated_at < before);
-        let chosen: Vec<RequestId> = parked.filter(|row| row.signalled == row.seen).map(|row| row.id).take(limit).collect();
+        let chosen: Vec<RequestId> =
+            parked.filter(|row| row.signalled == row.seen && row.id > after).map(|row| row.id).take(limit).collect();
         for request in &chosen {
             self.deliver(clock.id(), *request, signal, clock.now());
         }
         chosen
+    }
+
+    pub(super) fn parked_groups(&self) -> Vec<String> {
+        let groups: BTreeSet<&String> = self.open_rows().filter_map(|row| row.parked.as_ref()).collect();
+        groups.into_iter().cloned().collect()
     }
 
     pub(super) fn parked_under(&self, group: &str, cap: u64) -> u64 {

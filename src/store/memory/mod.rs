@@ -293,9 +293,14 @@ impl Store for MemoryStore {
         signal: &Signal,
         _at: Time,
         before: Time,
+        after: RequestId,
         limit: usize,
     ) -> Result<Vec<RequestId>, StoreError> {
-        Ok(self.lock().0.resume_some(group, signal, before, limit, self.clock.as_ref()))
+        Ok(self.lock().0.resume_some(group, signal, before, after, limit, self.clock.as_ref()))
+    }
+
+    async fn parked_groups(&self) -> Result<Vec<String>, StoreError> {
+        Ok(self.lock().0.parked_groups())
     }
 
     async fn parked_under(&self, group: &str, cap: u64) -> Result<u64, StoreError> {

@@ -29,13 +29,21 @@ const NEXT_CONTROL: &str = "\
     WHERE group_name = $1 AND version = $11 - 1";
 const PARKED: &str = "\
     SELECT id FROM requests
-    WHERE parked = $1 AND ended_at IS NULL AND updated_at < $2 AND signalled = seen ORDER BY id LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED";
+    WHERE parked = $1 AND ended_at IS NULL AND updated_at < $2 AND signalled = seen AND id > $4
+    ORDER BY id LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED";
 const RESUME: &str = "\
     WITH woken AS (
         UPDATE requests AS r SET signalled = r.signalled + 1, wake_at = mozhao_now()
         FROM unnest($1::UUID[], $2::UUID[]) AS a (request, signal) WHERE r.id = a.request
         RETURNING a.signal, r.id, r.signalled)
     INSERT INTO signals (id, request, no, at, body) SELECT signal, id, signalled, $3, $4 FROM woken";
+const PARKED_GROUPS: &str = "\
+    WITH RECURSIVE found (name) AS (
+        SELECT MIN(parked) FROM requests WHERE parked IS NOT NULL AND ended_at IS NULL
+        UNION ALL
+        SELECT (SELECT MIN(parked) FROM requests WHERE parked > found.name AND ended_at IS NULL)
+        FROM found WHERE found.name IS NOT NULL)
+    SELECT name FROM found WHERE name IS NOT NULL";
 const COUNT: &str = "\
     SELECT COUNT(*) AS n FROM (SELECT 1 FROM requests WHERE parked = $1 AND ended_at IS NULL LIMIT $2) AS parked";
 
@@ -68,10 +76,11 @@ impl PostgresStore {
         signal: &Signal,
         at: Time,
         before: Time,
+        after: RequestId,
         limit: usize,
     ) -> Result<Vec<RequestId>, StoreError> {
         let mut tx = self.db.others().begin().await?;
-        let parked = sqlx::query(PARKED).bind(group).bind(before.0).bind(int(limit)?);
+        let parked = sqlx::query(PARKED).bind(group).bind(before.0).bind(int(limit)?).bind(after);
         let chosen: Vec<Uuid> = tx.read(parked, |row| row.try_get("id")).await?;
         if !chosen.is_empty() {
             let body = serde_json::to_vec(signal).map_err(|error| StoreError::Data(error.to_string()))?;
@@ -80,6 +89,10 @@ impl PostgresStore {
         }
         tx.commit().await?;
         Ok(chosen)
+    }
+
+    pub(super) async fn list_parked_groups(&self) -> Result<Vec<String>, StoreError> {
+        self.db.others().read(sqlx::query(PARKED_GROUPS), |row| row.try_get("name")).await
     }
 
     pub(super) async fn count_parked(&self, group: &str, cap: u64) -> Result<u64, StoreError> {

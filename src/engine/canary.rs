@@ -1,0 +1,122 @@
+//! Did the canary get through? The row alone does not tell: a request that waits may wait for its next try at the very
+//! same slot, or far behind it for the customer; and one that is parked again under another fingerprint has met the
+//! next form of the same trouble. Its ledger tells.
+
+use super::ports::records::RequestRow;
+use super::ports::store::{Store, StoreError};
+use crate::domain::request::fact::{EffectResult, Ending, Fact};
+use crate::domain::request::slot;
+
+/// What became of a canary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Not known yet.
+    OnTheWay,
+    /// It got past where it had been parked.
+    Through,
+    /// It was parked again before it got past it.
+    Back,
+    /// It will never get there: it ended before, or a person was asked.
+    Elsewhere,
+}
+
+/// Looks at a canary's row, and into its ledger where the row leaves it open.
+///
+/// # Errors
+/// The store failed.
+pub async fn look(store: &dyn Store, row: &RequestRow) -> Result<Progress, StoreError> {
+    if row.seen < row.signalled || row.state == "running" {
+        return Ok(Progress::OnTheWay);
+    }
+    let mut facts = Vec::new();
+    for entry in store.load(row.id).await?.entries {
+        facts.push(entry.fact().map_err(|error| StoreError::Broken(error.to_string()))?);
+    }
+    Ok(progress(&facts))
+}
+
+/// The same from its facts.
+#[must_use]
+pub fn progress(facts: &[Fact]) -> Progress {
+    let Some(resumed) = facts.iter().rposition(|fact| matches!(fact, Fact::Resumed { .. })) else { return Progress::OnTheWay };
+    let (before, after) = facts.split_at(resumed);
+    let parked_at = before.iter().rev().find_map(|fact| match fact {
+        Fact::Parked { slot, .. } => Some(slot.as_str()),
+        _ => None,
+    });
+    let here = |name: &str| parked_at.is_some_and(|parked| parked == name || parked == slot::reconcile(name));
+    for fact in after {
+        match fact {
+            Fact::Verdict(verdict) if here(&verdict.slot) => return Progress::Through,
+            Fact::Result(result) if here(&result.slot) && result.result != EffectResult::Unknown => return Progress::Through,
+            Fact::Ended { ending: Ending::Done } => return Progress::Through,
+            Fact::Ended { .. } | Fact::ReviewOpened(_) => return Progress::Elsewhere,
+            Fact::Parked { .. } => return Progress::Back,
+            _ => {}
+        }
+    }
+    Progress::OnTheWay
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::request::fact::{Cause, FailureClass, Refusal, ResultFact, Verdict, VerdictFact, Via};
+
+    fn parked(slot: &str, group: &str) -> Fact {
+        let cause =
+            Cause { class: FailureClass::Broken, code: "schema".into(), connector: None, status: None, detail: String::new() };
+        Fact::Parked { group: group.into(), slot: slot.into(), cause }
+    }
+
+    fn resumed() -> Fact {
+        Fact::Resumed { by: "li".into(), group: "defect:1".into() }
+    }
+
+    fn verdict(slot: &str) -> Fact {
+        Fact::Verdict(VerdictFact {
+            slot: slot.into(),
+            clause: None,
+            verdict: Verdict::Pass,
+            status: None,
+            evidence_sha256: None,
+            rule: None,
+            kept: serde_json::Value::Null,
+        })
+    }
+
+    fn result(slot: &str, result: EffectResult) -> Fact {
+        Fact::Result(ResultFact {
+            slot: slot.into(),
+            generation: 0,
+            result,
+            via: Via::Answer,
+            status: None,
+            evidence_sha256: None,
+            kept: serde_json::Value::Null,
+            cause: None,
+            retry_at: None,
+        })
+    }
+
+    #[test]
+    fn the_ledger_tells_how_far_it_came() {
+        let after = |facts: &[Fact]| progress(&[&[parked("card", "defect:1"), resumed()], facts].concat());
+        assert_eq!(after(&[]), Progress::OnTheWay);
+        assert_eq!(after(&[verdict("other")]), Progress::OnTheWay, "an earlier check was made anew");
+        assert_eq!(after(&[verdict("card"), parked("loans", "defect:2")]), Progress::Through);
+        assert_eq!(after(&[parked("card", "defect:1")]), Progress::Back);
+        assert_eq!(after(&[parked("card", "defect:2")]), Progress::Back, "the fix was wrong in another way");
+        assert_eq!(after(&[Fact::Ended { ending: Ending::Withdrawn { by: "customer".into() } }]), Progress::Elsewhere);
+        let refusal = Refusal { reason: "r".into(), slot: "other".into(), clause: None, by: None };
+        assert_eq!(after(&[Fact::Ended { ending: Ending::Refused(refusal) }]), Progress::Elsewhere);
+    }
+
+    #[test]
+    fn an_effect_is_through_when_it_is_known() {
+        let after = |slot: &str, facts: &[Fact]| progress(&[&[parked(slot, "dependency:bank"), resumed()], facts].concat());
+        assert_eq!(after("book", &[result("book", EffectResult::Unknown)]), Progress::OnTheWay);
+        assert_eq!(after("book", &[result("book", EffectResult::Applied)]), Progress::Through);
+        assert_eq!(after("reconcile.book", &[result("book", EffectResult::NotApplied)]), Progress::Through);
+    }
+}
