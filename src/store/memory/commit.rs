@@ -23,7 +23,8 @@ impl State {
         }
         for (_, advance) in &parts.advances {
             let row = self.requests.get(&advance.request).map(|held| &held.row).filter(|row| row.owner == Some(worker));
-            if let Some(row) = row.filter(|row| row.seq == advance.expect_seq) {
+            let written = |row: &&RequestRow| row.seq == advance.expect_seq && !(advance.quiet && row.signalled > advance.seen);
+            if let Some(row) = row.filter(written) {
                 check_against(row, advance)?;
             }
         }
