@@ -76,7 +76,7 @@ struct Nothing {}
 /// What came of it.
 #[derive(Debug, Serialize, ToSchema)]
 struct ReviewActBody {
-    /// `applied`; `pending`: the request's owner has not answered yet; `second_needed`: another person must decide too.
+    /// `applied`; `pending`: the request's owner has not answered yet; `second_needed`: another person must decide too; `set_aside`: the first person decided otherwise, and two must decide anew.
     answer: &'static str,
     /// The review as it is now.
     review: ReviewBody,
@@ -145,6 +145,7 @@ impl<'a> Act<'a> {
                 return Err(NotDone::Refused(why, row).problem(self.api, self.caller));
             }
             (ReviewPut::Done(_, Some(_)), Some(Told::Ended(outcome))) => return Err(super::requests::ended(outcome)),
+            (ReviewPut::Done(row, None), _) if deciding && row.decision.is_none() => ("set_aside", row),
             (ReviewPut::Done(row, None), _) if deciding => ("second_needed", row),
             (ReviewPut::Done(row, _), _) => (APPLIED, row),
         };
@@ -224,6 +225,7 @@ async fn decide(
         choice: decide.choice,
         by: caller.name().to_owned(),
         first_by: None,
+        first_note: None,
         reason: decide.reason,
         note: check_note(&decide.note)?,
         fields: decide.fields,

@@ -362,6 +362,7 @@ pub(super) mod tests {
             choice: Choice::Approve,
             by: "li".into(),
             first_by: None,
+            first_note: None,
             reason: None,
             note: "fine".into(),
             fields: BTreeMap::new(),

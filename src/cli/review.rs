@@ -211,6 +211,7 @@ fn done(answer: &Value, did: &str, out: Out) -> Done {
     }
     say(match field(answer, "/answer").as_str() {
         "second_needed" => "kept: a second person must decide too",
+        "set_aside" => "the first person decided otherwise: both decisions are in the record and set aside; two must decide anew",
         "pending" if did == "decided" => "stored; the request's worker has not answered yet",
         _ => did,
     });

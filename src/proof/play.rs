@@ -131,6 +131,7 @@ async fn happen(world: &World, request: Uuid, event: &Event) -> Result<(), World
                 choice: *choice,
                 by: by.clone(),
                 first_by: None,
+                first_note: None,
                 reason: reason.clone(),
                 note: note.clone(),
                 fields: fields.clone(),

@@ -3,7 +3,7 @@
 
 use uuid::Uuid;
 
-use crate::domain::request::signal::Decision;
+use crate::domain::request::signal::{Decision, Signal};
 use crate::domain::time::Time;
 use crate::engine::ports::records::{RequestRow, ReviewRow};
 use crate::engine::ports::store::{ReviewAct, Summary};
@@ -56,8 +56,9 @@ pub(super) fn actor(act: &ReviewAct) -> &str {
 pub(super) enum Acted {
     /// The row changes to this.
     Changed(ReviewRow),
-    /// The row changes to this, and the decision goes to the request's owner.
-    Sent(ReviewRow, Decision),
+    /// The row changes to this, and the signal goes to the request's owner, for its ledger: a decision, or a note that two
+    /// people disagree.
+    Sent(ReviewRow, Signal),
     /// Nothing changes: the review is not what the caller saw.
     Stale,
     /// Nothing changes: somebody else holds it, or the second person must differ.
@@ -98,17 +99,36 @@ pub(super) fn act(row: &ReviewRow, act: &ReviewAct, now: Time) -> Acted {
 fn decide(row: &ReviewRow, next: ReviewRow, decision: &Decision) -> Acted {
     if !row.four_eyes {
         let next = ReviewRow { state: "deciding".into(), decision: Some(decision.clone()), ..next };
-        return Acted::Sent(next, decision.clone());
+        return Acted::Sent(next, Signal::Decide(decision.clone()));
     }
     match &row.decision {
         None => Acted::Changed(ReviewRow { decision: Some(decision.clone()), ..next }),
         Some(first) if agree(first, decision) => {
-            let decision = Decision { first_by: Some(first.by.clone()), ..decision.clone() };
+            let first_note = Some(first.note.clone()).filter(|note| !note.is_empty());
+            let decision = Decision { first_by: Some(first.by.clone()), first_note, ..decision.clone() };
             let next = ReviewRow { state: "deciding".into(), decision: Some(decision.clone()), ..next };
-            Acted::Sent(next, decision)
+            Acted::Sent(next, Signal::Decide(decision))
         }
-        Some(_) => Acted::Changed(ReviewRow { decision: None, ..next }),
+        Some(first) => {
+            let text = format!("two people disagree, and both decisions are set aside: {}; {}", told(first), told(decision));
+            Acted::Sent(ReviewRow { decision: None, ..next }, Signal::Note { by: decision.by.clone(), text })
+        }
     }
+}
+
+/// The signal whose answer is the decision's; none while the review is open, for then it was a note.
+pub(super) fn sent(row: &ReviewRow, signal: Uuid) -> Option<Uuid> {
+    (row.state != "open").then_some(signal)
+}
+
+/// A decision in one line. The values of amended fields stay out: the ledger keeps notes for ever.
+fn told(decision: &Decision) -> String {
+    let word = serde_json::to_value(decision.choice).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default();
+    let reason = decision.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    let fields = decision.fields.keys().cloned().collect::<Vec<_>>().join(", ");
+    let fields = if fields.is_empty() { fields } else { format!(" of {fields}") };
+    let note = if decision.note.is_empty() { String::new() } else { format!(": {}", decision.note) };
+    format!("{} decided {word}{fields}{reason}{note}", decision.by)
 }
 
 /// Two decisions agree where they would do the same: notes may differ.

@@ -109,7 +109,28 @@ async fn four_eyes_are_two_people_who_agree() {
     let same = world.post("li", &path, &approve(version)).await.expect(423);
     assert_eq!(same.body["detail"], "you decided first; a second person must decide too");
     assert!(world.get("wang", &format!("/v1/reviews/{review}")).await.body.get("decision").is_none());
-    let second = world.post("wang", &path, &approve(version)).await.expect(200);
+    // They disagree: both decisions are in the record, and it starts over.
+    let other = json!({"version": version, "choice": "refuse", "reason": "gone", "note": "the photo is old"});
+    let apart = world.post("wang", &path, &other).await.expect(200);
+    assert_eq!((&apart.body["answer"], apart.body["review"].get("first_by")), (&"set_aside".into(), None));
+    let noted = || async {
+        let shown = world.get("audit", &format!("/v1/requests/{id}/timeline?limit=200")).await.body;
+        let entries = shown["items"].as_array().unwrap().clone();
+        entries.iter().find(|entry| entry["kind"] == "noted").map(|entry| entry["fact"]["text"].as_str().unwrap().to_owned())
+    };
+    let mut text = noted().await;
+    while text.is_none() {
+        world.get("audit", &format!("/v1/requests/{id}?wait=1s")).await;
+        text = noted().await;
+    }
+    assert_eq!(
+        text.unwrap(),
+        "two people disagree, and both decisions are set aside: li decided approve: the passport fits; \
+         wang decided refuse (gone): the photo is old"
+    );
+    let again = world.post("wang", &path, &approve(version + 1)).await.expect(200);
+    assert_eq!(again.body["answer"], "second_needed");
+    let second = world.post("li", &path, &approve(version + 2)).await.expect(200);
     assert_eq!(second.body["answer"], "applied");
     world.until(&id, "done").await;
 }

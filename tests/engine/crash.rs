@@ -190,6 +190,7 @@ impl Run {
             choice,
             by: "li".into(),
             first_by: None,
+            first_note: None,
             reason: None,
             note: String::new(),
             fields: std::collections::BTreeMap::new(),

@@ -135,6 +135,7 @@ pub(crate) fn decision(by: &str, choice: Choice) -> Decision {
         choice,
         by: by.to_owned(),
         first_by: None,
+        first_note: None,
         reason: None,
         note: String::new(),
         fields: BTreeMap::new(),

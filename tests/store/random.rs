@@ -310,7 +310,7 @@ impl Run {
                 let (note, fields) = (String::new(), std::collections::BTreeMap::new());
                 ReviewAct::Decide {
                     version,
-                    decision: Decision { review, choice, by, first_by: None, reason: None, note, fields },
+                    decision: Decision { review, choice, by, first_by: None, first_note: None, reason: None, note, fields },
                 }
             }
         };

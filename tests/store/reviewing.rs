@@ -23,6 +23,7 @@ fn decide(review: &ReviewRow, by: &str, version: u32, choice: Choice) -> ReviewA
         choice,
         by: by.into(),
         first_by: None,
+        first_note: None,
         reason: None,
         note: format!("by {by}"),
         fields: std::collections::BTreeMap::new(),
@@ -108,6 +109,10 @@ pub(super) async fn four_eyes(world: &World) {
     // They disagree: it starts over.
     let reopened = done(act(world, &review, &decide(&review, "bob", 2, Choice::Refuse)).await);
     assert_eq!((reopened.state.as_str(), reopened.version, reopened.decision), ("open", 3, None));
+    let signals = world.store.signals(request).await.unwrap();
+    let [(_, Signal::Note { by, text })] = signals.as_slice() else { panic!("{signals:?}") };
+    assert_eq!(by, "bob");
+    assert!(text.contains("ann decided approve") && text.contains("bob decided refuse"), "{text}");
     done(act(world, &review, &decide(&review, "bob", 3, Choice::Approve)).await);
     let signal_id = world.id();
     let second = decide(&review, "ann", 4, Choice::Approve);
@@ -116,7 +121,7 @@ pub(super) async fn four_eyes(world: &World) {
     let decision = row.decision.unwrap();
     assert_eq!((row.state.as_str(), row.version, sent), ("deciding", 5, signal_id));
     assert_eq!((decision.by.as_str(), decision.first_by.as_deref()), ("ann", Some("bob")));
-    assert_eq!(world.store.signals(request).await.unwrap(), [(signal_id, Signal::Decide(decision))]);
+    assert_eq!(world.store.signals(request).await.unwrap()[1..], [(signal_id, Signal::Decide(decision))]);
     // The same choice for another reason, or with other fields, is not the same decision.
     let (_, review) = world.in_review(worker, true).await;
     let with_reason = |by: &str, version, reason: &str| {

@@ -343,6 +343,9 @@ pub struct Decided {
     /// Who decided first, where two had to agree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_by: Option<String>,
+    /// What the first wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_note: Option<String>,
     /// The refusal's reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

@@ -144,6 +144,7 @@ fn decide(process: &Process, state: &State, decision: &Decision, now: Time) -> R
         choice: decision.choice,
         by: decision.by.clone(),
         first_by: decision.first_by.clone(),
+        first_note: decision.first_note.clone(),
         reason: decision.reason.clone().filter(|_| decision.choice == Choice::Refuse),
         note: decision.note.clone(),
         fields: if decision.choice == Choice::Amend { decision.fields.clone() } else { BTreeMap::new() },

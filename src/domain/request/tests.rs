@@ -51,6 +51,7 @@ fn decided(choice: Choice) -> Fact {
         choice,
         by: "li".into(),
         first_by: None,
+        first_note: None,
         reason: Some("no".into()),
         note: "n".into(),
         fields: BTreeMap::from([("a".to_owned(), json!(7))]),

@@ -66,6 +66,7 @@ impl DecisionSink for Engine {
             choice: sent.choice,
             by: format!("{}@{}", sent.reviewer, sent.tool),
             first_by: None,
+            first_note: None,
             reason: sent.reason,
             note: sent.note,
             fields: sent.fields,

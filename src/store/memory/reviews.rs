@@ -3,7 +3,6 @@
 use uuid::Uuid;
 
 use super::State;
-use crate::domain::request::signal::Signal;
 use crate::domain::time::Time;
 use crate::engine::ports::records::{ReviewFilter, ReviewRow};
 use crate::engine::ports::store::{ReviewAct, ReviewPut, StoreError};
@@ -23,7 +22,8 @@ impl State {
         let row = self.reviews.get(&review).ok_or(StoreError::NotFound("the review"))?.clone();
         let ended = self.held(row.request)?.row.ended_at.is_some();
         if self.signals.contains_key(&signal_id) {
-            return Ok(ReviewPut::Done(Box::new(row), Some(signal_id)));
+            let sent = rules::sent(&row, signal_id);
+            return Ok(ReviewPut::Done(Box::new(row), sent));
         }
         if ended {
             return Ok(ReviewPut::Stale(Box::new(row)));
@@ -32,9 +32,10 @@ impl State {
             Acted::Stale => return Ok(ReviewPut::Stale(Box::new(row))),
             Acted::Taken => return Ok(ReviewPut::Taken(Box::new(row))),
             Acted::Changed(next) => (next, None),
-            Acted::Sent(next, decision) => {
-                self.deliver(signal_id, row.request, &Signal::Decide(decision), now);
-                (next, Some(signal_id))
+            Acted::Sent(next, signal) => {
+                self.deliver(signal_id, row.request, &signal, now);
+                let sent = rules::sent(&next, signal_id);
+                (next, sent)
             }
         };
         self.reviews.insert(review, next.clone());

@@ -5,7 +5,6 @@ use uuid::Uuid;
 use super::db::Tx;
 use super::outside::{deliver, known, lock};
 use super::{PostgresStore, rows};
-use crate::domain::request::signal::Signal;
 use crate::domain::time::Time;
 use crate::engine::ports::records::{ReviewFilter, ReviewRow};
 use crate::engine::ports::store::{ReviewAct, ReviewPut, StoreError};
@@ -88,7 +87,8 @@ async fn put(
     at: Time,
 ) -> Result<ReviewPut, StoreError> {
     if known(tx, signal_id).await? {
-        return Ok(ReviewPut::Done(Box::new(row), Some(signal_id)));
+        let sent = rules::sent(&row, signal_id);
+        return Ok(ReviewPut::Done(Box::new(row), sent));
     }
     if ended {
         return Ok(ReviewPut::Stale(Box::new(row)));
@@ -98,9 +98,10 @@ async fn put(
         Acted::Stale => return Ok(ReviewPut::Stale(Box::new(row))),
         Acted::Taken => return Ok(ReviewPut::Taken(Box::new(row))),
         Acted::Changed(next) => (next, None),
-        Acted::Sent(next, decision) => {
-            deliver(tx, signal_id, row.request, &Signal::Decide(decision), at).await?;
-            (next, Some(signal_id))
+        Acted::Sent(next, signal) => {
+            deliver(tx, signal_id, row.request, &signal, at).await?;
+            let sent = rules::sent(&next, signal_id);
+            (next, sent)
         }
     };
     let query = sqlx::query(CHANGE).bind(next.id).bind(&next.state).bind(i64::from(next.version)).bind(&next.claimed_by);
