@@ -81,6 +81,10 @@ macro_rules! implement_store {
                 self.take_unpublished(worker, limit).await
             }
 
+            async fn publish_none(&self, worker: WorkerId) -> Answer<()> {
+                self.drop_unpublished(worker).await
+            }
+
             async fn published(&self, worker: WorkerId, ids: &[Uuid]) -> Answer<()> {
                 self.mark_published(worker, ids).await
             }

@@ -175,6 +175,10 @@ impl Store for MortalStore {
         self.inner.unpublished(worker, limit).await
     }
 
+    async fn publish_none(&self, worker: WorkerId) -> Result<(), StoreError> {
+        self.inner.publish_none(worker).await
+    }
+
     async fn published(&self, by: Uuid, ids: &[Uuid]) -> Result<(), StoreError> {
         self.inner.published(by, ids).await
     }

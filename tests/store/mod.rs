@@ -57,7 +57,7 @@ conformance! {
         escalating_releases, decisions_on_ended_requests, lists_are_filtered_and_paged;
     workers: heartbeats_renew, the_stale_are_rescued, the_fenced_do_not_rescue, owners_without_a_row_lose_their_requests,
         deregistering_hands_back, counters_survive_their_worker, rescue_and_commit_race;
-    outbox: events_wait_for_their_worker, events_of_the_gone_are_adopted, published_ones_are_done, the_feed_has_a_cursor;
+    outbox: events_wait_for_their_worker, events_of_the_gone_are_adopted, published_ones_are_done, without_a_broker_none_waits, the_feed_has_a_cursor;
     queries: lists_are_filtered_and_paged, entries_are_paged, rejected_ones_are_paged, the_balance_holds, open_ones_are_counted;
     groups: controls_have_one_winner, resuming_is_bounded_and_once, two_resumers_share_without_overlap, parked_ones_are_counted_to_a_cap;
     settings: a_version_is_published_once, tokens, a_setting_has_one_first_value, sweeping_removes_what_is_past_its_window;

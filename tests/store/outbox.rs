@@ -3,7 +3,7 @@
 use mozhao::engine::ports::records::Event;
 use uuid::Uuid;
 
-use super::world::{World, step};
+use super::world::{T0, World, step};
 
 /// Writes so many events by a worker.
 async fn send(world: &World, worker: Uuid, n: usize) -> Vec<Event> {
@@ -45,6 +45,17 @@ pub(super) async fn published_ones_are_done(world: &World) {
     world.store.published(worker, &[sent[1].id, world.id()]).await.unwrap();
     world.store.published(worker, &[]).await.unwrap();
     assert_eq!(world.store.balance().await.unwrap().unpublished, 1);
+}
+
+pub(super) async fn without_a_broker_none_waits(world: &World) {
+    let (one, two) = (world.worker().await, world.worker().await);
+    let sent = [send(world, one, 3).await, send(world, two, 1).await].concat();
+    world.store.publish_none(one).await.unwrap();
+    assert!(world.store.unpublished(one, 9).await.unwrap().is_empty());
+    assert_eq!(world.store.unpublished(two, 9).await.unwrap(), sent[3..], "others may have a broker");
+    assert_eq!(world.store.events(None, 9).await.unwrap(), sent, "they stay in the feed");
+    let later = T0.plus(std::time::Duration::from_hours(24 * 365));
+    assert_eq!(world.store.sweep(later, 9).await.unwrap(), 3, "until their window is over");
 }
 
 pub(super) async fn the_feed_has_a_cursor(world: &World) {

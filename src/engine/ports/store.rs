@@ -335,6 +335,8 @@ pub trait Store: Send + Sync + 'static {
     // Events.
     /// Up to `limit` unpublished events, in order of id, written by this worker or left by a dead one (which become this worker's).
     async fn unpublished(&self, worker: WorkerId, limit: usize) -> Result<Vec<Event>, StoreError>;
+    /// This worker has no broker: none of its events waits to be published any more. They stay in the feed for their window.
+    async fn publish_none(&self, worker: WorkerId) -> Result<(), StoreError>;
     /// Marks events of this worker as published; only after a confirm.
     async fn published(&self, worker: WorkerId, ids: &[Uuid]) -> Result<(), StoreError>;
     /// Events of all requests after a cursor (an event id), oldest first.

@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::groups::publish_breaker;
 use super::{Engine, Inner, Parts, Settings};
@@ -99,6 +100,9 @@ impl Engine {
             let (store, clock, worker) = (inner.store.clone(), inner.clock.clone(), worker.core.worker);
             let relay = Relay { store, clock, publisher: publisher.clone(), worker, outgoing: outgoing.clone() };
             tasks.spawn(relay.run(over.clone()));
+        } else {
+            let (store, clock, worker) = (inner.store.clone(), inner.clock.clone(), worker.core.worker);
+            tasks.spawn(feed_only(store, clock, worker, over.clone()));
         }
         tokio::select! {
             () = inner.stop.cancelled() => {}
@@ -170,6 +174,23 @@ impl Shared<'_> {
         };
         tracing::info!(worker = %id, "worker registered");
         Ok(Worker::new(Arc::new(core), settings.in_flight))
+    }
+}
+
+/// Without a broker events are for the feed only: nobody is going to publish them.
+async fn feed_only(store: Arc<dyn Store>, clock: Arc<dyn Clock>, worker: Uuid, stop: CancellationToken) {
+    const EVERY: Duration = Duration::from_secs(10);
+    loop {
+        let last = tokio::select! {
+            () = stop.cancelled() => true,
+            () = clock.sleep(EVERY) => false,
+        };
+        if let Err(error) = store.publish_none(worker).await {
+            tracing::warn!(%error, "events that nobody publishes still wait to be published");
+        }
+        if last {
+            return;
+        }
     }
 }
 

@@ -215,6 +215,11 @@ impl Store for MemoryStore {
         Ok(self.lock().0.unpublished(worker, limit))
     }
 
+    async fn publish_none(&self, worker: WorkerId) -> Result<(), StoreError> {
+        self.lock().0.outbox.values_mut().filter(|out| out.worker == worker).for_each(|out| out.published = true);
+        Ok(())
+    }
+
     async fn published(&self, worker: WorkerId, ids: &[Uuid]) -> Result<(), StoreError> {
         self.lock().0.published(worker, ids);
         Ok(())

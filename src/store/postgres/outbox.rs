@@ -27,6 +27,7 @@ const WAITING: &str = concat!(
     " FROM outbox WHERE id = ANY(ARRAY(SELECT id FROM unpublished WHERE worker = $1 ORDER BY id LIMIT $2)) ORDER BY id"
 );
 const MARK: &str = "DELETE FROM unpublished WHERE worker = $1 AND id = ANY($2::UUID[])";
+const DROP: &str = "DELETE FROM unpublished WHERE worker = $1";
 const FEED: &str = concat!("SELECT ", event_columns!(), " FROM outbox WHERE $1::UUID IS NULL OR id > $1 ORDER BY id LIMIT $2");
 
 impl PostgresStore {
@@ -44,6 +45,11 @@ impl PostgresStore {
         if !ids.is_empty() {
             self.db.engine().read(sqlx::query(MARK).bind(worker).bind(ids), |_| Ok(())).await?;
         }
+        Ok(())
+    }
+
+    pub(super) async fn drop_unpublished(&self, worker: WorkerId) -> Result<(), StoreError> {
+        self.db.others().write(sqlx::query(DROP).bind(worker)).await?;
         Ok(())
     }
 

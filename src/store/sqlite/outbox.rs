@@ -25,6 +25,7 @@ const WAITING: &str = concat!(
     " FROM outbox WHERE id IN (SELECT id FROM unpublished WHERE worker = ?1 ORDER BY id LIMIT ?2) ORDER BY id"
 );
 const MARK: &str = "DELETE FROM unpublished WHERE worker = ?1 AND id = ?2";
+const DROP: &str = "DELETE FROM unpublished WHERE worker = ?1";
 const FEED: &str = concat!("SELECT ", event_columns!(), " FROM outbox WHERE ?1 IS NULL OR id > ?1 ORDER BY id LIMIT ?2");
 
 impl SqliteStore {
@@ -51,6 +52,11 @@ impl SqliteStore {
             tx.execute(sqlx::query(MARK).bind(worker).bind(id)).await?;
         }
         tx.commit().await
+    }
+
+    pub(super) async fn drop_unpublished(&self, worker: WorkerId) -> Result<(), StoreError> {
+        self.db.write(sqlx::query(DROP).bind(worker)).await?;
+        Ok(())
     }
 
     pub(super) async fn feed(&self, after: Option<Uuid>, limit: usize) -> Result<Vec<Event>, StoreError> {

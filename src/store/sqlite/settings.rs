@@ -30,7 +30,7 @@ const SWEEP_SIGNALS: &str = "DELETE FROM signals WHERE id IN (SELECT id FROM sig
 /// An event's id is older than its publication, and ids are in order of time: `?3` ends the range that is looked at.
 const SWEEP_OUTBOX: &str = "\
     DELETE FROM outbox WHERE id IN (
-        SELECT o.id FROM outbox o WHERE o.id < ?1 AND o.at < ?3 AND NOT EXISTS (SELECT 1 FROM unpublished u WHERE u.id = o.id)
+        SELECT o.id FROM outbox o WHERE o.id < ?1 AND o.at < ?3 AND o.id NOT IN (SELECT id FROM unpublished)
         ORDER BY o.id LIMIT ?2)";
 
 impl SqliteStore {
