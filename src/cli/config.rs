@@ -7,7 +7,8 @@ use super::Done;
 use super::args::ConfigArgs;
 use super::exit::{Exit, Failure};
 use super::output::Out;
-use crate::config::{load, schema};
+use crate::config::{Config, Problem, load, schema};
+use crate::connectors::{Connectors, ConnectorsConfig};
 
 /// `mozhao config …`
 #[derive(Debug, ClapArgs)]
@@ -18,9 +19,9 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Find everything that is wrong with the configuration, and whether its paths lead anywhere
+    /// Find everything that is wrong with the configuration, the connectors and their secrets
     ///
-    /// Exits with 4 when it cannot be used.
+    /// Looks at what a start of `mozhao serve` here would need, `process check` at the processes. Exits with 4 when it cannot be used.
     Check {
         #[command(flatten)]
         config: ConfigArgs,
@@ -48,9 +49,45 @@ pub(super) fn run(args: Args, out: Out) -> Done {
     }
 }
 
+/// What keeps a worker with this configuration from starting: paths that lead nowhere, a wrong connectors' file, secrets that
+/// are not there. Only opening the database and listening can tell more.
+pub(super) fn unusable(config: &Config) -> Vec<Problem> {
+    let mut problems = load::missing(config);
+    if !config.connectors.is_file() {
+        return problems;
+    }
+    let file = config.connectors.display().to_string();
+    let mut add = |place: String, message: String, hint: Option<String>| {
+        problems.push(Problem { place, snippet: String::new(), message, hint });
+    };
+    let parsed = match std::fs::read_to_string(&config.connectors) {
+        Ok(text) => ConnectorsConfig::parse(&file, &text),
+        Err(error) => {
+            add(file, format!("cannot read the connectors: {error}"), Some("it must be text that this user may read".to_owned()));
+            return problems;
+        }
+    };
+    match parsed {
+        // One by one: a missing secret does not hide the next one.
+        Ok(parsed) => {
+            for (name, connector) in parsed.connectors {
+                let one = ConnectorsConfig { connectors: [(name, connector)].into() };
+                if let Err(error) = Connectors::new(one) {
+                    add(file.clone(), error.to_string(), Some("set the variable, or put the file there".to_owned()));
+                }
+            }
+        }
+        Err(error) => {
+            let place = if error.line > 0 { format!("{file}:{}:{}", error.line, error.column) } else { file };
+            add(place, error.message, error.hint);
+        }
+    }
+    problems
+}
+
 fn check(args: &ConfigArgs, out: Out) -> Done {
     let problems = match args.try_load() {
-        Ok(config) => load::missing(&config),
+        Ok(config) => unusable(&config),
         Err(problems) => problems,
     };
     if out.json {

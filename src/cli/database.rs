@@ -20,7 +20,8 @@ pub(super) async fn open(config: &Config, role: Role) -> Result<Arc<dyn Store>, 
     Ok(opened.store())
 }
 
-/// Opens it to write, as `mozhao serve` does: made where it is not there, brought up to date where it is old.
+/// Makes it where it is not there, and brings it up to date where it is old. Only for `mozhao migrate`, which was asked to:
+/// a tool that makes a database at the wrong place would work on one that no worker knows.
 pub(super) async fn open_or_make(config: &Config) -> Result<Arc<dyn Store>, Failure> {
     open::open(config.database.url.expose(), Role::Tool).await.map_err(|error| failure(config, &error))
 }

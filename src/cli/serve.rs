@@ -8,7 +8,7 @@ use super::Done;
 use super::args::ConfigArgs;
 use super::exit::{Exit, Failure};
 use super::signals::Stop;
-use crate::config::{Config, load};
+use crate::config::Config;
 use crate::telemetry;
 
 /// Run a worker with the HTTP API
@@ -28,9 +28,9 @@ pub(super) struct Args {
 /// Runs it.
 pub(super) async fn run(args: Args) -> Done {
     let config = args.config.load(&[("--listen", "http.listen", args.listen.as_deref())])?;
-    let missing = load::missing(&config);
-    if !missing.is_empty() {
-        return Err(Failure::config(&missing));
+    let unusable = super::config::unusable(&config);
+    if !unusable.is_empty() {
+        return Err(Failure::config(&unusable));
     }
     start_logs(&config)?;
     let stop = Stop::on_signals()?;
@@ -70,7 +70,13 @@ fn failed(error: anyhow::Error) -> Failure {
             _ => {}
         }
     }
-    let mut failure = Failure::from(error).hint("`mozhao doctor` with the same configuration looks for the cause");
+    let in_use = |cause: &std::io::Error| cause.kind() == std::io::ErrorKind::AddrInUse;
+    let hint = if error.chain().any(|cause| cause.downcast_ref().is_some_and(in_use)) {
+        "another program listens there, perhaps another `mozhao serve`: stop it, or choose another port with --listen 127.0.0.1:PORT"
+    } else {
+        "`mozhao doctor` with the same configuration looks for the cause"
+    };
+    let mut failure = Failure::from(error).hint(hint);
     failure.exit = exit;
     failure.findings = findings;
     failure

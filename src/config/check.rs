@@ -126,6 +126,9 @@ impl Checker<'_> {
             let origin = raw.map_or_else(|| "not set".to_owned(), |raw| raw.origin.to_string());
             shown.push(Shown { key: key.path.to_owned(), value, origin });
             if key.path == "amqp.decisions" {
+                if secrets.is_empty() {
+                    shown.push(Shown { key: DECISION_SECRETS.to_owned(), value: None, origin: "not set".to_owned() });
+                }
                 for (tool, (secret, origin)) in secrets {
                     let key = format!("{DECISION_SECRETS}.{tool}");
                     shown.push(Shown { key, value: Some(secret.to_string()), origin: origin.to_string() });

@@ -10,7 +10,7 @@ pub enum Kind {
     Url,
     /// A short name.
     Name,
-    /// A path; in a file it is relative to that file's folder.
+    /// A path; in a file, or where it is the default, it is relative to the configuration file's folder.
     Path,
     /// An address and a port.
     Address,
@@ -54,7 +54,7 @@ pub const KEYS: &[Key] = &[
         path: "database.url",
         kind: Kind::SecretUrl,
         default: Some("sqlite://mozhao.db"),
-        about: "Where requests are kept: sqlite://FILE (one worker process) or postgres://USER@HOST/DATABASE.",
+        about: "Where requests are kept: sqlite://FILE (one worker process; relative to this file) or postgres://USER@HOST/DATABASE.",
     },
     Key {
         path: "amqp.url",

@@ -172,15 +172,13 @@ pub fn resolve(sources: &Sources<'_>) -> Result<Config, Vec<Problem>> {
     let mut problems = Vec::new();
     let mut secrets = BTreeMap::new();
     let mut values = BTreeMap::new();
+    // A worker and a command started in different folders must mean the same database: with a file, its folder counts.
+    let base = sources.file.and_then(|file| Path::new(file.name).parent()).unwrap_or(Path::new(""));
     if let Some(file) = sources.file {
-        let base = Path::new(file.name).parent().unwrap_or(Path::new(""));
         let contents = file::read(file, &mut problems);
         for found in contents.values {
             let origin = Origin::File { name: file.name.to_owned(), line: file.line(found.at) };
-            let text = match found.key.kind {
-                Kind::Path => base.join(&found.text).display().to_string(),
-                _ => found.text,
-            };
+            let text = below(base, found.key.kind, &found.text);
             values.insert(found.key.path, Raw { text, origin, at: Some(found.at) });
         }
         for (tool, secret, at) in contents.secrets {
@@ -195,10 +193,21 @@ pub fn resolve(sources: &Sources<'_>) -> Result<Config, Vec<Problem>> {
     from_flags(sources.flags, &mut values, &mut problems);
     for key in KEYS {
         if let (Some(default), false) = (key.default, values.contains_key(key.path)) {
-            values.insert(key.path, Raw { text: default.to_owned(), origin: Origin::Default, at: None });
+            values.insert(key.path, Raw { text: below(base, key.kind, default), origin: Origin::Default, at: None });
         }
     }
     check::build(sources.file, values, &secrets, problems)
+}
+
+/// A value of the file, or a default: a relative path, also that of a SQLite database, starts at the file's folder.
+fn below(base: &Path, kind: Kind, text: &str) -> String {
+    match (kind, text.split_once("://")) {
+        (Kind::Path, _) => base.join(text).display().to_string(),
+        (Kind::SecretUrl, Some(("sqlite", file))) if !matches!(file, "" | ":memory:") => {
+            format!("sqlite://{}", base.join(file).display())
+        }
+        _ => text.to_owned(),
+    }
 }
 
 fn from_env(

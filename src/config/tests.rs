@@ -1,4 +1,4 @@
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::collections::BTreeMap;
 use std::io;
@@ -37,7 +37,8 @@ fn origin(config: &Config, key: &str) -> (String, String) {
 fn nothing_at_all_is_a_configuration() {
     for text in [None, Some(""), Some("# only a comment\n"), Some("amqp:\nworker:\n")] {
         let config = resolved(text, &[], &[]).unwrap();
-        assert_eq!(config.database.url.expose(), "sqlite://mozhao.db");
+        let at = if text.is_some() { "sqlite://etc/mozhao.db" } else { "sqlite://mozhao.db" };
+        assert_eq!(config.database.url.expose(), at);
         assert!(config.amqp.url.is_none());
         assert_eq!(config.amqp.prefix, "mozhao");
         assert_eq!(config.http.listen.to_string(), "127.0.0.1:8080");
@@ -48,6 +49,24 @@ fn nothing_at_all_is_a_configuration() {
         assert_eq!(config.log, LogConfig { json: false, level: "info".into() });
         assert_eq!(config.shown().iter().filter(|shown| shown.origin == "default").count(), 12);
     }
+}
+
+/// What the example leaves commented out is read too.
+#[test]
+fn the_shipped_file_shows_every_setting() {
+    let text = include_str!("../../deploy/mozhao.yaml");
+    let setting =
+        |line: &str| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ') || rest.starts_with("  ")).map(str::to_owned);
+    let indented =
+        |line: &str| line.find('#').filter(|at| *at > 0 && !line[at + 1..].starts_with(' ')).map(|at| line.replacen('#', "", 1));
+    let whole: Vec<String> =
+        text.lines().map(|line| setting(line).or_else(|| indented(line)).unwrap_or_else(|| line.to_owned())).collect();
+    let config =
+        resolved(Some(&whole.join("\n")), &[], &[]).unwrap_or_else(|problems| panic!("{problems:?}\n{}", whole.join("\n")));
+    let unset: Vec<&Shown> = config.shown().iter().filter(|shown| !shown.origin.starts_with("etc/mozhao.yaml")).collect();
+    assert!(unset.is_empty(), "{unset:?}");
+    assert!(!config.amqp.decision_secrets.is_empty());
+    assert!(resolved(Some(text), &[], &[]).is_ok(), "as it is shipped");
 }
 
 #[test]
@@ -72,6 +91,11 @@ log: {format: json, level: 'info,mozhao=debug'}
     assert_eq!(config.database.url.scheme(), "postgres");
     assert_eq!(config.processes, Path::new("etc/processes"), "paths of a file are relative to it");
     assert_eq!(config.connectors, Path::new("/etc/connectors.yaml"));
+    let relative = resolved(Some("database: {url: 'sqlite://mine.db'}"), &[], &[]).unwrap();
+    assert_eq!(relative.database.url.expose(), "sqlite://etc/mine.db");
+    assert_eq!(relative.connectors, Path::new("etc/connectors.yaml"), "and so are defaults beside a file");
+    let flag = resolved(Some("{}"), &["MOZHAO__PROCESSES=mine"], &["database.url=sqlite://mine.db"]).unwrap();
+    assert_eq!((flag.database.url.expose(), flag.processes.as_path()), ("sqlite://mine.db", Path::new("mine")));
     assert_eq!(config.http.public_url("127.0.0.1:1".parse().unwrap()), "https://requests.example.com/mozhao");
     assert!(config.log.json && config.amqp.reviews && config.amqp.decisions);
     assert_eq!(config.amqp.decision_secrets["desk"], SecretRef::Env("DESK_SECRET".into()));

@@ -2,10 +2,11 @@
 //! "certainly not applied" into "nobody knows": an unknown key is an error at its line, with the key that was meant.
 //!
 //! Secrets are never in the file: it names an environment variable or a file, and both are read when the connectors
-//! are built, so that the file itself can be checked on a machine that has no secrets.
+//! are built, so that the file itself can be checked on a machine that has no secrets. Files that it names are relative to it.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -195,10 +196,27 @@ impl ConnectorsConfig {
                 let hint = "write lower-case letters, digits and `_`, a letter first, at most 64";
                 return Err(report.at(at, format!("`{name}` is no name for a connector"), Some(hint)));
             }
-            let connector = report.connector(&name, entry.value)?;
+            let mut connector = report.connector(&name, entry.value)?;
+            connector.place_files(Path::new(file).parent().unwrap_or(Path::new("")));
             connectors.insert(name, connector);
         }
         Ok(ConnectorsConfig { connectors })
+    }
+}
+
+impl ConnectorConfig {
+    /// Relative paths start at the folder of the connectors' file, wherever the program was started.
+    fn place_files(&mut self, folder: &Path) {
+        let place = |file: &mut String| *file = folder.join(&*file).display().to_string();
+        self.ca_file.iter_mut().for_each(place);
+        let secret = match &mut self.auth {
+            Some(AuthConfig::Bearer(secret) | AuthConfig::Basic { password: secret, .. }) => secret,
+            Some(AuthConfig::Header { value, .. }) => value,
+            None => return,
+        };
+        if let SecretRef::File(file) = secret {
+            place(file);
+        }
     }
 }
 

@@ -27,6 +27,10 @@ fn a_database_is_made_once_and_looking_makes_none() {
 #[test]
 fn a_token_is_made_without_a_server_and_shown_once() {
     let folder = folder();
+    let none = run(folder.path(), &["token", "create", "web-app", "--role", "submitter"]);
+    assert_eq!((none.code, none.out.as_str()), (3, ""), "a tool makes no database: {}", none.err);
+    assert!(none.err.contains("`mozhao migrate`") && !folder.path().join("mozhao.db").exists(), "{}", none.err);
+    assert_eq!(run(folder.path(), &["migrate"]).code, 0);
     let made = run(folder.path(), &["token", "create", "web-app", "--role", "submitter", "--expires-in", "90d"]);
     assert_eq!(made.code, 0, "{}", made.err);
     assert!(made.out.starts_with("mz_") && made.out.lines().count() == 1, "only the secret: {}", made.out);
@@ -38,6 +42,24 @@ fn a_token_is_made_without_a_server_and_shown_once() {
     let bad = run(folder.path(), &["token", "create", "Web App", "--role", "admin"]);
     assert_eq!(bad.code, 2, "{}", bad.err);
     assert_eq!(run(folder.path(), &["token", "create", "x", "--role", "root"]).code, 2);
+}
+
+#[test]
+fn a_database_is_beside_its_configuration_wherever_the_command_runs() {
+    let (place, elsewhere) = (folder(), folder());
+    write(&place, "mozhao.yaml", "database: {url: 'sqlite://mine.db'}\n");
+    let file = place.path().join("mozhao.yaml").display().to_string();
+    assert_eq!(run(place.path(), &["migrate"]).code, 0);
+    let made = run(elsewhere.path(), &["token", "create", "x", "--role", "admin", "--config", &file]);
+    assert_eq!(made.code, 0, "{}", made.err);
+    let again = run(place.path(), &["token", "create", "x", "--role", "admin"]);
+    assert_eq!(again.code, 6, "it is the same database: {}", again.err);
+    assert_eq!(std::fs::read_dir(elsewhere.path()).unwrap().count(), 0, "nothing is made elsewhere");
+    let shown = run(elsewhere.path(), &["config", "show", "--config", &file, "--json"]).lines();
+    for (key, path) in [("processes", "processes"), ("connectors", "connectors.yaml")] {
+        let value = shown.iter().find(|shown| shown["key"] == key).unwrap()["value"].clone();
+        assert_eq!(value, place.path().join(path).display().to_string().as_str());
+    }
 }
 
 #[test]

@@ -164,6 +164,10 @@ fn lock(path: &Path) -> Result<File, StoreError> {
     name.push(".lock");
     let name = PathBuf::from(name);
     let broken = |error: std::io::Error| StoreError::Broken(format!("cannot lock {}: {error}", name.display()));
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+        let folder = folder.display();
+        return Err(StoreError::Broken(format!("there is no folder {folder} for the database: make it, or mend `database.url`")));
+    }
     let file = File::create(&name).map_err(broken)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
