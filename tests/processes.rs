@@ -215,3 +215,65 @@ fn shipped_processes_do_what_their_cases_say() {
     let cases: Vec<(&str, usize)> = report.files.iter().map(|file| (file.process.as_str(), file.cases.len())).collect();
     assert_eq!(cases, [("account_close", 50), ("card_unbind", 71), ("name_correction", 40), ("phone_change", 39)]);
 }
+
+/// The blocks of YAML and the tables of the handbook.
+mod handbook {
+    use mozhao::domain::expr::{Expr, Scope};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn handbook() -> String {
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/processes/README.md")).unwrap()
+    }
+
+    #[test]
+    fn its_process_passes_its_cases() {
+        let text = handbook();
+        let blocks: Vec<&str> = text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+        let [process, cases] = blocks.as_slice() else { panic!("{} blocks", blocks.len()) };
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("limit_raise.yaml"), process).unwrap();
+        fs::write(folder.path().join("limit_raise.test.yaml"), cases).unwrap();
+        let parsed = parse("limit_raise.yaml", process, &known()).unwrap_or_else(|findings| panic!("{}", show(&findings)));
+        assert!(parsed.warnings.is_empty(), "{}", show(&parsed.warnings));
+        let report = mozhao::proof::run_files(&[folder.path().to_owned()], None);
+        assert!(report.passed() && report.cases() >= 7, "{report}");
+        let validator = jsonschema::validator_for(&json_schema()).unwrap();
+        assert!(validator.is_valid(&serde_saphyr::from_str::<Value>(process).unwrap()), "editors accept it");
+    }
+
+    #[test]
+    fn its_expressions_have_the_values_beside_them() {
+        let mut scope = Scope::new();
+        scope.set("request", &json!({"customer_id": "C1", "limit_minor": 200_000, "tags": ["vip"]}));
+        let items = json!([{"state": "open", "amount": 5}]);
+        scope.set("answer", &json!({"status": "bound", "score": 0.75, "items": items, "until": "2026-05-01T00:00:00Z"}));
+        scope.set("status", &json!(200));
+        let text = handbook();
+        let (_, tables) = text.split_once("| expression | value |").unwrap();
+        let (values, errors) = tables.split_once("| expression | error |").unwrap();
+        let rows = |table: &str| -> Vec<(String, String)> {
+            let cells = |line: &str| {
+                let (left, right) = line.strip_prefix("| `")?.strip_suffix("` |")?.split_once("` | `")?;
+                Some((left.to_owned(), right.to_owned()))
+            };
+            table.lines().filter_map(cells).collect()
+        };
+        let (values, errors) = (rows(values), rows(errors));
+        assert!(values.len() >= 20 && errors.len() >= 3, "{} and {} rows", values.len(), errors.len());
+        for (source, expected) in &values {
+            let expr = Expr::compile(source).unwrap_or_else(|error| panic!("{source}: {error}"));
+            assert_eq!(expr.eval(&scope).unwrap(), serde_json::from_str::<Value>(expected).unwrap(), "{source}");
+        }
+        for (source, part) in &errors {
+            let error = Expr::compile(source).unwrap().eval(&scope).unwrap_err();
+            assert!(error.message.contains(part), "{source}: {}", error.message);
+        }
+        for function in
+            ["size", "matches", "contains", "startsWith", "endsWith", "int", "double", "string", "type", "luhn", "cn_id"]
+        {
+            assert!(text.contains(&format!("{function}(")), "{function}");
+        }
+    }
+}

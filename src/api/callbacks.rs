@@ -20,7 +20,9 @@ use utoipa_axum::routes;
 use super::Api;
 use super::extract::{InPath, Key, check_media_type, read_body};
 use super::json;
-use super::problem::Problem;
+use super::kinds;
+use super::problem::{Fault, Problem, ProblemBody};
+use crate::domain::request::react::check_callback;
 use crate::domain::request::signal::Signal;
 use crate::engine::ports::store::StoreError;
 use crate::engine::service::{EngineError, Told};
@@ -46,7 +48,8 @@ struct Received {
         ("token" = String, Path, description = "The right to call"),
         ("Idempotency-Key" = Option<String>, Header, description = "The same key is stored once"),
     ),
-    responses((status = 202, description = "Stored", body = Received)))]
+    responses((status = 202, description = "Stored", body = Received),
+        (status = 422, description = "The body does not fit what the process declares for it", body = ProblemBody, content_type = "application/problem+json")))]
 async fn receive(State(api): State<Api>, path: InPath, key: Key, request: Request<Body>) -> Result<Response, Problem> {
     let unknown = || Problem::not_found("this callback");
     let parts = (path.id("request"), path.text("name"), path.text("token"));
@@ -59,6 +62,16 @@ async fn receive(State(api): State<Api>, path: InPath, key: Key, request: Reques
     let bytes = read_body(&parts.headers, body, MAX_BODY).await?;
     let body: Value = json::read(&bytes)?;
     let engine = api.engine();
+    let row = engine.store().request(id).await.map_err(|error| match error {
+        StoreError::NotFound(_) => unknown(),
+        error => error.into(),
+    })?;
+    if let Some(process) = engine.processes().get(&row.process, row.version) {
+        check_callback(&process, name, &body).map_err(|faults| {
+            let errors = faults.into_iter().map(|fault| Fault { pointer: fault.pointer, message: fault.message }).collect();
+            Problem::new(&kinds::SCHEMA, "the body does not fit what the process declares for this callback").with_errors(errors)
+        })?;
+    }
     let signal_id = key.signal_id("callback", name, id, engine.clock().id());
     let signal = Signal::Callback { name: name.to_owned(), body };
     match engine.send(id, signal_id, signal, Duration::ZERO).await {

@@ -115,22 +115,25 @@ fn read_all(files: &Files) -> Result<Vec<Read>, Failure> {
         let source = std::fs::read_to_string(&path)
             .map_err(|error| Failure::new(Exit::NotFound, format!("cannot read {file}")).because(&error))?;
         let result = parse(&file, &source, &known).map(Box::new);
-        let cases = result.as_ref().ok().and_then(|parsed| cases_beside(&path, &parsed.process)).transpose()?;
+        let cases = result.as_ref().ok().and_then(|parsed| cases_of(&path, &parsed.process)).transpose()?;
         all.push(Read { file, result, cases });
     }
     Ok(all)
 }
 
-/// Reads `NAME.test.yaml` beside `NAME.yaml`.
-fn cases_beside(path: &Path, process: &Process) -> Option<Result<Result<usize, Vec<Finding>>, Failure>> {
-    let beside = path.with_extension("test.yaml");
-    if !beside.is_file() {
-        return None;
-    }
-    let file = beside.display().to_string();
-    Some(match std::fs::read_to_string(&beside) {
-        Ok(source) => Ok(parse_cases(&file, &source, process).map(|cases| cases.len())),
-        Err(error) => Err(Failure::new(Exit::Failed, format!("cannot read {file}")).because(&error)),
+/// Counts the cases of a process file: in `NAME.test.yaml` beside `NAME.yaml`, else in the folder's test files for its process.
+fn cases_of(path: &Path, process: &Process) -> Option<Result<Result<usize, Vec<Finding>>, Failure>> {
+    let read = |test: PathBuf| {
+        let file = test.display().to_string();
+        match std::fs::read_to_string(&test) {
+            Ok(source) => Ok(parse_cases(&file, &source, process).map(|cases| cases.len())),
+            Err(error) => Err(Failure::new(Exit::Failed, format!("cannot read {file}")).because(&error)),
+        }
+    };
+    let all = crate::proof::tests_of(path).into_iter().map(read);
+    all.reduce(|sum, one| {
+        let (sum, one) = (sum?, one?);
+        Ok(sum.and_then(|sum| one.map(|one| sum + one)))
     })
 }
 
@@ -201,7 +204,7 @@ fn check(files: &Files, out: Out) -> Done {
                     };
                     let cases = match read.cases {
                         Some(Ok(cases)) => format!(", {cases} cases"),
-                        _ => String::new(),
+                        _ => ", no cases".to_owned(),
                     };
                     out.line(&format!(
                         "{} {}: {} version {}{cases}{warnings}",
@@ -332,14 +335,14 @@ async fn test(paths: Vec<PathBuf>, only: Option<String>, covered: bool, out: Out
     }
     if report.cases() == 0 {
         return Err(
-            Failure::new(Exit::NotFound, "there are no cases here").hint("cases stand in NAME.test.yaml beside NAME.yaml")
+            Failure::new(Exit::NotFound, "there are no cases here").hint("cases stand in NAME.test.yaml beside NAME.yaml; they are for all versions in the folder without a test file of their own")
         );
     }
     if !report.passed() {
         say("error: some cases failed");
         return Ok(Exit::Failed);
     }
-    if covered && report.uncovered() > 0 {
+    if covered && (report.uncovered() > 0 || !report.untested.is_empty()) {
         say("error: not everything is covered");
         return Ok(Exit::Problems);
     }

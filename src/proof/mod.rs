@@ -20,5 +20,5 @@ pub mod script;
 pub mod timeline;
 pub mod world;
 
-pub use files::run_files;
+pub use files::{run_files, tests_of};
 pub use report::{CaseReport, FileReport, Report};

@@ -16,7 +16,7 @@ pub struct Report {
     pub files: Vec<FileReport>,
     /// What is wrong with files that could not be used.
     pub findings: Vec<Finding>,
-    /// Process files that have no test file beside them.
+    /// Process files without cases: no test file is beside them, and none in their folder names their process.
     pub untested: Vec<String>,
     /// How long it took, in real time.
     pub took: Duration,
@@ -113,7 +113,10 @@ impl fmt::Display for Report {
             writeln!(f, "{file}")?;
         }
         for file in &self.untested {
-            writeln!(f, "{file}: no test file beside it")?;
+            writeln!(f, "{file}: no cases: no test file in its folder is for its process")?;
+        }
+        if self.cases() == 0 {
+            return f.write_str("no case was run");
         }
         let (cases, failed) = (self.cases(), self.failed());
         let failed = if failed == 0 { "all passed".to_owned() } else { format!("{failed} failed") };

@@ -27,6 +27,11 @@ async fn a_callback_moves_its_request_on() {
     let id = waiting(&world).await;
     let url = address(&world, &id);
     call(&world, &url, &json!({"code": "000000"})).await.expect(202);
+    for wrong in [json!({"code": 846_213}), json!({}), json!("846213")] {
+        let refused = call(&world, &url, &wrong).await.expect(422);
+        assert_eq!(refused.problem(), "schema");
+        assert!(!refused.text.contains("846213"), "{}", refused.text);
+    }
     call(&world, &url, &json!({"code": "846213"})).await.expect(202);
     world.until(&id, "done").await;
     let shown = world.get("audit", &format!("/v1/requests/{id}/timeline")).await;

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::compile::Expr;
 use super::error::{EvalError, ExprError};
 use super::scope::Scope;
 use super::template::{Piece, Template, scalar};
@@ -39,6 +40,15 @@ impl Template {
             }
         }
         Ok(())
+    }
+
+    /// The expressions whose values stand in segments of the path, before any `?`. For lint.
+    pub fn in_segments(&self) -> impl Iterator<Item = &Expr> {
+        let before = self.pieces().iter().take_while(|piece| !matches!(piece, Piece::Text(text) if text.contains('?')));
+        before.filter_map(|piece| match piece {
+            Piece::Value(expr) => Some(expr),
+            Piece::Text(_) => None,
+        })
     }
 
     /// The path with every value percent-encoded: as one part of a segment before the `?` of the author's text,

@@ -135,7 +135,10 @@ fn check_method(reader: &mut Reader<'_>, method: Method, effect: Effect, at: Spa
 fn read_path(reader: &mut Reader<'_>, node: &Node, key: &str, scope: &Scope) -> Option<crate::domain::expr::Template> {
     let path = reader.template(node, key, scope)?;
     match path.check_path() {
-        Ok(()) => Some(path),
+        Ok(()) => {
+            reader.in_paths.extend(path.in_segments().map(|expr| (expr.clone(), node.at)));
+            Some(path)
+        }
         Err(error) => {
             reader.bad_expr(node, path.source(), key, &error);
             None

@@ -170,6 +170,7 @@ fn steps() -> Map<String, Value> {
             "clause": def("clause", "The clause that a refusal cites."),
             "when": when,
             "callback": def("name", "The callback's name; its address is `callbacks.<name>.url` from the start of the request."),
+            "answer": {"$ref": "https://json-schema.org/draft/2020-12/schema", "description": "What the callback's body must look like; another one is refused."},
             "within": def("length", "How long, from when the step is reached."),
             "refuse_when": def("refuse_when", "Rules over the callback's body, `answer`."),
             "pass_when": def("expression", "True for a body that ends the wait; any body where it is not said."),

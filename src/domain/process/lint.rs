@@ -24,6 +24,32 @@ pub(super) fn check_request_schema(reader: &mut Reader<'_>, node: &Node, schema:
     }
 }
 
+/// Texts that no path may hold as a value (`connectors` refuses such a call): one stands for each kind of trouble.
+const NO_SEGMENT: [&str; 5] = ["..", "a\tb", "%2e%2e", "../x", ""];
+
+/// A customer chooses what stands in a request's fields. Where one becomes part of a path, its schema must say what it looks
+/// like: otherwise a customer can open defects, which are ours to mend, and hold up the requests behind.
+pub(super) fn check_paths(reader: &mut Reader<'_>, request: Option<&Schema>) {
+    let Some(request) = request else { return };
+    let mut seen = BTreeSet::new();
+    for (expr, at) in std::mem::take(&mut reader.in_paths) {
+        let source = expr.source().trim();
+        let Some(path) = source.strip_prefix("request.") else { continue };
+        if !seen.insert(path.to_owned()) {
+            continue;
+        }
+        let declared = path.split('.').try_fold(request.source(), |schema, name| schema.get("properties")?.get(name));
+        let Some(schema) = declared.and_then(|schema| Schema::compile(schema).ok()) else { continue };
+        let accepted = NO_SEGMENT.iter().find(|text| schema.validate(&serde_json::Value::from(**text)).is_ok());
+        if let Some(text) = accepted {
+            let message = format!("`{source}` may be {text:?}, which no path may hold: such a request is parked under a defect");
+            let hint = "say in `request` what it looks like: `pattern: '^[A-Za-z0-9][A-Za-z0-9_-]*$'`, a `format` or an `enum`";
+            let at = reader.path_inside(at, source);
+            reader.report.warning(at, message, hint);
+        }
+    }
+}
+
 /// Reasons and reviews: every one used is declared, every one declared is used and offers answers that make sense.
 pub(super) fn check_declared(reader: &mut Reader<'_>, fields: &Fields<'_>) {
     let reasons = keys_of(fields.get("reasons"));

@@ -259,6 +259,8 @@ pub struct Reconcile {
 pub struct Wait {
     /// The callback's name, unique in the process.
     pub callback: String,
+    /// What its body looks like; another one is refused where it comes in, and changes nothing.
+    pub answer: Option<Schema>,
     /// How long; counted from when the step is reached.
     pub within: Duration,
     /// Rules over the callback's body (`answer`); a body that neither passes nor is refused is recorded, and the wait goes on.

@@ -79,6 +79,7 @@ pub fn parse(file_name: &str, source: &str, known: &Known) -> Result<Parsed, Vec
         languages: Vec::new(),
         uses: Vec::new(),
         checks: Vec::new(),
+        in_paths: Vec::new(),
     };
     let process = if source.len() > MAX_FILE_BYTES {
         reader.report.error(Span::default(), format!("the file is larger than {MAX_FILE_BYTES} bytes"));
@@ -136,6 +137,7 @@ fn read_process(reader: &mut Reader<'_>, root: &Node, source: &str) -> Option<Pr
     check_times(reader, &fields, promise, expire_after);
     let world = World { request: request.as_ref(), steps: &steps.infos, callbacks: &steps.callbacks };
     scope::check_all(reader, &world);
+    lint::check_paths(reader, request.as_ref());
     lint::check_declared(reader, &fields);
     lint::check_builtin_languages(reader, &fields);
     if steps.broken || steps.read.is_empty() {

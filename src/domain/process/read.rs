@@ -45,6 +45,8 @@ pub(super) struct Reader<'s> {
     pub(super) languages: Vec<String>,
     pub(super) uses: Vec<Use>,
     pub(super) checks: Vec<Check>,
+    /// Expressions whose values become segments of a path, and where they stand.
+    pub(super) in_paths: Vec<(Expr, Span)>,
 }
 
 /// The entries of one map, of which only known keys are left.

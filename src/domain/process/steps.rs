@@ -20,7 +20,7 @@ pub(super) const EXECUTE_KEYS: &[&str] =
     &["execute", "clause", "when", "call", "refuse_when", "keep", "retry", "idempotent", "reconcile", "undo"];
 /// The keys of a `wait` step.
 pub(super) const WAIT_KEYS: &[&str] =
-    &["wait", "clause", "when", "callback", "within", "refuse_when", "pass_when", "keep", "otherwise"];
+    &["wait", "clause", "when", "callback", "answer", "within", "refuse_when", "pass_when", "keep", "otherwise"];
 /// The keys of a `review` step.
 pub(super) const REVIEW_KEYS: &[&str] = &["review", "when"];
 /// The keys of a group of steps done side by side.
@@ -345,7 +345,8 @@ fn read_wait(reader: &mut Reader<'_>, steps: &mut Steps, item: &Node, block: usi
         Some(name)
     });
     let within = reader.need(&fields, "within").and_then(|node| reader.length(node, "within"));
-    let scope = Scope { answer: Answer::Body(None), ..Scope::step(block) };
+    let answer = flip(fields.get("answer").map(|node| reader.schema(node, "answer")));
+    let scope = Scope { answer: Answer::Body(answer.clone().flatten()), ..Scope::step(block) };
     let refuse_when = read_refusals(reader, &fields, &scope, None);
     let pass_when = read_pass(reader, &fields, &scope, None);
     let keep = flip(fields.get("keep").map(|node| read_keep(reader, node, &scope)));
@@ -353,6 +354,7 @@ fn read_wait(reader: &mut Reader<'_>, steps: &mut Steps, item: &Node, block: usi
     let clause = flip(fields.get("clause").map(|node| read_clause(reader, node)));
     let kind = StepKind::Wait(Wait {
         callback: callback?,
+        answer: answer?,
         within: within?,
         refuse_when: refuse_when?,
         pass_when: pass_when?,

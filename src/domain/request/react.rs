@@ -11,6 +11,7 @@ use super::fact::{Decided, Ending, Fact, ReviewOpened};
 use super::signal::{Decision, Signal};
 use super::slot;
 use super::state::{MAX_CALLBACKS, Phase, State};
+use crate::domain::process::SchemaFault;
 use crate::domain::process::model::{Process, ReviewSpec, StepKind};
 use crate::domain::time::Time;
 use crate::domain::words::Choice;
@@ -114,17 +115,34 @@ fn callback(process: &Process, state: &State, name: &str, body: &Value) -> React
     if !process.callbacks().any(|known| known == name) {
         return told("the process has no such callback");
     }
+    if let Err(faults) = check_callback(process, name, body) {
+        let faults: Vec<String> = faults.iter().map(|fault| fault.message.clone()).collect();
+        return told(format!("the callback's body does not fit its schema: {}", faults.join("; ")));
+    }
     if state.callbacks.get(name).is_some_and(|bodies| bodies.len() >= MAX_CALLBACKS) {
         return told(format!("this callback has come {MAX_CALLBACKS} times; no more are kept"));
     }
     applied(vec![Fact::Callback { name: name.to_owned(), body: body.clone() }])
 }
 
+/// Does a callback's body fit what the step that waits for it declares? Also asked where it comes in, so that its sender hears
+/// at once.
+///
+/// # Errors
+/// What does not fit; free of values.
+pub fn check_callback(process: &Process, name: &str, body: &Value) -> Result<(), Vec<SchemaFault>> {
+    let declared = process.steps.iter().find_map(|step| match &step.kind {
+        StepKind::Wait(wait) if wait.callback == name => wait.answer.as_ref(),
+        _ => None,
+    });
+    declared.map_or(Ok(()), |schema| schema.validate(body))
+}
+
 fn supplement(process: &Process, state: &State, fields: &BTreeMap<String, Value>, by: &str) -> Reaction {
     if !matches!(state.phase, Phase::AskedCustomer { .. }) {
         return told("nothing was asked of the customer");
     }
-    match fits(process, &state.payload, fields) {
+    match check_fields(process, &state.payload, fields) {
         Err(why) => told(why),
         Ok(()) => applied(vec![Fact::Supplemented { fields: fields.clone(), by: by.to_owned() }]),
     }
@@ -172,13 +190,17 @@ pub fn check_decision(process: &Process, options: &[Choice], payload: Option<&Va
             Some(_) => Ok(()),
         },
         Choice::Amend if decision.fields.is_empty() => Err("an amendment names the fields that change".to_owned()),
-        Choice::Amend => payload.map_or(Ok(()), |payload| fits(process, payload, &decision.fields)),
+        Choice::Amend => payload.map_or(Ok(()), |payload| check_fields(process, payload, &decision.fields)),
         Choice::AskCustomer if decision.note.trim().is_empty() => Err("say in the note what the customer is asked".to_owned()),
         _ => Ok(()),
     }
 }
 
-fn fits(process: &Process, payload: &Value, fields: &BTreeMap<String, Value>) -> Result<(), String> {
+/// Would the payload still fit its schema with these fields?
+///
+/// # Errors
+/// What would not fit; free of values.
+pub fn check_fields(process: &Process, payload: &Value, fields: &BTreeMap<String, Value>) -> Result<(), String> {
     let mut changed = payload.clone();
     if let Value::Object(object) = &mut changed {
         object.extend(fields.iter().map(|(name, value)| (name.clone(), value.clone())));
