@@ -43,7 +43,7 @@ kinds! {
     BAD_JSON = "bad-json", 400, "The body is not JSON", "Send one JSON text in UTF-8, without repeated names in an object and nested at most 127 levels deep.";
     BAD_QUERY = "bad-query", 400, "The query is not understood", "Leave out query parameters that the operation does not have, and write each value as /openapi.json describes it.";
     BAD_ID = "bad-id", 400, "The path holds no such kind of id", "Ids are UUIDs, names are snake_case; copy them from an earlier answer.";
-    KEY_MISSING = "idempotency-key", 400, "An Idempotency-Key is needed", "Send the header Idempotency-Key with a value of your own, 1 to 200 visible ASCII characters, new for each request and the same for each retry: it is what makes a retry safe.";
+    KEY_MISSING = "idempotency-key", 400, "An Idempotency-Key in the right form is needed", "Send the header Idempotency-Key with a value of your own, 1 to 200 visible ASCII characters, new for each request and the same for each retry: it is what makes a retry safe.";
     TOKEN = "token", 401, "No valid token", "Send `Authorization: Bearer mz_…` with a token that has neither expired nor been revoked; an admin makes one with `mozhao token create`.";
     FORBIDDEN = "forbidden", 403, "The token may not do this", "Use a token that has one of the roles named in `detail`.";
     NOT_FOUND = "not-found", 404, "Not found", "Check the address and the id. What a token may not see looks the same as what does not exist.";
@@ -62,7 +62,7 @@ kinds! {
     REJECTED = "rejected", 422, "The request was rejected", "`code` is a stable word and `detail` says what to change.";
     INVALID = "invalid", 422, "This cannot be done like that", "`detail` says what is missing or does not fit.";
     TAKEN = "taken", 423, "Somebody else holds it", "Wait until `current.claimed_until`, or take it over with `steal` and a note. Where four eyes are asked for, somebody else decides.";
-    BUSY = "busy", 503, "Too many are waiting", "Too many streams are open. Try again after Retry-After seconds, or poll with `?wait=`.";
+    BUSY = "busy", 503, "Too many are waiting", "Too many streams are open, or too many new requests wait to be stored. Try again after Retry-After seconds, or poll with `?wait=`.";
     UNAVAILABLE = "unavailable", 503, "Not available at the moment", "Try again after Retry-After seconds, with the same Idempotency-Key.";
     TIMEOUT = "timeout", 503, "It took too long", "Nobody knows whether it was done: try again with the same Idempotency-Key.";
     INTERNAL = "internal", 500, "Something went wrong on our side", "Try again later; if it stays, report the `request_id`.";

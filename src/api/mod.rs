@@ -51,8 +51,9 @@ pub use metrics::install as install_metrics;
 pub use openapi::document;
 pub use serve::serve;
 
-use crate::engine::service::Engine;
+use crate::engine::service::{Engine, Submission, Submitted};
 use auth::TokenCache;
+use problem::Problem;
 
 /// What of the interface can be set.
 #[derive(Debug, Clone)]
@@ -65,6 +66,10 @@ pub struct ApiSettings {
     pub waiters: usize,
     /// The most event streams at once; more are refused.
     pub streams: usize,
+    /// How long a new request may take to be stored, before its sender is told to send it again.
+    pub max_store: Duration,
+    /// The most new requests that are being stored at once; more are refused.
+    pub submits: usize,
     /// Cancelled when the worker stops: waits and streams end then.
     pub stopping: CancellationToken,
     /// Where the engine's and our own metrics are rendered from; [`install_metrics`] makes one.
@@ -78,6 +83,8 @@ impl Default for ApiSettings {
             max_wait: Duration::from_mins(1),
             waiters: 256,
             streams: 128,
+            max_store: Duration::from_secs(5),
+            submits: 1024,
             stopping: CancellationToken::new(),
             metrics: None,
         }
@@ -94,14 +101,16 @@ struct Inner {
     tokens: TokenCache,
     waiters: Arc<Semaphore>,
     streams: Arc<Semaphore>,
+    submits: Arc<Semaphore>,
     scrape: metrics::Scrape,
 }
 
 impl Api {
     fn new(engine: Engine, settings: ApiSettings) -> Api {
         let (waiters, streams) = (Arc::new(Semaphore::new(settings.waiters)), Arc::new(Semaphore::new(settings.streams)));
+        let submits = Arc::new(Semaphore::new(settings.submits));
         let (tokens, scrape) = (TokenCache::default(), metrics::Scrape::default());
-        Api(Arc::new(Inner { engine, settings, tokens, waiters, streams, scrape }))
+        Api(Arc::new(Inner { engine, settings, tokens, waiters, streams, submits, scrape }))
     }
 
     fn engine(&self) -> &Engine {
@@ -110,6 +119,27 @@ impl Api {
 
     fn settings(&self) -> &ApiSettings {
         &self.0.settings
+    }
+
+    /// Stores a new request, in bounded time and number. While the database is away the committer keeps it and tries on, so
+    /// that it may still be stored after its sender was told to send it again: the same key makes the two one.
+    async fn store_new(&self, submission: Submission) -> Result<Submitted, Problem> {
+        let place = self.0.submits.clone().try_acquire_owned();
+        let busy = |_| Problem::new(&kinds::BUSY, "too many new requests wait to be stored").retry_after(5);
+        let (place, engine) = (place.map_err(busy)?, self.engine().clone());
+        let stored = tokio::spawn(async move {
+            let stored = engine.submit(submission).await;
+            drop(place);
+            stored
+        });
+        match tokio::time::timeout(self.settings().max_store, stored).await {
+            Ok(Ok(stored)) => Ok(stored?),
+            Ok(Err(panicked)) => Err(Problem::internal(&panicked)),
+            Err(_) => {
+                let detail = "the database did not answer in time; nobody knows yet whether the request was stored: send it again with the same key";
+                Err(Problem::new(&kinds::TIMEOUT, detail).retry_after(5))
+            }
+        }
     }
 
     fn tokens(&self) -> &TokenCache {

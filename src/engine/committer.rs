@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::outage::Outage;
 use super::ports::clock::Clock;
 use super::ports::store::{Store, StoreError, WorkerId, Write, Written};
 use super::relay::Outgoing;
@@ -64,7 +65,7 @@ impl Committer {
         outgoing: Option<Arc<Outgoing>>,
     ) -> Committer {
         let (queue, items) = mpsc::channel(MAX_QUEUED);
-        tokio::spawn(Task { store, clock, worker, stop, outgoing }.run(items));
+        tokio::spawn(Task { store, clock, worker, stop, outgoing, outage: Outage::default() }.run(items));
         Committer { queue }
     }
 
@@ -87,6 +88,7 @@ struct Task {
     worker: WorkerId,
     stop: CancellationToken,
     outgoing: Option<Arc<Outgoing>>,
+    outage: Outage,
 }
 
 impl Task {
@@ -119,12 +121,15 @@ impl Task {
         let mut pause = Duration::from_millis(20);
         loop {
             let error = match self.store.commit(self.worker, writes).await {
-                Ok(written) => return written.into_iter().map(Ok).collect(),
+                Ok(written) => {
+                    self.outage.worked();
+                    return written.into_iter().map(Ok).collect();
+                }
                 Err(error) => error,
             };
             match error {
                 StoreError::Transient(why) if !self.stop.is_cancelled() => {
-                    tracing::warn!(%why, writes = writes.len(), "the database is not available; the batch is tried again");
+                    self.outage.failed("cannot commit a batch", &StoreError::Transient(why));
                     self.clock.sleep(pause).await;
                     pause = (pause * 2).min(MAX_PAUSE);
                 }

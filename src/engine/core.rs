@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::calls::Caller;
 use super::committer::Committer;
 use super::drive::DriveError;
+use super::outage::Outage;
 use super::ports::clock::Clock;
 use super::ports::store::{Store, WorkerId};
 use super::processes::Processes;
@@ -53,6 +54,8 @@ pub struct Core {
     pub changes: Arc<Changes>,
     /// When the group loop looked for parked requests that nobody would resume.
     pub looked_for_parked: Mutex<Option<Time>>,
+    /// What the loops say about an outage of the database.
+    pub outage: Outage,
 }
 
 impl Core {

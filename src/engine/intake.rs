@@ -143,7 +143,7 @@ pub fn prepare(core: &Core, submission: &mut Submission, run_now: bool) -> Resul
             .map_err(|error| reject("expression", format!("`{what}` cannot be told from the payload: {error}")))?;
         if text.is_empty() || text.len() > MAX_KEY || text.contains('\0') {
             return Err(reject(
-                "bad_key",
+                "bad_value",
                 format!("`{what}` is empty, longer than {MAX_KEY} bytes, or contains a NUL character"),
             ));
         }

@@ -12,6 +12,7 @@ pub mod groups;
 #[cfg(test)]
 mod groups_tests;
 pub mod intake;
+pub mod outage;
 pub mod ports;
 pub mod processes;
 pub mod relay;

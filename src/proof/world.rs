@@ -18,6 +18,7 @@ use crate::engine::calls::Caller;
 use crate::engine::committer::{CommitError, Committer};
 use crate::engine::core::{Callbacks, Changes, Core, Heart};
 use crate::engine::intake::{self, Rejection, Submission};
+use crate::engine::outage::Outage;
 use crate::engine::ports::clock::Clock;
 use crate::engine::ports::records::{RequestFilter, RequestRow, ReviewFilter, ReviewRow};
 use crate::engine::ports::remote::Remote;
@@ -106,6 +107,7 @@ impl World {
             callbacks: Arc::new(Callbacks::new("https://mozhao.example", b"test".to_vec())),
             changes: Arc::new(Changes::default()),
             looked_for_parked: Mutex::default(),
+            outage: Outage::default(),
         };
         Ok(World { clock, store, worker: Worker::new(Arc::new(core), IN_FLIGHT), sent: 0 })
     }

@@ -6,7 +6,7 @@ use super::bank;
 use super::books::{self, Expect};
 use super::broker::{self, Message};
 use super::world::{PATIENCE, Worker, World};
-use crate::harness::wait;
+use crate::harness::{ports, wait};
 
 const REQUESTS: usize = 900;
 /// Consuming goes on within this of the broker's port, committing within this of the database's.
@@ -18,7 +18,10 @@ async fn broker_and_database_are_killed_under_load() {
     let messages: Vec<Message> = (0..REQUESTS)
         .map(|number| Message::plain("app", &format!("m-{number}"), "card_unbind", &bank::card(&world.bank, number, 2)))
         .collect();
-    let (first, second) = (world.worker().await, world.worker().await);
+    // The log says little about an outage; the missed heartbeats are counted in its details.
+    let details = [("MOZHAO__LOG__LEVEL", "info,mozhao::engine::worker=debug")];
+    let first = world.worker_on(ports::free_port(), &details).await;
+    let second = world.worker_on(ports::free_port(), &details).await;
     let (amqp, exchange) = (world.amqp.clone().unwrap(), format!("{}.requests", world.prefix));
     // The last third is published after the first outage: that there is work in the second must not depend on luck.
     let (before, after) = messages.split_at(REQUESTS * 2 / 3);
@@ -55,6 +58,9 @@ async fn broker_and_database_are_killed_under_load() {
     let expect = Expect { sent: &messages, ended: REQUESTS, workers: &workers, deadline, ..Expect::default() };
     books::check(&mut world, expect).await;
     for worker in workers {
+        let told = |text: &str| worker.process.logs().matches(text).count();
+        let (begun, over) = (told("tried again until the database answers"), told("the database is available again"));
+        assert!((1..=8).contains(&begun) && over >= 1, "said {begun} times that it began and {over} times that it was over");
         assert!(!worker.process.logs().contains("declared this one dead"), "{}", worker.process.logs());
     }
     println!("consuming {broker_resumed:?} after the broker, committing {database_resumed:?} after the database");

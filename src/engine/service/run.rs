@@ -12,6 +12,7 @@ use crate::engine::breaker::Breakers;
 use crate::engine::calls::Caller;
 use crate::engine::committer::Committer;
 use crate::engine::core::{Callbacks, Changes, Core, Heart};
+use crate::engine::outage::Outage;
 use crate::engine::ports::clock::Clock;
 use crate::engine::ports::remote::Remote;
 use crate::engine::ports::store::{Store, StoreError};
@@ -171,6 +172,7 @@ impl Shared<'_> {
             callbacks: callbacks.clone(),
             changes: changes.clone(),
             looked_for_parked: std::sync::Mutex::default(),
+            outage: Outage::default(),
         };
         tracing::info!(worker = %id, "worker registered");
         Ok(Worker::new(Arc::new(core), settings.in_flight))
@@ -198,18 +200,23 @@ async fn feed_only(store: Arc<dyn Store>, clock: Arc<dyn Clock>, worker: Uuid, s
 async fn sweep_loop(store: Arc<dyn Store>, clock: Arc<dyn Clock>, processes: Arc<Processes>, stop: CancellationToken) {
     const EVERY: Duration = Duration::from_secs(10);
     const STEP: usize = 1_000;
+    let outage = Outage::default();
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = clock.sleep(EVERY) => {}
         }
         if let Err(error) = processes.learn(store.as_ref()).await {
-            tracing::warn!(%error, "cannot look for new process versions at the moment");
+            outage.failed("cannot look for new process versions", &error);
         }
         match store.sweep(clock.now(), STEP).await {
-            Ok(0) => {}
-            Ok(rows) => tracing::debug!(rows, "swept"),
-            Err(error) => tracing::warn!(%error, "cannot sweep at the moment"),
+            Ok(rows) => {
+                outage.worked();
+                if rows > 0 {
+                    tracing::debug!(rows, "swept");
+                }
+            }
+            Err(error) => outage.failed("cannot sweep", &error),
         }
     }
 }

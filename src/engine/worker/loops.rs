@@ -43,7 +43,7 @@ impl Worker {
             let claimed = match self.core.store.claim(self.core.worker, free).await {
                 Ok(claimed) => claimed,
                 Err(error) => {
-                    tracing::warn!(%error, "cannot look for due requests at the moment");
+                    self.core.outage.failed("cannot look for due requests", &error);
                     return taken;
                 }
             };
@@ -66,13 +66,19 @@ impl Worker {
         loop {
             let sent = Instant::now();
             match self.core.store.heartbeat(self.core.worker).await {
-                Ok(Heartbeat::Alive) => self.core.heart.beat(sent),
+                Ok(Heartbeat::Alive) => {
+                    self.core.heart.beat(sent);
+                    self.core.outage.worked();
+                }
                 Ok(Heartbeat::Gone) => {
                     tracing::error!(worker = %self.core.worker, "another worker declared this one dead; it starts anew");
                     self.fenced.cancel();
                     return;
                 }
-                Err(error) => tracing::warn!(%error, "the heartbeat could not be renewed"),
+                Err(error) => {
+                    tracing::debug!(%error, "the heartbeat could not be renewed");
+                    self.core.outage.failed("cannot renew the heartbeat", &error);
+                }
             }
             tokio::select! {
                 () = until.cancelled() => return,
@@ -98,7 +104,7 @@ impl Worker {
                     tracing::warn!(?dead, "took over from workers that are gone");
                     self.due.notify_one();
                 }
-                Err(error) => tracing::warn!(%error, "cannot look for dead workers at the moment"),
+                Err(error) => self.core.outage.failed("cannot look for dead workers", &error),
             }
         }
     }
@@ -113,7 +119,7 @@ impl Worker {
             }
             match groups::tick(&self.core).await {
                 Ok(()) => {}
-                Err(error) => tracing::warn!(%error, "cannot look after parked requests at the moment"),
+                Err(error) => self.core.outage.failed("cannot look after parked requests", &error),
             }
         }
     }
@@ -131,7 +137,7 @@ impl Worker {
             let owned = match self.core.store.owned(self.core.worker, self.in_flight * 2).await {
                 Ok(owned) => owned,
                 Err(error) => {
-                    tracing::warn!(%error, "cannot audit the worker's requests at the moment");
+                    self.core.outage.failed("cannot audit the worker's requests", &error);
                     continue;
                 }
             };
