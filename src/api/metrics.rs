@@ -64,7 +64,7 @@ async fn render(api: &Api) -> Result<String, StoreError> {
     page.status(&api.engine().status());
     if let Some(handle) = &api.settings().metrics {
         handle.run_upkeep();
-        page.0.push_str(&handle.render());
+        page.add(&handle.render());
     }
     Ok(page.0)
 }
@@ -74,6 +74,11 @@ async fn render(api: &Api) -> Result<String, StoreError> {
 struct Page(String);
 
 impl Page {
+    /// Adds what others rendered, without the empty lines between its groups.
+    fn add(&mut self, text: &str) {
+        self.0.extend(text.lines().filter(|line| !line.is_empty()).flat_map(|line| [line, "\n"]));
+    }
+
     fn head(&mut self, name: &str, kind: &str, help: &str) {
         // Writing into a String does not fail.
         writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}").ok();
@@ -192,6 +197,8 @@ mod tests {
     #[test]
     fn the_page() {
         let mut page = Page::default();
+        page.add("# TYPE a counter\na 1\n\n# TYPE b counter\nb 2\n\n");
+        assert_eq!(page.0, "# TYPE a counter\na 1\n# TYPE b counter\nb 2\n");
         let balance = Balance { accepted: 10, done: 4, refused: 1, automated: 4, parked: 2, running: 2, ..Balance::default() };
         page.balance(&balance);
         for line in [

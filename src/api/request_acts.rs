@@ -24,6 +24,7 @@ use super::kinds;
 use super::permit::Action;
 use super::problem::{Problem, ProblemBody};
 use super::requests::ended;
+use crate::domain::request::react::check_fields;
 use crate::domain::request::signal::Signal;
 use crate::engine::service::Told;
 
@@ -138,7 +139,7 @@ async fn withdraw(
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition safe"),
         ("wait" = Option<String>, Query, description = "Wait so long for the answer; default 5s")),
     responses((status = 200, body = ActBody), (status = 202, description = "Stored; not answered yet", body = ActBody),
-        (status = 409, description = "Nothing was asked, the fields do not fit, or ended", body = ProblemBody, content_type = "application/problem+json")))]
+        (status = 409, description = "Nothing was asked, or ended", body = ProblemBody, content_type = "application/problem+json")))]
 async fn supplement(
     State(api): State<Api>,
     caller: Caller,
@@ -150,8 +151,17 @@ async fn supplement(
     if fields.is_empty() {
         return Err(Problem::new(&kinds::INVALID, "`fields` names at least one field"));
     }
+    let act = Act::new(&api, &caller, &path, &query)?;
+    caller.require(Action::Follow)?;
+    api.visible(&caller, act.id).await?;
+    // The owner looks again; a form that is filled in wrongly is told at once, like that of a new request.
+    let loaded = api.engine().store().load(act.id).await?;
+    if let Some(process) = api.engine().processes().get(&loaded.row.process, loaded.row.version) {
+        let payload = serde_json::from_slice(&loaded.payload).unwrap_or_default();
+        check_fields(&process, &payload, &fields).map_err(|why| Problem::new(&kinds::INVALID, why))?;
+    }
     let signal = Signal::Supplement { fields, by: caller.name().to_owned() };
-    Act::new(&api, &caller, &path, &query)?.send(Action::Follow, "supplement", &key, signal).await
+    act.send(Action::Follow, "supplement", &key, signal).await
 }
 
 /// Tries at once what would be tried again later; also takes a single request out of a parked group.

@@ -49,9 +49,12 @@ pub(super) struct RequestBody {
     /// Why it is parked, a stable word. For staff.
     #[serde(skip_serializing_if = "Option::is_none")]
     parked_reason: Option<String>,
-    /// Its number among the requests that take turns with it; runs when those before it have ended.
+    /// Its number among the requests that take turns with it, while it waits for its turn: when those before it have ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     turn_number: Option<u64>,
+    /// The request right before it, where it waits for its turn. Left out in lists, and for one that the token does not see.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) waits_for: Option<Uuid>,
     /// Whose request it is.
     customer: String,
     /// Who sent it.
@@ -153,7 +156,8 @@ pub(super) fn summary(row: &RequestRow, process: Option<&Process>, reader: Reade
         asked: None,
         parked: row.parked.clone().filter(|_| staff),
         parked_reason: row.reason.clone().filter(|_| staff && row.state == "parked"),
-        turn_number: row.lane_no.filter(|_| row.state == "queued"),
+        turn_number: row.lane_no.filter(|_| row.state == "queued" && !row.turn),
+        waits_for: None,
         customer: show_customer(&row.customer, process),
         producer: row.producer.clone(),
         message: row.message.clone(),

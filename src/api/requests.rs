@@ -59,6 +59,9 @@ struct RequestList {
     next: Option<Uuid>,
 }
 
+/// How many of a customer's earlier requests are looked through for the one right before.
+const MAX_BEFORE: usize = 50;
+
 /// Why a message did not become a request.
 #[derive(Debug)]
 enum NotSubmitted {
@@ -136,7 +139,7 @@ async fn submit(
         correlation: None,
         traceparent: traceparent(&headers),
     };
-    let (status, id) = match api.engine().submit(submission).await? {
+    let (status, id) = match api.store_new(submission).await? {
         Submitted::Accepted(id) => (StatusCode::ACCEPTED, id),
         Submitted::Duplicate(id) => (StatusCode::OK, id),
         Submitted::Conflict(id) => return Err(NotSubmitted::Conflict(id).into()),
@@ -193,7 +196,23 @@ async fn read(api: &Api, caller: &Caller, id: Uuid, wait: Duration) -> Result<Re
     }
     let loaded = api.engine().store().load(id).await?;
     let process = api.engine().processes().get(&loaded.row.process, loaded.row.version);
-    Ok(full(&loaded.row, &loaded.payload, &loaded.entries, process.as_deref(), caller.reader()))
+    let mut body = full(&loaded.row, &loaded.payload, &loaded.entries, process.as_deref(), caller.reader());
+    body.waits_for = before(api, caller, &loaded.row).await?;
+    Ok(body)
+}
+
+/// The request right before one that waits for its turn, where the caller may see it. Looked for among the same customer's,
+/// newest first: nearly always that is who takes turns.
+async fn before(api: &Api, caller: &Caller, row: &RequestRow) -> Result<Option<Uuid>, Problem> {
+    let (Some(lane), Some(number)) = (&row.lane, row.lane_no.filter(|_| row.state == "queued" && !row.turn)) else {
+        return Ok(None);
+    };
+    let states = ["queued", "running", "waiting", "parked", "in_review"].map(str::to_owned).to_vec();
+    let filter = RequestFilter { customer: Some(row.customer.clone()), states, ..RequestFilter::default() };
+    let rows = api.engine().store().requests(&filter, Some(row.id), MAX_BEFORE).await?;
+    let same = rows.iter().filter(|other| other.lane.as_ref() == Some(lane) && other.lane_no < Some(number));
+    let nearest = same.max_by_key(|other| other.lane_no);
+    Ok(nearest.filter(|other| caller.sees(other)).map(|other| other.id))
 }
 
 /// Requests, newest first.

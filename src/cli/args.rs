@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use super::exit::{Exit, Failure};
 use crate::config::{Config, Flag, load};
@@ -47,6 +48,13 @@ impl ConfigArgs {
         let short = named.iter().chain(more).filter_map(|(name, key, value)| value.map(|value| flag(name, key, value)));
         set.chain(short).collect()
     }
+}
+
+/// The id of a request, a review …
+pub(super) fn id(text: &str) -> Result<Uuid, String> {
+    text.parse().map_err(|_| {
+        "it is no id; they look like 0192f3a4-5b6c-7d8e-9f01-23456789abcd, and the `list` commands show them".to_owned()
+    })
 }
 
 /// `KEY=VALUE`.

@@ -126,11 +126,17 @@ impl Client {
         // With faults listed one by one below, the detail would say them all again.
         let detail = text("detail").filter(|_| faults.is_empty());
         let message = detail.or_else(|| text("title")).unwrap_or_else(|| format!("the server answered {status}"));
+        // What the problem is, beyond its status.
+        let word = text("type").and_then(|path| path.strip_prefix("/problems/").map(str::to_owned)).unwrap_or_default();
         let (exit, hint) = match status.as_u16() {
             401 if self.token.is_none() => (
                 Exit::Failed,
                 "name a token with --token, MOZHAO_TOKEN or MOZHAO_TOKEN_FILE; `mozhao token create NAME --role admin` makes one"
                     .to_owned(),
+            ),
+            401 if !self.token.as_deref().is_some_and(looks_like_a_token) => (
+                Exit::Failed,
+                "what was given is no token: one begins with `mz_`, and is printed once by `mozhao token create`".to_owned(),
             ),
             401 => (
                 Exit::Failed,
@@ -144,10 +150,20 @@ impl Client {
             _ if body.get("code").and_then(Value::as_str) == Some("unknown_process") => {
                 (Exit::NotFound, "check the name: the processes are the files of the folder `processes`".to_owned())
             }
-            409 | 412 | 423 => (Exit::Conflict, "look at it again: it has changed, or somebody else holds it".to_owned()),
+            409 if word == "key-conflict" => (
+                Exit::Conflict,
+                "a key stands for one process and payload: send another request with a key of its own".to_owned(),
+            ),
+            409 if word == "not-applied" || word == "ended" => {
+                (Exit::Conflict, "`mozhao request show` tells how it stands".to_owned())
+            }
+            409 if word == "exists" => (Exit::Conflict, "choose another name".to_owned()),
+            409 | 412 => (Exit::Conflict, "look at it again: it has changed".to_owned()),
+            423 => (Exit::Conflict, "somebody else holds it: wait, or take it over".to_owned()),
             422 if text("code").as_deref() == Some("unknown_process") => {
                 (Exit::NotFound, "check the name; a token sees only the processes that it is good for".to_owned())
             }
+            400 if word == "bad-query" || word == "bad-id" => (Exit::Usage, String::new()),
             400 | 413 | 415 | 422 => (Exit::Failed, String::new()),
             429 | 503 => (Exit::Unreachable, "try again in a moment".to_owned()),
             _ => (Exit::Failed, "the server's log has the cause, under the request id".to_owned()),
@@ -255,6 +271,11 @@ impl Call<'_> {
         let body = read(response).await.map_err(|error| client.unreachable(error))?;
         Err(client.refused(status, &serde_json::from_slice(&body).unwrap_or_default()))
     }
+}
+
+/// Has it the form of an access token?
+fn looks_like_a_token(token: &str) -> bool {
+    token.starts_with(crate::api::PREFIX) && (20..=100).contains(&token.len())
 }
 
 /// Reads a body up to [`MAX_ANSWER`]; the rest is not waited for.

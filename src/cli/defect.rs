@@ -104,9 +104,13 @@ pub(super) async fn run(args: Args, out: Out) -> Done {
                 return Ok(Exit::Ok);
             }
             everything(&defect, out)?;
-            say(&format!(
-                "the requests: mozhao request list --parked defect:{fingerprint}\nafter the fix: mozhao defect resume {fingerprint}"
-            ));
+            if field(&defect, "/parked") == "0" {
+                say("no request waits for it any more");
+            } else {
+                say(&format!(
+                    "the requests: mozhao request list --parked defect:{fingerprint}\nafter the fix: mozhao defect resume {fingerprint}"
+                ));
+            }
             Ok(Exit::Ok)
         }
         Command::Resume { fingerprint, how } => {

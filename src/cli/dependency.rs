@@ -63,11 +63,14 @@ pub(super) async fn run(args: Args, out: Out) -> Done {
             let row = |item: &Value| {
                 let get = |pointer: &str| field(item, pointer);
                 let next = ago(&get("/control/probe_at"));
+                // The last trouble's cause is history once it is over.
+                let over = get("/state") == "closed";
+                let cause = |pointer: &str| if over { String::new() } else { get(pointer) };
                 vec![
                     get("/name"),
                     get("/state"),
-                    get("/control/reason"),
-                    get("/control/by"),
+                    cause("/control/reason"),
+                    cause("/control/by"),
                     get("/parked"),
                     next,
                     get("/processes"),

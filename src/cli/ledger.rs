@@ -1,4 +1,6 @@
-//! `mozhao ledger verify`: proves, entry by entry, that no request's record was changed, and that none was cut short.
+//! `mozhao ledger verify`: proves, entry by entry, that no request's record was changed, and that none was cut short. Requests that
+//! are gone altogether are noticed by their number: the books count every one that was accepted, and none is ever removed. Somebody
+//! who can rewrite everything, the books too, is not found; a copy of the heads kept elsewhere would be needed.
 //!
 //! It reads the database itself, beside a running worker, and trusts nothing that a worker says. Work is done in bounded
 //! pieces: a page of requests, a page of entries; history may be long.
@@ -34,9 +36,10 @@ pub(super) struct Args {
 enum Command {
     /// Check every request's chain of entries, and print the first bad entry of each
     ///
-    /// Opens the configured database directly. Exits with 7 when a chain is broken.
+    /// Opens the configured database directly. Exits with 7 when a chain is broken, or when requests are missing as a whole.
     Verify {
         /// Only this request
+        #[arg(value_parser = super::args::id)]
         request: Option<Uuid>,
         #[command(flatten)]
         config: ConfigArgs,
@@ -65,6 +68,8 @@ pub(super) struct Verified {
     pub(super) entries: u64,
     /// The broken ones.
     pub(super) broken: Vec<Broken>,
+    /// How many were accepted and are not there any more.
+    pub(super) missing: u64,
 }
 
 /// Runs it.
@@ -97,6 +102,8 @@ pub(super) async fn run(args: Args, out: Out) -> Done {
             }
         }
         bar.finish_and_clear();
+        // The count is from before: requests that came since are no excuse.
+        found.missing = total.saturating_sub(found.requests);
     }
     report(&found, request.is_some(), out)
 }
@@ -104,10 +111,11 @@ pub(super) async fn run(args: Args, out: Out) -> Done {
 fn report(found: &Verified, single: bool, out: Out) -> Done {
     if out.json {
         out.object(&json!({
-            "ok": found.broken.is_empty(),
+            "ok": found.broken.is_empty() && found.missing == 0,
             "requests": found.requests,
             "entries": found.entries,
             "broken": found.broken,
+            "missing": found.missing,
         }))?;
     } else {
         if single {
@@ -124,13 +132,24 @@ fn report(found: &Verified, single: bool, out: Out) -> Done {
             }
         ))?;
     }
-    if found.broken.is_empty() {
+    if found.missing > 0 && !out.json {
+        out.line(&out.bad(&missing(found.missing)))?;
+    }
+    if found.broken.is_empty() && found.missing == 0 {
         return Ok(Exit::Ok);
     }
     say(
         "error: the record was changed, or the database has lost something\n  hint: compare these requests with a backup, and find out who wrote to the database besides mozhao",
     );
     Ok(Exit::Problems)
+}
+
+/// In words.
+pub(super) fn missing(count: u64) -> String {
+    match count {
+        1 => "one request that was accepted is not there any more".to_owned(),
+        more => format!("{more} requests that were accepted are not there any more"),
+    }
 }
 
 fn print(broken: &Broken, out: Out) -> std::io::Result<()> {

@@ -1,5 +1,7 @@
 //! `mozhao request`: submit requests and follow them, over the API.
 
+use std::time::Duration;
+
 use clap::{Args as ClapArgs, Subcommand};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -75,6 +77,7 @@ enum Command {
     /// Show a request: how it stands, and its timeline
     Show {
         /// The request
+        #[arg(value_parser = super::args::id)]
         id: Uuid,
         /// Without the timeline
         #[arg(long)]
@@ -83,16 +86,19 @@ enum Command {
     /// Follow a request until it has ended
     Watch {
         /// The request
+        #[arg(value_parser = super::args::id)]
         id: Uuid,
     },
     /// Take a request back; succeeds before the first effect that cannot be undone
     Withdraw {
         /// The request
+        #[arg(value_parser = super::args::id)]
         id: Uuid,
     },
     /// Send what the customer was asked for
     Supplement {
         /// The request
+        #[arg(value_parser = super::args::id)]
         id: Uuid,
         #[command(flatten)]
         fields: FieldArgs,
@@ -100,11 +106,13 @@ enum Command {
     /// Try at once what would be tried again later
     Retry {
         /// The request
+        #[arg(value_parser = super::args::id)]
         id: Uuid,
     },
     /// Put a parked or waiting request to a person
     Review {
         /// The request
+        #[arg(value_parser = super::args::id)]
         id: Uuid,
         /// Why
         #[arg(long)]
@@ -113,6 +121,7 @@ enum Command {
     /// Write a note into the request's record
     Note {
         /// The request
+        #[arg(value_parser = super::args::id)]
         id: Uuid,
         /// The note; part of the record for ever, so nothing sensitive
         text: String,
@@ -149,7 +158,16 @@ pub(super) async fn run(args: Args, out: Out) -> Done {
             let fields = fields.object()?;
             act(&client, id, "supplement", json!({ "fields": fields }), out).await
         }
-        Command::Retry { id } => act(&client, id, "retry", json!({}), out).await,
+        Command::Retry { id } => {
+            let answer = client.post(format!("/v1/requests/{id}/retry")).body(json!({})).send().await?;
+            if out.json || field(&answer, "/answer") == "pending" {
+                return told(&answer, out);
+            }
+            // "Done" would be wrong: whatever held it up may hold it up again at once.
+            let call = client.get(format!("/v1/requests/{id}")).query("wait", Some("1s")).waits(Duration::from_secs(1));
+            say(&format!("tried again; now it is {}", sentence(&call.send().await?)));
+            Ok(Exit::Ok)
+        }
         Command::Review { id, note } => act(&client, id, "review", json!({ "note": note }), out).await,
         Command::Note { id, text } => act(&client, id, "notes", json!({ "note": text }), out).await,
     }
@@ -168,7 +186,8 @@ const COLUMNS: &[Column] = &[
 /// Why it is where it is: the reason, the question, or what it waits for.
 fn why(row: &Value) -> String {
     let told = ["/reason/name", "/review/name", "/parked"].map(|pointer| field(row, pointer));
-    told.into_iter().find(|text| !text.is_empty()).unwrap_or_default()
+    let turn = || if field(row, "/turn_number").is_empty() { String::new() } else { "its turn".to_owned() };
+    told.into_iter().find(|text| !text.is_empty()).unwrap_or_else(turn)
 }
 
 async fn submit(client: &Client, new: Value, key: Option<String>, wait: Option<&str>, out: Out) -> Done {
@@ -202,6 +221,11 @@ fn sentence(request: &Value) -> String {
     match state.as_str() {
         "refused" => format!("refused: {why}. {told}").trim_end().to_owned(),
         "done" | "withdrawn" | "expired" => state,
+        "queued" if !why.is_empty() => {
+            let before = field(request, "/waits_for");
+            let which = if before.is_empty() { "those before it".to_owned() } else { before };
+            format!("queued: it is its turn when {which} has ended")
+        }
         "parked" | "in_review" if !why.is_empty() => format!("{}: {why} at {step}", state.replace('_', " ")),
         _ if step.is_empty() => state,
         _ => format!("{state} at {step}"),
@@ -220,6 +244,7 @@ async fn show(client: &Client, id: Uuid, brief: bool, out: Out) -> Done {
         return Ok(Exit::Ok);
     }
     let get = |pointer: &str| field(&request, pointer);
+    let waits_for_turn = get("/state") == "queued" && !get("/turn_number").is_empty();
     out.line(&out.bold(&format!("{} {} version {}", get("/id"), get("/process"), get("/version"))))?;
     out.pairs(&[
         ("state", sentence(&request)),
@@ -231,7 +256,8 @@ async fn show(client: &Client, id: Uuid, brief: bool, out: Out) -> Done {
         ("accepted", timeline::when(&get("/accepted_at"))),
         ("promised by", timeline::when(&get("/promise_due_at"))),
         ("ended", timeline::when(&get("/ended_at"))),
-        ("looked at again", timeline::when(&get("/wake_at"))),
+        ("expires", if get("/ended_at").is_empty() { timeline::when(&get("/expires_at")) } else { String::new() }),
+        ("looked at again", if waits_for_turn { String::new() } else { timeline::when(&get("/wake_at")) }),
         ("payload", request.get("payload").map(ToString::to_string).unwrap_or_default()),
     ])?;
     if !entries.is_empty() {

@@ -45,7 +45,7 @@ enum Command {
         #[arg(long, conflicts_with = "mine")]
         unclaimed: bool,
         /// About this request
-        #[arg(long, value_name = "ID")]
+        #[arg(long, value_name = "ID", value_parser = super::args::id)]
         request: Option<Uuid>,
         #[command(flatten)]
         rows: ListArgs,
@@ -53,11 +53,13 @@ enum Command {
     /// Show a question with everything that is needed to answer it
     Show {
         /// The review
+        #[arg(value_parser = super::args::id)]
         id: Uuid,
     },
     /// Take a question for a quarter of an hour, or renew that
     Claim {
         /// The review
+        #[arg(value_parser = super::args::id)]
         id: Uuid,
         /// Take it over from somebody else; needs --note
         #[arg(long, requires = "note")]
@@ -69,6 +71,7 @@ enum Command {
     /// Give a question back
     Release {
         /// The review
+        #[arg(value_parser = super::args::id)]
         id: Uuid,
     },
     /// Answer a question
@@ -77,6 +80,7 @@ enum Command {
     /// refused (exit code 6). Where four eyes are asked for, a second person must come to the same.
     Decide {
         /// The review
+        #[arg(value_parser = super::args::id)]
         id: Uuid,
         /// The answer
         choice: ChoiceArg,
@@ -95,6 +99,7 @@ enum Command {
     /// Raise a question's level and give it back, for somebody who may know more
     Escalate {
         /// The review
+        #[arg(value_parser = super::args::id)]
         id: Uuid,
         /// Why
         #[arg(long)]
@@ -103,6 +108,7 @@ enum Command {
     /// Write a note into the record of the review's request
     Note {
         /// The review
+        #[arg(value_parser = super::args::id)]
         id: Uuid,
         /// The note; part of the record for ever, so nothing sensitive
         text: String,

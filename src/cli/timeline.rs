@@ -4,6 +4,9 @@ use serde_json::Value;
 
 use super::output::field;
 
+/// The most of an answer that stands in a line, in characters.
+const MAX_SEEN: usize = 200;
+
 /// One entry of a timeline as a line.
 pub(super) fn line(entry: &Value) -> String {
     format!("{}  {:>3}  {}", when(&field(entry, "/at")), field(entry, "/seq"), words(entry))
@@ -20,12 +23,12 @@ fn words(entry: &Value) -> String {
     let kind = field(entry, "/kind");
     let parts: Vec<String> = match kind.as_str() {
         "accepted" => vec![format!("{} version {}", fact("process"), fact("version")), with("by", &fact("producer"))],
-        "verdict" => vec![fact("slot"), verdict(entry), with("clause", &fact("clause/id")), with("because", &fact("rule"))],
-        "failed" => {
-            vec![fact("slot"), with("attempt", &fact("attempt")), cause(entry), with("again at", &when(&fact("retry_at")))]
+        "verdict" => {
+            vec![fact("slot"), verdict(entry), with("clause", &fact("clause/id")), with("because", &fact("rule")), saw(entry)]
         }
+        "failed" => vec![fact("slot"), attempt(entry), cause(entry), with("again at", &when(&fact("retry_at")))],
         "intent" => vec![fact("slot"), with("attempt", &fact("attempt"))],
-        "result" => vec![fact("slot"), fact("result"), with("via", &fact("via")), cause(entry)],
+        "result" => vec![fact("slot"), fact("result"), with("via", &fact("via")), cause(entry), saw(entry)],
         "waiting" => vec![fact("step"), with("until", &when(&fact("until")))],
         "review_opened" => vec![fact("review"), with("at", &fact("slot")), with("due", &when(&fact("due")))],
         "decided" => vec![
@@ -53,6 +56,26 @@ fn words(entry: &Value) -> String {
 
 fn with(word: &str, value: &str) -> String {
     if value.is_empty() { String::new() } else { format!("{word} {value}") }
+}
+
+/// What was kept of the answer: the evidence.
+fn saw(entry: &Value) -> String {
+    let kept = entry.pointer("/fact/kept").filter(|kept| !matches!(kept, Value::Null) && **kept != serde_json::json!({}));
+    let Some(kept) = kept else { return String::new() };
+    let text: String = super::output::plain(&Value::String(kept.to_string()));
+    if text.chars().count() <= MAX_SEEN {
+        return with("saw", &text);
+    }
+    let cut: String = text.chars().take(MAX_SEEN).collect();
+    format!("saw {cut}… (all of it with --json)")
+}
+
+/// Which attempt it was; a call that an open breaker or a full queue kept back was none.
+fn attempt(entry: &Value) -> String {
+    match field(entry, "/fact/cause/code").as_str() {
+        "breaker_open" | "busy" => "not called".to_owned(),
+        _ => with("attempt", &field(entry, "/fact/attempt")),
+    }
 }
 
 /// `pass`, `refuse: reason`, `review: name`; staff gets an object, a submitter a word.
@@ -97,6 +120,21 @@ mod tests {
                 "verdict         card  refuse: no_such_card  clause CARD-3.1",
             ),
             ("verdict", json!({"slot": "card", "verdict": "pass"}), "verdict         card  pass"),
+            (
+                "verdict",
+                json!({"slot": "face", "verdict": "pass", "kept": {"score": 0.97}}),
+                "verdict         face  pass  saw {\"score\":0.97}",
+            ),
+            (
+                "failed",
+                json!({"slot": "face", "attempt": 0, "cause": {"class": "unavailable", "code": "breaker_open"}}),
+                "failed          face  not called  (unavailable, breaker_open)",
+            ),
+            (
+                "failed",
+                json!({"slot": "face", "attempt": 2, "cause": {"class": "transient", "code": "timeout"}}),
+                "failed          face  attempt 2  (transient, timeout)",
+            ),
             (
                 "result",
                 json!({"slot": "unbind", "result": "unknown", "via": "no_answer", "cause": {"class": "unknown", "code": "timeout"}}),

@@ -12,6 +12,9 @@ use super::exit::{Exit, Failure};
 use super::output::{Out, field, say};
 use crate::api::permit::Role;
 use crate::api::tokens::{NewToken, fresh};
+use crate::engine::clock::SystemClock;
+use crate::engine::ports::clock::Clock as _;
+use crate::store;
 
 /// `mozhao token …`
 #[derive(Debug, ClapArgs)]
@@ -24,8 +27,8 @@ pub(super) struct Args {
 enum Command {
     /// Make a token, in the database itself; its secret is shown once
     ///
-    /// Opens the configured database directly (also beside a running worker), so that the first token needs no token. The
-    /// secret alone goes to standard output: TOKEN=$(mozhao token create web-app --role submitter).
+    /// Opens the configured database directly (also beside a running worker), so that the first token needs no token; makes
+    /// none (`mozhao migrate` does, and the first `mozhao serve`). The secret alone goes to standard output: TOKEN=$(mozhao token create web-app --role submitter).
     Create {
         /// Who will act with it: 1 to 64 of a-z 0-9 . _ -
         name: String,
@@ -102,7 +105,7 @@ pub(super) async fn run(args: Args, out: Out) -> Done {
 
 async fn create(new: &NewToken, config: &ConfigArgs, out: Out) -> Done {
     let config = config.load(&[])?;
-    let store = database::open_or_make(&config).await?;
+    let store = database::open(&config, store::Role::Tool).await?;
     let now = store.now().await.map_err(|error| Failure::store("cannot read the database's clock", &error))?;
     let (secret, row) = fresh(new, now).map_err(|why| Failure::new(Exit::Usage, why))?;
     let tokens = store.tokens().await.map_err(|error| Failure::store("cannot read the tokens", &error))?;
@@ -110,6 +113,12 @@ async fn create(new: &NewToken, config: &ConfigArgs, out: Out) -> Done {
         let message = format!("there is a token with the name `{}` already", row.name);
         return Err(Failure::new(Exit::Conflict, message)
             .hint("choose another name; revoked ones keep theirs, so that the record stays clear"));
+    }
+    let published = store.processes().await.map_err(|error| Failure::store("cannot read the processes", &error))?;
+    for name in new.processes.iter().filter(|name| !published.iter().any(|process| process.name == **name)) {
+        say(&format!(
+            "note: no process `{name}` has been published here yet; the token will be good for one with that very name"
+        ));
     }
     store.add_token(&row).await.map_err(|error| Failure::store("cannot store the token", &error))?;
     if out.json {
@@ -121,6 +130,11 @@ async fn create(new: &NewToken, config: &ConfigArgs, out: Out) -> Done {
     Ok(Exit::Ok)
 }
 
+/// Is this API time over?
+fn ended(at: &str) -> bool {
+    at.parse::<jiff::Timestamp>().is_ok_and(|at| at.as_microsecond() <= SystemClock.now().0)
+}
+
 async fn list(server: &ServerArgs, out: Out) -> Done {
     let answer = server.client()?.get("/v1/tokens").send().await?;
     let none = Vec::new();
@@ -130,7 +144,11 @@ async fn list(server: &ServerArgs, out: Out) -> Done {
         return Ok(Exit::Ok);
     }
     let row = |token: &Value| {
-        let state = if field(token, "/revoked_at").is_empty() { "" } else { "revoked" };
+        let state = match (field(token, "/revoked_at").is_empty(), ended(&field(token, "/expires_at"))) {
+            (false, _) => "revoked",
+            (true, true) => "expired",
+            (true, false) => "valid",
+        };
         ["/name", "/roles", "/processes", "/review_roles", "/created_at", "/expires_at"]
             .iter()
             .map(|pointer| field(token, pointer))

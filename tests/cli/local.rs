@@ -15,6 +15,7 @@ fn wrong_usage_is_2_with_a_suggestion_on_standard_error() {
         assert!(!ran.err.is_empty());
     }
     assert!(run(folder.path(), &["serv"]).err.contains("'serve'"));
+    assert!(run(folder.path(), &["request", "show", "REQUEST"]).err.contains("it is no id"));
 }
 
 #[test]
@@ -54,6 +55,49 @@ error: the configuration is not valid: 2 problems
     assert_eq!(json.code, 4);
     assert_eq!(json.json()["problems"][0]["place"], "mozhao.yaml:2:3");
     assert!(!json.err.contains("leese"), "said once");
+}
+
+#[test]
+fn what_serve_would_refuse_is_found_before() {
+    let folder = folder();
+    std::fs::create_dir(folder.path().join("processes")).unwrap();
+    for (connectors, place, message) in [
+        ("connectors: {bank: {base_url: 'http://b', timeuot: 1s}}", "connectors.yaml:1:", "the key `timeuot` is not known here"),
+        ("connectors: {bank: {base_url: 'http://b', timeout: soon}}", "connectors.yaml:1:", "soon"),
+        (
+            "connectors: {bank: {base_url: 'http://b', auth: {bearer: {env: NOT_SET_TOKEN}}}}",
+            "connectors.yaml: ",
+            "NOT_SET_TOKEN is not set",
+        ),
+        ("connectors: {bank: {base_url: 'http://b', auth: {bearer: {file: none/token}}}}", "connectors.yaml: ", "none/token"),
+    ] {
+        write(&folder, "connectors.yaml", connectors);
+        for arguments in [&["config", "check"][..], &["serve", "--listen", "127.0.0.1:0"]] {
+            let ran = run(folder.path(), arguments);
+            assert_eq!((ran.code, ran.out.as_str()), (4, ""), "{arguments:?}: {}", ran.err);
+            assert!(ran.err.starts_with(place) && ran.err.lines().next().unwrap().contains(message), "{}", ran.err);
+        }
+    }
+    write(&folder, "token", "t");
+    write(&folder, "connectors.yaml", "connectors: {bank: {base_url: 'http://b', auth: {bearer: {file: token}}}}");
+    let file = folder.path().join("mozhao.yaml").display().to_string();
+    write(&folder, "mozhao.yaml", "{}");
+    let ran = run(std::path::Path::new("/"), &["config", "check", "--config", &file]);
+    assert_eq!((ran.code, ran.out.as_str()), (0, "the configuration can be used\n"), "{}", ran.err);
+}
+
+#[test]
+fn serve_says_what_to_do_about_its_surroundings() {
+    let folder = folder();
+    write(&folder, "connectors.yaml", "connectors: {bank: {base_url: 'http://b'}}");
+    std::fs::create_dir(folder.path().join("processes")).unwrap();
+    let ran = run(folder.path(), &["serve", "--listen", "127.0.0.1:0", "--set", "database.url=sqlite://no/such/x.db"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("there is no folder no/such for the database: make it"), "{}", ran.err);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let ran = run(folder.path(), &["serve", "--listen", &taken.local_addr().unwrap().to_string()]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("hint: another program listens there"), "{}", ran.err);
 }
 
 #[test]
@@ -226,6 +270,36 @@ fn doctor_says_how_to_mend_each_problem() {
     let ran = run(folder.path(), &["doctor"]);
     assert_eq!(ran.code, 7);
     assert!(ran.out.contains("problem  configuration") && ran.out.contains("-> did you mean `database`?"), "{}", ran.out);
+}
+
+#[test]
+fn cases_are_for_every_version_without_its_own() {
+    let folder = folder();
+    let (process, cases) = (shipped("processes/card_unbind.yaml"), shipped("processes/card_unbind.test.yaml"));
+    let (process, cases) = (std::fs::read_to_string(process).unwrap(), std::fs::read_to_string(cases).unwrap());
+    write(&folder, "card_unbind.yaml", &process);
+    write(&folder, "card_unbind.test.yaml", &cases);
+    write(&folder, "card_unbind_v2.yaml", &process.replacen("version: 1", "version: 2", 1));
+    let check = run(folder.path(), &["process", "check", "."]);
+    let said = |line: &str| line.starts_with("ok ") && line.contains(" cases");
+    assert_eq!(check.out.lines().filter(|line| said(line)).count(), 2, "{}", check.out);
+    for path in [".", "card_unbind_v2.yaml"] {
+        let ran = run(folder.path(), &["process", "test", path, "--json"]);
+        assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+        let report = ran.json();
+        let second = report["files"].as_array().unwrap().iter().find(|file| file["version"] == 2).expect("version 2 was run");
+        assert!(second["cases"].as_array().unwrap().len() > 10 && second["coverage"]["missing"].as_array().unwrap().is_empty());
+        assert!(report["untested"].as_array().unwrap().is_empty());
+    }
+    // Its own cases replace them.
+    write(&folder, "card_unbind_v2.test.yaml", "process: card_unbind\ncases: []\n");
+    let own = run(folder.path(), &["process", "test", "card_unbind_v2.yaml"]);
+    assert_ne!(own.code, 0, "{}", own.out);
+    // Nothing is said to have passed where nothing was run.
+    write(&folder, "lonely/card_unbind_v2.yaml", &process);
+    let none = run(folder.path(), &["process", "test", "lonely"]);
+    assert_eq!((none.code, none.out.lines().last()), (3, Some("no case was run")), "{}", none.out);
+    assert!(run(folder.path(), &["process", "check", "lonely"]).out.contains("no cases"));
 }
 
 #[test]

@@ -54,7 +54,9 @@ pub(crate) fn folder() -> TempDir {
 }
 
 pub(crate) fn write(folder: &TempDir, name: &str, text: &str) {
-    std::fs::File::create(folder.path().join(name)).unwrap().write_all(text.as_bytes()).unwrap();
+    let path = folder.path().join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::File::create(path).unwrap().write_all(text.as_bytes()).unwrap();
 }
 
 pub(crate) fn shipped(path: &str) -> String {

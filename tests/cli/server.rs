@@ -42,6 +42,7 @@ impl Place {
             shipped("processes")
         );
         write(&folder, "mozhao.yaml", &config);
+        assert_eq!(run(folder.path(), &["migrate"]).code, 0);
         let made = run(folder.path(), &["token", "create", "boss", "--role", "admin", "--review-role", "identity"]);
         assert_eq!(made.code, 0, "{}", made.err);
         let file = folder.path().join("mozhao.yaml");
@@ -111,12 +112,13 @@ async fn a_request_from_submission_to_outcome() {
     let another = place.world.requests.iter().find(|other| other.payload != planned.payload).unwrap().payload.to_string();
     let other = place.run(&["request", "submit", "card_unbind", &another, "--key", "k-1"]);
     assert_eq!(other.code, 6, "the same key with another body: {}", other.err);
+    assert!(other.err.contains("hint: a key stands for one process and payload"), "{}", other.err);
 
     let shown = place.run(&["request", "show", &id, "--json"]).json();
     assert_eq!(shown["timeline"][0]["kind"], "accepted");
     assert_eq!(shown["timeline"].as_array().unwrap().last().unwrap()["kind"], "ended");
     let text = place.run(&["request", "show", &id]).out;
-    assert!(text.contains("verdict") && text.contains("clause CARD-3.1"), "{text}");
+    assert!(text.contains("verdict") && text.contains("clause CARD-3.1") && text.contains("  saw {"), "{text}");
     let number = planned.payload["id_number"].as_str().unwrap();
     assert!(!text.contains(number) && !shown.to_string().contains(number), "sensitive fields are masked");
 
@@ -148,6 +150,10 @@ async fn what_is_refused_says_why_and_what_is_wrong_says_where() {
     let stranger = place.run_as("mz_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", &["request", "list"]);
     assert_eq!(stranger.code, 1);
     assert!(stranger.err.contains("hint: the token is not known here"), "{}", stranger.err);
+    let malformed = place.run_as("secret", &["request", "list"]);
+    assert!(malformed.code == 1 && malformed.err.contains("hint: what was given is no token"), "{}", malformed.err);
+    let long = place.run(&["request", "submit", "card_unbind", "{}", "--wait", "70s"]);
+    assert_eq!(long.code, 2, "{}", long.err);
     let submitter = run(place.folder.path(), &["token", "create", "app", "--role", "submitter"]).out;
     let denied = place.run_as(submitter.trim(), &["review", "list"]);
     assert_eq!(denied.code, 1);
@@ -183,6 +189,23 @@ async fn a_question_is_listed_claimed_and_answered_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_its_turn_says_for_whom() {
+    let place = Place::start().await;
+    let planned = place.planned(|road| matches!(road, Road::Review("face_uncertain")));
+    let first = place.submit(planned);
+    let second = place.run(&["request", "submit", planned.process, &planned.payload.to_string()]).out.trim().to_owned();
+    let shown = place.run(&["request", "show", &second, "--brief"]).out;
+    assert!(shown.contains(&format!("it is its turn when {first} has ended")) && !shown.contains("looked at again"), "{shown}");
+    let listed = place.run(&["request", "list", "--open"]).out;
+    assert!(listed.lines().any(|line| line.contains(&second) && line.contains("its turn")), "{listed}");
+    let no_fit = place.run(&["request", "supplement", &first, "-f", "foo=1"]);
+    assert_eq!(no_fit.code, 1, "as for a new request: {}", no_fit.err);
+    let nothing_asked = place.run(&["request", "supplement", &first, "-f", "selfie=selfie:0.97"]);
+    assert_eq!(nothing_asked.code, 6, "{}", nothing_asked.err);
+    assert!(nothing_asked.err.contains("`mozhao request show` tells how it stands"), "{}", nothing_asked.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_defect_is_shown_and_dependencies_are_tripped() {
     let place = Place::start().await;
     let planned = place.planned(|road| *road == Road::Parked);
@@ -209,8 +232,19 @@ async fn a_record_that_was_changed_is_found() {
     let id = place.submit(place.planned(|road| *road == Road::Done));
     let good = run(place.folder.path(), &["ledger", "verify", "--json"]);
     assert_eq!((good.code, good.json()["ok"].clone()), (0, true.into()), "beside the running worker: {}", good.err);
+    let second = place.submit(place.planned(|road| matches!(road, Road::Refused("no_such_card"))));
     assert!(place.server.stop(Duration::from_secs(25)).await.success(), "SIGTERM ends in order");
     let mut file = sqlx::SqliteConnection::connect(&format!("sqlite://{}", place.database().display())).await.unwrap();
+    // Removed as a whole, with all that belongs to it: no chain is broken, and the number tells.
+    sqlx::query("PRAGMA foreign_keys = OFF").execute(&mut file).await.unwrap();
+    let gone = uuid::Uuid::parse_str(&second).unwrap();
+    sqlx::query("DELETE FROM entries WHERE request = ?").bind(gone.as_bytes().to_vec()).execute(&mut file).await.unwrap();
+    sqlx::query("DELETE FROM requests WHERE id = ?").bind(gone.as_bytes().to_vec()).execute(&mut file).await.unwrap();
+    let less = run(place.folder.path(), &["ledger", "verify"]);
+    assert_eq!(less.code, 7, "{}", less.err);
+    assert!(less.out.ends_with("one request that was accepted is not there any more\n"), "{}", less.out);
+    let doctor = run(place.folder.path(), &["doctor"]);
+    assert!(doctor.code == 7 && doctor.out.contains("one request that was accepted is not there"), "{}", doctor.out);
     sqlx::query("UPDATE entries SET at = at + 1 WHERE seq = 2").execute(&mut file).await.unwrap();
     file.close().await.unwrap();
     let bad = run(place.folder.path(), &["ledger", "verify"]);

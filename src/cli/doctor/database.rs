@@ -113,7 +113,7 @@ async fn balance(store: &Arc<dyn Store>, findings: &mut Findings) -> Result<(), 
     if balance.overdue > 0 {
         findings.problem(
             "overdue",
-            format!("{} requests are due for longer than a minute, and nobody looks after them", balance.overdue),
+            format!("due for longer than a minute, and nobody looks after them: {}", balance.overdue),
             "start a worker (`mozhao serve`), or more of them; `mozhao request list --open` shows the requests",
         );
     }
@@ -129,18 +129,28 @@ async fn balance(store: &Arc<dyn Store>, findings: &mut Findings) -> Result<(), 
 
 async fn ledgers(store: &Arc<dyn Store>, sample: u32, findings: &mut Findings) -> Result<(), StoreError> {
     let mut found = Verified::default();
+    let accepted = store.balance().await?.accepted;
     let mut before = None;
     let mut left = usize::try_from(sample).unwrap_or(usize::MAX);
     while left > 0 {
         let rows = store.requests(&RequestFilter::default(), before, left.min(200)).await?;
-        let Some(last) = rows.last() else { break };
+        let Some(last) = rows.last() else {
+            // All of them have been seen, so that their number can be compared with the books.
+            found.missing = accepted.saturating_sub(found.requests);
+            break;
+        };
         before = Some(last.id);
         left = left.saturating_sub(rows.len());
         for row in &rows {
             ledger::one(store.as_ref(), row, &mut found).await?;
         }
     }
+    if found.missing > 0 {
+        let mend = "compare with a backup, and find out who removed them; `mozhao ledger verify` counts all";
+        findings.problem("ledger", ledger::missing(found.missing), mend);
+    }
     match found.broken.first() {
+        None if found.requests == 1 => findings.ok("ledger", "the newest request's chain verifies"),
         None => findings.ok("ledger", format!("the newest {} requests' chains verify", found.requests)),
         Some(first) => findings.problem(
             "ledger",
@@ -178,18 +188,16 @@ async fn groups(store: &Arc<dyn Store>, findings: &mut Findings) -> Result<(), S
         } else {
             format!("`mozhao defect show {name}` shows the cause; after the fix: `mozhao defect resume {name}`")
         };
-        findings.note(
-            "parked",
-            format!("{} is {} ({}); {parked} requests wait", control.group, control.state, control.reason),
-            mend,
-        );
+        let waiting = wait(parked);
+        findings.note("parked", format!("{} is {} ({}); {waiting}", control.group, control.state, control.reason), mend);
     }
     let defects = store.defects(&[], 50).await?;
     for defect in &defects {
         let parked = store.parked_under(&format!("defect:{}", defect.fingerprint), 100_000).await?;
         if parked > 0 {
             let place = format!("{} version {} at {}", defect.process, defect.version, defect.slot);
-            let finding = format!("defect {}: {place}, {} times, {parked} requests wait", defect.fingerprint, defect.count);
+            let times = if defect.count == 1 { "once".to_owned() } else { format!("{} times", defect.count) };
+            let finding = format!("defect {}: {place}, {times}; {}", defect.fingerprint, wait(parked));
             findings.note(
                 "defects",
                 finding,
@@ -198,6 +206,14 @@ async fn groups(store: &Arc<dyn Store>, findings: &mut Findings) -> Result<(), S
         }
     }
     Ok(())
+}
+
+/// How many requests wait, in words.
+fn wait(parked: u64) -> String {
+    match parked {
+        1 => "one request waits".to_owned(),
+        more => format!("{more} requests wait"),
+    }
 }
 
 /// A file that was changed without a new version keeps the next worker from starting: better to know before.

@@ -41,7 +41,8 @@ pub(super) async fn connectors(config: &Config, findings: &mut Findings) -> Opti
             Err(failure) => {
                 let mend =
                     format!("is it up, and is its `base_url` in {file} right? Requests that need it are parked until it answers");
-                findings.problem(CHECK, format!("{name} does not answer: {}", failure.detail), mend);
+                let what = if failure.status.is_some() { "is not well" } else { "does not answer" };
+                findings.problem(CHECK, format!("{name} {what}: {}", failure.detail), mend);
             }
         }
     }
