@@ -44,6 +44,7 @@ use std::time::Duration;
 use axum::Router;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use auth::{PREFIX, hash};
@@ -51,7 +52,7 @@ pub use metrics::install as install_metrics;
 pub use openapi::document;
 pub use serve::serve;
 
-use crate::engine::service::{Engine, Submission, Submitted};
+use crate::engine::service::{Engine, EngineError, Submission, Submitted};
 use auth::TokenCache;
 use problem::Problem;
 
@@ -132,18 +133,23 @@ impl Api {
             drop(place);
             stored
         });
-        match tokio::time::timeout(self.settings().max_store, stored).await {
-            Ok(Ok(stored)) => Ok(stored?),
-            Ok(Err(panicked)) => Err(Problem::internal(&panicked)),
-            Err(_) => {
-                let detail = "the database did not answer in time; nobody knows yet whether the request was stored: send it again with the same key";
-                Err(Problem::new(&kinds::TIMEOUT, detail).retry_after(5))
-            }
-        }
+        in_time(self.settings().max_store, stored).await
     }
 
     fn tokens(&self) -> &TokenCache {
         &self.0.tokens
+    }
+}
+
+/// What came of a task, if it ends in time; it goes on if it does not.
+async fn in_time<T>(limit: Duration, task: JoinHandle<Result<T, EngineError>>) -> Result<T, Problem> {
+    match tokio::time::timeout(limit, task).await {
+        Ok(Ok(result)) => Ok(result?),
+        Ok(Err(panicked)) => Err(Problem::internal(&panicked)),
+        Err(_) => {
+            let detail = "the database did not answer in time; nobody knows yet whether the request was stored: send it again with the same key";
+            Err(Problem::new(&kinds::TIMEOUT, detail).retry_after(5))
+        }
     }
 }
 
@@ -152,4 +158,24 @@ pub fn router(engine: Engine, settings: ApiSettings) -> Router {
     let api = Api::new(engine, settings);
     let (router, document) = openapi::documented().split_for_parts();
     around::wrap(router, &document, api)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use axum::response::IntoResponse as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_not_stored_in_time_is_to_be_sent_again() {
+        let limit = ApiSettings::default().max_store;
+        assert!(limit <= Duration::from_secs(10), "clients wait for about thirty seconds");
+        let never = tokio::spawn(std::future::pending::<Result<(), EngineError>>());
+        let problem = in_time(Duration::from_millis(5), never).await.unwrap_err();
+        assert_eq!(problem.code(), "timeout");
+        let response = problem.into_response();
+        assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (503, &"5".parse().unwrap()));
+        assert_eq!(in_time(limit, tokio::spawn(async { Ok(7) })).await.unwrap(), 7);
+    }
 }

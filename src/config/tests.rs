@@ -58,7 +58,7 @@ fn the_shipped_file_shows_every_setting() {
     let setting =
         |line: &str| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ') || rest.starts_with("  ")).map(str::to_owned);
     let indented =
-        |line: &str| line.find('#').filter(|at| *at > 0 && !line[at + 1..].starts_with(' ')).map(|at| line.replacen('#', "", 1));
+        |line: &str| line.find('#').filter(|at| *at > 0 && !line[at + 1..].starts_with(' ')).map(|_| line.replacen('#', "", 1));
     let whole: Vec<String> =
         text.lines().map(|line| setting(line).or_else(|| indented(line)).unwrap_or_else(|| line.to_owned())).collect();
     let config =

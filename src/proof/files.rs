@@ -78,7 +78,7 @@ fn collect(path: &Path, pairs: &mut BTreeSet<(PathBuf, PathBuf)>) -> std::io::Re
         let (tests, processes) = in_folder(path)?;
         // Also where the process file is missing: reading it says so.
         pairs.extend(tests.into_iter().filter_map(|test| Some((process_of(&test)?, test))));
-        processes
+        processes.into_iter().collect()
     } else if let Some(process) = process_of(path) {
         pairs.insert((process, path.to_owned()));
         Vec::new()

@@ -139,7 +139,7 @@ fn text_for_a_pipe_has_no_colours_no_tabs_and_no_borders() {
         assert!(!both.contains(['\u{1b}', '\t', '│', '─']), "{arguments:?}: {both}");
     }
     let text = run(folder.path(), &["config", "show"]).out;
-    assert_eq!(text.lines().next().unwrap(), "key               value               from");
+    assert_eq!(text.lines().next().unwrap(), "key                    value               from");
 }
 
 #[test]

@@ -206,8 +206,10 @@ async fn sweep_loop(store: Arc<dyn Store>, clock: Arc<dyn Clock>, processes: Arc
             () = stop.cancelled() => return,
             () = clock.sleep(EVERY) => {}
         }
-        if let Err(error) = processes.learn(store.as_ref()).await {
-            outage.failed("cannot look for new process versions", &error);
+        match processes.learn(store.as_ref()).await {
+            Ok(()) => {}
+            Err(ProcessesError::Store(error)) => outage.failed("cannot look for new process versions", &error),
+            Err(error) => tracing::warn!(%error, "cannot look for new process versions"),
         }
         match store.sweep(clock.now(), STEP).await {
             Ok(rows) => {
