@@ -25,6 +25,7 @@ use super::extract::Query;
 use super::kinds;
 use super::openapi::query_names;
 use super::problem::{Problem, REQUEST_ID};
+use crate::domain::json::shown;
 
 /// No answer takes longer to begin; above the longest wait.
 const LONGEST: Duration = Duration::from_secs(75);
@@ -71,7 +72,7 @@ async fn check_query(State(known): State<Known>, request: Request, next: Next) -
 }
 
 fn unknown_parameter(name: &str, names: &[String]) -> Problem {
-    let shown: String = name.chars().filter(|c| !c.is_control()).take(40).collect();
+    let shown = shown(name, 40);
     let near =
         names.iter().min_by_key(|known| distance(name, known)).filter(|known| distance(name, known) <= 2.max(known.len() / 3));
     let hint = match near {
@@ -108,10 +109,20 @@ async fn around(State(api): State<Api>, request: Request, next: Next) -> Respons
     let (status, took) = (response.status(), started.elapsed());
     finish(&mut response, &id);
     tracing::debug!(request_id = %id, %method, route, status = status.as_u16(), took_ms = took.as_millis(), "answered");
-    let labels = [("method", method.as_str().to_owned()), ("route", route), ("status", status.as_u16().to_string())];
+    let labels = [("method", known_method(&method).to_owned()), ("route", route), ("status", status.as_u16().to_string())];
     ::metrics::counter!("mozhao_http_requests_total", &labels).increment(1);
     ::metrics::histogram!("mozhao_http_seconds", &labels[..2]).record(took.as_secs_f64());
     response
+}
+
+/// Strangers invent methods; each would be a time series of its own, for ever.
+fn known_method(method: &Method) -> &str {
+    match *method {
+        Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::PATCH | Method::DELETE | Method::OPTIONS => {
+            method.as_str()
+        }
+        _ => "other",
+    }
 }
 
 async fn answer(request: Request, next: Next, id: Arc<str>) -> Response {
@@ -163,6 +174,14 @@ mod tests {
         let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
         let text = String::from_utf8_lossy(&body);
         assert!(text.contains("\"request_id\":\"r-7\"") && !text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn strangers_make_no_time_series() {
+        assert_eq!(known_method(&Method::DELETE), "DELETE");
+        for invented in ["X1", "get", "PROPFIND"] {
+            assert_eq!(known_method(&Method::from_bytes(invented.as_bytes()).unwrap()), "other", "{invented}");
+        }
     }
 
     #[test]

@@ -22,6 +22,8 @@ use crate::domain::time::{Time, parse_duration};
 const BODY_TIME: Duration = Duration::from_secs(15);
 /// The longest Idempotency-Key, in characters.
 pub(super) const MAX_KEY: usize = 200;
+/// The most parameters of a query.
+const MAX_PAIRS: usize = 100;
 /// The most rows of one page.
 pub(super) const MAX_PAGE: usize = 200;
 /// Rows of a page when none are asked for.
@@ -77,13 +79,25 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
 impl Query {
     /// Decodes `name=value&…`.
     pub(super) fn parse(query: &str) -> Result<Query, Problem> {
+        if query.split('&').count() > MAX_PAIRS {
+            return Err(Problem::new(
+                &kinds::BAD_QUERY,
+                format!("the query has more than {MAX_PAIRS} parameters; leave some out"),
+            ));
+        }
         let decode = |text: &str| {
             let text = text.replace('+', " ");
             let decoded = percent_decode_str(&text).decode_utf8().map(std::borrow::Cow::into_owned);
-            decoded.map_err(|_| Problem::new(&kinds::BAD_QUERY, "the query is not UTF-8 after percent-decoding"))
+            let decoded =
+                decoded.map_err(|_| Problem::new(&kinds::BAD_QUERY, "the query is not UTF-8 after percent-decoding"))?;
+            // No value has any, and a database may not even be asked for one with NUL.
+            if decoded.contains(char::is_control) {
+                return Err(Problem::new(&kinds::BAD_QUERY, "the query has control characters; leave them out"));
+            }
+            Ok(decoded)
         };
         let mut found = Vec::new();
-        for pair in query.split('&').filter(|pair| !pair.is_empty()).take(100) {
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             found.push((decode(name)?, decode(value)?));
         }
@@ -227,7 +241,23 @@ pub(super) fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
     let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let essence = given.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
     let fits = essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"));
-    if fits { Ok(()) } else { Err(Problem::new(&kinds::MEDIA_TYPE, "the Content-Type is not application/json")) }
+    if !fits {
+        return Err(Problem::new(&kinds::MEDIA_TYPE, "the Content-Type is not application/json"));
+    }
+    let charset = given
+        .split(';')
+        .skip(1)
+        .filter_map(|part| part.split_once('='))
+        .find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
+    let utf8 = |text: &str| matches!(text.trim().trim_matches('"').to_ascii_lowercase().as_str(), "utf-8" | "utf8" | "us-ascii");
+    if charset.is_some_and(|(_, text)| !utf8(text)) {
+        return Err(Problem::new(&kinds::MEDIA_TYPE, "the charset of the Content-Type is not UTF-8; JSON is sent in UTF-8"));
+    }
+    let plain = |value: &axum::http::HeaderValue| value.to_str().is_ok_and(|text| text.trim().eq_ignore_ascii_case("identity"));
+    if !headers.get_all(header::CONTENT_ENCODING).iter().all(plain) {
+        return Err(Problem::new(&kinds::MEDIA_TYPE, "the body is compressed (Content-Encoding); send it as it is"));
+    }
+    Ok(())
 }
 
 /// Reads a body up to `limit` bytes, within [`BODY_TIME`].
@@ -305,6 +335,10 @@ mod tests {
             assert_eq!(bad.unwrap().code(), "bad-query");
         }
         assert!(Query::parse("a=%ff").is_err());
+        // A database refuses to be asked for a NUL, and that would be a 500.
+        for bad in ["customer=%00", "a%00=1", "q=a%0ab", &"a=1&".repeat(101)] {
+            assert_eq!(Query::parse(bad).err().unwrap().code(), "bad-query", "{bad}");
+        }
         for bad in ["limit=0", "limit=201", "limit=-1", "limit=99999999999999999999"] {
             assert!(Query::parse(bad).unwrap().limit().is_err(), "{bad}");
         }

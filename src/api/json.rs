@@ -4,6 +4,7 @@
 //! what is carried out. So repeated names are refused before anything is read. And serde's texts quote the value that did not
 //! fit, which may be somebody's identity number: ours name the place and what was expected.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::fmt;
 
@@ -12,14 +13,25 @@ use serde_json::error::Category;
 
 use super::kinds;
 use super::problem::Problem;
+use crate::domain::json::{MAX_DEPTH, MAX_VALUES, shown};
 
 /// Reads a body of a declared form.
 ///
 /// # Errors
 /// [`kinds::BAD_JSON`] for what is no JSON, [`kinds::BAD_BODY`] for another form.
 pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    if bytes.starts_with(b"\xEF\xBB\xBF") {
+        let text = "the body begins with a byte order mark (U+FEFF); send UTF-8 without one";
+        return Err(Problem::new(&kinds::BAD_JSON, text));
+    }
+    if let Err(error) = std::str::from_utf8(bytes) {
+        let text = format!("byte {} of the body is not UTF-8; send JSON in UTF-8", error.valid_up_to());
+        return Err(Problem::new(&kinds::BAD_JSON, text));
+    }
     let mut parser = serde_json::Deserializer::from_slice(bytes);
-    Unique.deserialize(&mut parser).and_then(|()| parser.end()).map_err(|error| explain(&error))?;
+    let values = Cell::new(MAX_VALUES);
+    let walk = Walk { left: MAX_LEVELS, values: &values };
+    walk.deserialize(&mut parser).and_then(|()| parser.end()).map_err(|error| explain(&error))?;
     serde_json::from_slice(bytes).map_err(|error| explain(&error))
 }
 
@@ -44,11 +56,23 @@ fn explain(error: &serde_json::Error) -> Problem {
             Problem::new(&kinds::BAD_JSON, format!("the body is not JSON: {}", without_place(&text)) + " at " + &place)
         }
         Category::Data if text.starts_with(REPEATED) => Problem::new(&kinds::BAD_JSON, format!("{REPEATED} at {place}")),
+        Category::Data if text.starts_with(TOO_DEEP) => {
+            Problem::new(&kinds::BAD_JSON, format!("the body is nested deeper than {MAX_LEVELS} levels at {place}"))
+        }
+        Category::Data if text.starts_with(TOO_MANY) => {
+            let what = format!("the body holds more than {MAX_VALUES} values at {place}; send large lists by reference");
+            Problem::new(&kinds::TOO_LARGE, what)
+        }
         Category::Data => Problem::new(&kinds::BAD_BODY, format!("{} at {place}", without_value(&text))),
     }
 }
 
 const REPEATED: &str = "an object has the same name twice";
+const TOO_DEEP: &str = "too deep";
+const TOO_MANY: &str = "too many values";
+/// The deepest nesting: a payload's, and a few levels around it. What is stored of a body is wrapped again, and must stay below
+/// the depth at which `serde_json` refuses to read it back.
+const MAX_LEVELS: usize = MAX_DEPTH + 4;
 
 fn without_place(text: &str) -> &str {
     text.rfind(" at line ").map_or(text, |end| &text[..end])
@@ -59,11 +83,11 @@ fn without_value(text: &str) -> String {
     let text = without_place(text);
     let names_only = ["missing field", "duplicate field", "unknown field", "unknown variant"];
     if names_only.iter().any(|start| text.starts_with(start)) {
-        let mut shown: String = text.chars().take(300).filter(|c| !c.is_control()).collect();
-        if shown.len() < text.len() {
-            shown.push('…');
+        let mut cut = shown(text, 300);
+        if cut.len() < text.len() {
+            cut.push('…');
         }
-        return shown;
+        return cut;
     }
     match text.rfind("expected ") {
         Some(at) => format!("{} was expected", &text[at + "expected ".len()..]),
@@ -71,18 +95,31 @@ fn without_value(text: &str) -> String {
     }
 }
 
-/// Walks a value and fails where an object repeats a name.
-struct Unique;
+/// Walks a value and fails where an object repeats a name, and where it is too deep or holds too much.
+#[derive(Clone, Copy)]
+struct Walk<'v> {
+    left: usize,
+    values: &'v Cell<usize>,
+}
 
-impl<'de> DeserializeSeed<'de> for Unique {
+impl<'v> Walk<'v> {
+    fn deeper<E: serde::de::Error>(&self) -> Result<Walk<'v>, E> {
+        let left = self.left.checked_sub(1).ok_or_else(|| E::custom(TOO_DEEP))?;
+        Ok(Walk { left, values: self.values })
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Walk<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, parser: D) -> Result<(), D::Error> {
+        let left = self.values.get().checked_sub(1).ok_or_else(|| D::Error::custom(TOO_MANY))?;
+        self.values.set(left);
         parser.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Unique {
+impl<'de> Visitor<'de> for Walk<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -114,17 +151,19 @@ impl<'de> Visitor<'de> for Unique {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        while items.next_element_seed(Unique)?.is_some() {}
+        let inside = self.deeper()?;
+        while items.next_element_seed(inside)?.is_some() {}
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
+        let inside = self.deeper()?;
         let mut names: HashSet<Name<'de>> = HashSet::new();
         while let Some(name) = fields.next_key::<Name<'de>>()? {
             if !names.insert(name) {
                 return Err(A::Error::custom(REPEATED));
             }
-            fields.next_value_seed(Unique)?;
+            fields.next_value_seed(inside)?;
         }
         Ok(())
     }
@@ -201,6 +240,8 @@ mod tests {
             ("{}", 422, "missing field `process` at line 1, column 2"),
             (r#"{"process": 4111111111111111}"#, 422, "a string was expected at line 1, column 28"),
             (r#" ["x"]"#, 422, "the body is a JSON object"),
+            ("\u{feff}{}", 400, "the body begins with a byte order mark (U+FEFF); send UTF-8 without one"),
+            ("{\"proc\u{202e}es\": 1}", 422, "unknown field `proces`, expected `process` or `more` at line 1, column 12…"),
         ];
         for (body, status, text) in table {
             let (found, detail) = told(body).await;
@@ -211,7 +252,7 @@ mod tests {
     #[tokio::test]
     async fn depth_is_bounded_and_nothing_is_quoted() {
         let (status, detail) = told(&format!("{}{}", "[".repeat(5_000), "]".repeat(5_000))).await;
-        assert_eq!((status, detail.contains("recursion limit")), (400, true), "{detail}");
+        assert_eq!((status, detail.contains("deeper than 68 levels")), (400, true), "{detail}");
         let (_, detail) = told(r#"{"process": ["secret"]}"#).await;
         assert!(!detail.contains("secret"), "{detail}");
     }

@@ -40,7 +40,7 @@ macro_rules! kinds {
 }
 
 kinds! {
-    BAD_JSON = "bad-json", 400, "The body is not JSON", "Send one JSON text in UTF-8, without repeated names in an object and nested at most 127 levels deep.";
+    BAD_JSON = "bad-json", 400, "The body is not JSON", "Send one JSON text in UTF-8, without repeated names in an object and without a byte order mark, and nested at most 68 levels deep.";
     BAD_QUERY = "bad-query", 400, "The query is not understood", "Leave out query parameters that the operation does not have, and write each value as /openapi.json describes it.";
     BAD_ID = "bad-id", 400, "The path holds no such kind of id", "Ids are UUIDs, names are snake_case; copy them from an earlier answer.";
     KEY_MISSING = "idempotency-key", 400, "An Idempotency-Key in the right form is needed", "Send the header Idempotency-Key with a value of your own, 1 to 200 visible ASCII characters, new for each request and the same for each retry: it is what makes a retry safe.";
@@ -56,7 +56,7 @@ kinds! {
     EXISTS = "exists", 409, "There is one with this name already", "Choose another name.";
     OWN_TOKEN = "own-token", 409, "A token does not revoke itself", "Use another admin's token, so that nobody locks everyone out.";
     TOO_LARGE = "too-large", 413, "The body is too large", "Keep the body below the limit in `detail`; send large documents by reference.";
-    MEDIA_TYPE = "media-type", 415, "The body is not marked as JSON", "Send `Content-Type: application/json`.";
+    MEDIA_TYPE = "media-type", 415, "The body is not marked as JSON", "Send `Content-Type: application/json`, in UTF-8 and without a Content-Encoding.";
     BAD_BODY = "bad-body", 422, "The body has another form", "Send the fields that /openapi.json describes for this operation, and no others.";
     SCHEMA = "schema", 422, "The payload does not fit the process", "`errors` lists what to change, place by place; the process's schema is at /v1/processes/{name}.";
     REJECTED = "rejected", 422, "The request was rejected", "`code` is a stable word and `detail` says what to change.";

@@ -33,6 +33,7 @@ mod review_acts;
 mod review_view;
 mod reviews;
 mod serve;
+mod stall;
 mod stamp;
 mod timeline;
 pub mod tokens;

@@ -187,7 +187,11 @@ impl From<EngineError> for Problem {
             EngineError::Store(error) => error.into(),
             EngineError::Invalid(text) => Problem::new(&kinds::INVALID, text),
             EngineError::NotFound(what) => Problem::not_found(&format!("this {what}")),
-            EngineError::Busy(text) => Problem::new(&kinds::UNAVAILABLE, text).retry_after(1),
+            EngineError::Busy(why) => {
+                tracing::warn!(request_id = request_id().as_deref(), why, "a request was not taken");
+                let text = "it could not be stored at the moment; nothing is lost: try again with the same key";
+                Problem::new(&kinds::UNAVAILABLE, text).retry_after(1)
+            }
         }
     }
 }

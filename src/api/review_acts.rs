@@ -164,7 +164,7 @@ impl<'a> Act<'a> {
 }
 
 /// Takes a review, or renews the claim: 15 minutes. Others see who works on it and cannot decide meanwhile.
-#[utoipa::path(post, path = "/v1/reviews/{id}/claim", operation_id = "note_review", operation_id = "claim_review", tag = "reviews", request_body = Option<Claim>, params(("id" = Uuid, Path, description = "The review")),
+#[utoipa::path(post, path = "/v1/reviews/{id}/claim", operation_id = "claim_review", tag = "reviews", request_body = Option<Claim>, params(("id" = Uuid, Path, description = "The review")),
     responses((status = 200, body = ReviewActBody),
         (status = 409, description = "It is not open any more; `current`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 423, description = "Somebody else holds it; `current`", body = ProblemBody, content_type = "application/problem+json")))]
@@ -253,7 +253,7 @@ async fn escalate(
 }
 
 /// Writes a note into the ledger of the review's request.
-#[utoipa::path(post, path = "/v1/reviews/{id}/notes", tag = "reviews", request_body = Note,
+#[utoipa::path(post, path = "/v1/reviews/{id}/notes", operation_id = "note_review", tag = "reviews", request_body = Note,
     params(("id" = Uuid, Path, description = "The review"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition safe")),
     responses((status = 202, description = "Stored; the request's owner writes it down", body = ReviewActBody),

@@ -1,4 +1,5 @@
-//! The listener: connections are counted, headers are bounded in size and time, and stopping takes a bounded time.
+//! The listener: connections are counted, heads are bounded in size and time, answers in the time that their reader may stop
+//! reading, and stopping takes a bounded time.
 //!
 //! `axum::serve` has neither a header timeout nor a limit on connections, and a slow client could hold one for ever; so
 //! hyper is served directly. On shutdown the listener closes, open connections finish the answer that they are in, and what
@@ -15,6 +16,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use super::stall::Impatient;
 
 /// The most connections at once; more wait in the kernel's queue.
 const CONNECTIONS: usize = 1024;
@@ -78,7 +81,7 @@ async fn connection(stream: TcpStream, router: Router, shutdown: CancellationTok
         .header_read_timeout(HEAD_TIME)
         .max_buf_size(HEAD_BYTES)
         .max_headers(HEAD_FIELDS)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(Impatient::new(stream)), TowerToHyperService::new(router));
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

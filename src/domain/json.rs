@@ -2,6 +2,7 @@
 //! different requests out of the same bytes; and it nests as deep as the sender likes. Both are refused here, in one
 //! pass, for what producers send and for what remote systems answer.
 
+use std::cell::Cell;
 use std::fmt;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
@@ -9,6 +10,9 @@ use serde_json::{Map, Number, Value};
 
 /// The deepest nesting that is read; `serde_json` itself stops at 127.
 pub const MAX_DEPTH: usize = 64;
+/// The most values (texts, numbers, lists, objects …) that one text may hold. A value may take three hundred times the bytes
+/// that it is written in, so the size of a text says little about what reading it costs.
+pub const MAX_VALUES: usize = 50_000;
 /// The longest part of a key that a message shows, in characters.
 const MAX_SHOWN: usize = 40;
 
@@ -47,6 +51,24 @@ pub enum JsonFault {
         /// From 1.
         column: usize,
     },
+    /// More values than are read.
+    #[error("it holds more than {max} values (line {line}, column {column}); send large lists by reference")]
+    TooMany {
+        /// The most that are read.
+        max: usize,
+        /// From 1.
+        line: usize,
+        /// From 1.
+        column: usize,
+    },
+    /// A whole number that would be changed by reading it.
+    #[error("the whole number at line {line}, column {column} has more than 64 bits and would be rounded; send it as text")]
+    Number {
+        /// From 1.
+        line: usize,
+        /// From 1, in bytes.
+        column: usize,
+    },
     /// Anything else.
     #[error("{message} (line {line}, column {column})")]
     Syntax {
@@ -69,13 +91,68 @@ pub fn parse(bytes: &[u8], max_depth: usize) -> Result<Value, JsonFault> {
         return Err(JsonFault::Empty);
     }
     let mut parser = serde_json::Deserializer::from_str(text);
-    let value = Strict { left: max_depth }.deserialize(&mut parser);
+    let values = Cell::new(MAX_VALUES);
+    let value = Strict { left: max_depth, values: &values }.deserialize(&mut parser);
     value.and_then(|value| parser.end().map(|()| value)).map_err(|error| fault(&error, max_depth))
+}
+
+/// Refuses whole numbers beyond 64 bits in a text that [`parse`] has read: as a double they are no longer what their sender
+/// wrote, and an account number must not be rounded.
+///
+/// # Errors
+/// [`JsonFault::Number`] for the first of them.
+pub fn check_numbers(bytes: &[u8]) -> Result<(), JsonFault> {
+    let (mut at, mut line, mut start) = (0, 1, 0);
+    while let Some(&byte) = bytes.get(at) {
+        match byte {
+            b'"' => at = text_end(bytes, at),
+            b'\n' => {
+                at += 1;
+                (line, start) = (line + 1, at);
+            }
+            b'-' | b'0'..=b'9' => {
+                let rest = bytes.get(at..).unwrap_or_default();
+                let length =
+                    rest.iter().take_while(|byte| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')).count();
+                let number = rest.get(..length).and_then(|number| std::str::from_utf8(number).ok()).unwrap_or_default();
+                // Shorter ones fit whatever their digits are.
+                let whole = length >= 19 && !number.contains(['.', 'e', 'E']);
+                if whole && number.parse::<i64>().is_err() && number.parse::<u64>().is_err() {
+                    return Err(JsonFault::Number { line, column: at - start + 1 });
+                }
+                at += length;
+            }
+            _ => at += 1,
+        }
+    }
+    Ok(())
+}
+
+/// The index after the text whose opening quote is at `start`.
+fn text_end(bytes: &[u8], start: usize) -> usize {
+    let mut at = start + 1;
+    loop {
+        match bytes.get(at) {
+            None => return bytes.len(),
+            Some(b'"') => return at + 1,
+            Some(b'\\') => at += 2,
+            Some(_) => at += 1,
+        }
+    }
+}
+
+/// The beginning of a stranger's text, fit to be shown: without control characters, and without the marks that turn the
+/// direction of what stands around them on a page or a terminal.
+#[must_use]
+pub fn shown(text: &str, most: usize) -> String {
+    let marks = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    text.chars().filter(|c| !c.is_control() && !marks(*c)).take(most).collect()
 }
 
 // Marks on our own errors: serde carries them as text through the parser, which adds line and column.
 const DUPLICATE: &str = "duplicate key: ";
 const TOO_DEEP: &str = "too deep";
+const TOO_MANY: &str = "too many values";
 
 fn fault(error: &serde_json::Error, max: usize) -> JsonFault {
     let (line, column) = (error.line(), error.column());
@@ -85,31 +162,46 @@ fn fault(error: &serde_json::Error, max: usize) -> JsonFault {
         JsonFault::Duplicate { key: key.to_owned(), line, column }
     } else if message == TOO_DEEP || message.starts_with("recursion limit") {
         JsonFault::TooDeep { max, line, column }
+    } else if message == TOO_MANY {
+        JsonFault::TooMany { max: MAX_VALUES, line, column }
     } else {
         JsonFault::Syntax { message: message.to_owned(), line, column }
     }
 }
 
-/// Builds a value while it counts levels and compares keys.
-struct Strict {
+/// Builds a value while it counts levels and values and compares keys.
+#[derive(Clone, Copy)]
+struct Strict<'v> {
     left: usize,
+    values: &'v Cell<usize>,
 }
 
-impl Strict {
+impl<'v> Strict<'v> {
+    fn one<E: serde::de::Error>(&self) -> Result<(), E> {
+        self.values.set(self.values.get().checked_sub(1).ok_or_else(|| E::custom(TOO_MANY))?);
+        Ok(())
+    }
+
+    /// For what is inside.
+    fn deeper<E: serde::de::Error>(&self) -> Result<Strict<'v>, E> {
+        Ok(Strict { left: self.inner()?, values: self.values })
+    }
+
     fn inner<E: serde::de::Error>(&self) -> Result<usize, E> {
         self.left.checked_sub(1).ok_or_else(|| E::custom(TOO_DEEP))
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Strict {
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        self.one()?;
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Strict {
+impl<'de> Visitor<'de> for Strict<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -145,23 +237,22 @@ impl<'de> Visitor<'de> for Strict {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let left = self.inner()?;
+        let inside = self.deeper()?;
         let mut list = Vec::new();
-        while let Some(item) = items.next_element_seed(Strict { left })? {
+        while let Some(item) = items.next_element_seed(inside)? {
             list.push(item);
         }
         Ok(Value::Array(list))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let left = self.inner()?;
+        let inside = self.deeper()?;
         let mut object = Map::new();
         while let Some(Key(key)) = entries.next_key()? {
             if object.contains_key(&key) {
-                let shown: String = key.chars().filter(|c| !c.is_control()).take(MAX_SHOWN).collect();
-                return Err(A::Error::custom(format_args!("{DUPLICATE}{shown}")));
+                return Err(A::Error::custom(format_args!("{DUPLICATE}{}", shown(&key, MAX_SHOWN))));
             }
-            let value = entries.next_value_seed(Strict { left })?;
+            let value = entries.next_value_seed(inside)?;
             object.insert(key, value);
         }
         Ok(Value::Object(object))
@@ -227,6 +318,36 @@ mod tests {
     fn a_hundred_thousand_brackets_do_no_harm() {
         let text = vec![b'['; 100_000];
         assert!(matches!(parse(&text, 1_000_000), Err(JsonFault::TooDeep { .. })));
+    }
+
+    #[test]
+    fn many_values_are_refused_however_short_they_are() {
+        let list = |item: &str, count: usize| format!("[{}]", vec![item; count].join(","));
+        assert!(parse(list("0", MAX_VALUES - 1).as_bytes(), 4).is_ok());
+        for text in [list("0", MAX_VALUES), list("[]", 200_000), list("{\"\":0}", MAX_VALUES / 2)] {
+            assert!(matches!(parse(text.as_bytes(), 4), Err(JsonFault::TooMany { .. })), "{} bytes", text.len());
+        }
+    }
+
+    #[test]
+    fn whole_numbers_are_not_rounded() {
+        for good in [
+            "18446744073709551615",
+            "-9223372036854775808",
+            "1.8446744073709551616e19",
+            "[1e300,0.1]",
+            "\"99999999999999999999\"",
+            "{\"a\\\"\":\"123456789012345678901\"}",
+            "-0",
+            "123456789012345678901.5",
+        ] {
+            assert_eq!(check_numbers(good.as_bytes()), Ok(()), "{good}");
+        }
+        for (bad, line, column) in
+            [("18446744073709551616", 1, 1), ("[1,\n -9223372036854775809]", 2, 2), ("{\"a\":123456789012345678901}", 1, 6)]
+        {
+            assert_eq!(check_numbers(bad.as_bytes()), Err(JsonFault::Number { line, column }), "{bad}");
+        }
     }
 
     #[test]

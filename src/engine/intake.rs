@@ -244,15 +244,16 @@ fn read(payload: &mut Payload) -> Result<Value, Rejection> {
     }
     match payload.value.take() {
         Some(value) => Ok(value),
-        None => json::parse(&payload.raw, json::MAX_DEPTH).map_err(|fault| reject("bad_json", format!("the payload: {fault}"))),
+        None => json::parse(&payload.raw, json::MAX_DEPTH)
+            .and_then(|value| json::check_numbers(&payload.raw).map(|()| value))
+            .map_err(|fault| reject("bad_json", format!("the payload: {fault}"))),
     }
 }
 
 fn unknown_process(core: &Core, name: &str) -> Rejection {
     let known: Vec<String> = core.processes.all().iter().map(|process| process.name.clone()).collect();
     let known = if known.is_empty() { "none is loaded".to_owned() } else { known.join(", ") };
-    let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
-    reject("unknown_process", format!("there is no process `{shown}`; known: {known}"))
+    reject("unknown_process", format!("there is no process `{}`; known: {known}", json::shown(name, 64)))
 }
 
 fn count(process: &Process, limit: &crate::domain::process::model::Limit, key: &str, now: Time) -> LimitCount {

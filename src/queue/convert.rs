@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use lapin::message::Delivery;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
-use crate::domain::message::Incoming;
+use super::frames::UNREADABLE;
+use crate::domain::message::{HeadersFault, Incoming};
 
 /// The most headers that are kept.
 const MAX_HEADERS: usize = 64;
@@ -18,7 +19,9 @@ const DELIVERY_COUNT: &str = "x-delivery-count";
 pub(super) fn incoming(delivery: Delivery) -> Incoming {
     let properties = &delivery.properties;
     let text = |value: &Option<ShortString>| value.as_ref().map(|value| value.as_str().to_owned());
-    let (headers, headers_cut, delivery_count) = properties.headers().as_ref().map_or_else(Default::default, headers);
+    let (headers, cut, delivery_count) = properties.headers().as_ref().map_or_else(Default::default, headers);
+    let unreadable = properties.headers().as_ref().is_some_and(|table| table.inner().contains_key(UNREADABLE));
+    let headers_fault = if unreadable { Some(HeadersFault::Unreadable) } else { cut.then_some(HeadersFault::Cut) };
     // Sent straight to the queue: the routing key is then the queue's name, and says nothing of a process.
     let straight = delivery.exchange.as_str().is_empty();
     Incoming {
@@ -30,7 +33,7 @@ pub(super) fn incoming(delivery: Delivery) -> Incoming {
         content_encoding: text(properties.content_encoding()),
         traceparent: headers.get("traceparent").cloned(),
         headers,
-        headers_cut,
+        headers_fault,
         reply_to: text(properties.reply_to()),
         correlation_id: text(properties.correlation_id()),
         redelivered: delivery.redelivered,
@@ -114,7 +117,7 @@ mod tests {
         let message = incoming(delivery("x", table.clone()));
         let kept: Vec<_> = message.headers.iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(kept, ["a=1", "b=-2", "c=true"]);
-        assert_eq!((message.delivery_count, message.headers_cut, message.redelivered), (7, false, true));
+        assert_eq!((message.delivery_count, message.headers_fault, message.redelivered), (7, None, true));
         assert_eq!((message.routing_key.as_str(), message.message_id.as_deref()), ("card_unbind", Some("m")));
         assert_eq!(incoming(delivery("", FieldTable::default())).routing_key, "");
 
@@ -122,10 +125,13 @@ mod tests {
             table.insert(format!("h{number}").into(), AMQPValue::LongInt(number));
         }
         let message = incoming(delivery("x", table));
-        assert_eq!((message.headers.len(), message.headers_cut, message.delivery_count), (MAX_HEADERS, true, 7));
+        assert_eq!(
+            (message.headers.len(), message.headers_fault, message.delivery_count),
+            (MAX_HEADERS, Some(HeadersFault::Cut), 7)
+        );
         let mut large = FieldTable::default();
         large.insert("a".into(), AMQPValue::LongString("x".repeat(100_000).into()));
         let message = incoming(delivery("x", large));
-        assert_eq!((message.headers.len(), message.headers_cut), (0, true));
+        assert_eq!((message.headers.len(), message.headers_fault), (0, Some(HeadersFault::Cut)));
     }
 }

@@ -10,10 +10,12 @@ mod acks;
 mod consumer;
 mod convert;
 mod decisions;
+mod frames;
 mod inspect;
 mod pause;
 mod publisher;
 pub mod signed;
+mod stream;
 mod supervisor;
 mod topology;
 

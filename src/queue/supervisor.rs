@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::QueueError;
 use super::pause::Pause;
+use super::stream;
 
 /// The longest that connecting may take, the handshake included.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -131,7 +132,7 @@ async fn once<S: Session>(purpose: &str, uri: &AMQPUri, stop: &CancellationToken
 pub(super) async fn connect(purpose: &str, uri: &AMQPUri) -> Result<Connection, QueueError> {
     let name = format!("mozhao {purpose} {}", std::process::id());
     let properties = ConnectionProperties::default().with_connection_name(name.into());
-    match timeout(CONNECT, Connection::connect_uri(uri.clone(), properties)).await {
+    match timeout(CONNECT, stream::connect(uri.clone(), properties)).await {
         Ok(Ok(connection)) => Ok(connection),
         Ok(Err(error)) => Err(QueueError::Lost(error.to_string())),
         Err(_) => Err(QueueError::Lost(format!("no connection within {CONNECT:?}"))),

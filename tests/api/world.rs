@@ -88,14 +88,19 @@ impl World {
     }
 
     pub(crate) async fn with(change: impl FnOnce(&mut ApiSettings)) -> World {
+        World::on(Arc::new(MemoryStore::new(Arc::new(SystemClock))), &[], change).await
+    }
+
+    /// On a store of its own, with more processes beside the usual two.
+    pub(crate) async fn on(store: Arc<dyn Store>, more: &[(&str, &str)], change: impl FnOnce(&mut ApiSettings)) -> World {
         let folder = tempfile::tempdir().unwrap();
-        for (name, text) in [("change.yaml", CHANGE), ("texted.yaml", TEXTED)] {
+        for (name, text) in [("change.yaml", CHANGE), ("texted.yaml", TEXTED)].iter().chain(more) {
             std::fs::write(folder.path().join(name), text).unwrap();
         }
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(clock.clone()));
         let bank = Arc::new(Bank::default());
-        let settings = Settings { processes: Some(folder.path().to_owned()), ..Settings::default() };
+        let settings =
+            Settings { processes: Some(folder.path().to_owned()), own_names: "mozhao.".to_owned(), ..Settings::default() };
         let parts = Parts { store: store.clone(), remote: bank.clone(), publisher: None, clock: clock.clone(), settings };
         let engine = Engine::start(parts).await.unwrap();
         let running = engine.clone();

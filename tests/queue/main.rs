@@ -5,5 +5,6 @@
 mod failing;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod malformed;
 mod sharing;
 mod support;

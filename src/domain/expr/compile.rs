@@ -22,6 +22,7 @@ use super::error::{EvalError, ExprError, plain_type};
 use super::scan;
 use super::scope::Scope;
 use super::value::to_json;
+use crate::domain::json::shown;
 
 const PARSER_STACK_BYTES: usize = 16 * 1024 * 1024;
 
@@ -151,6 +152,10 @@ fn syntax_error(source: &str, errors: &ParseErrors) -> ExprError {
         Some(token) if raw.contains("input '") => format!("unexpected `{token}`"),
         _ => raw.chars().take(200).collect(),
     };
+    // The parser quotes what it did not like, which may be a control character.
+    let seen =
+        |c: char| if shown(c.encode_utf8(&mut [0; 4]), 1).is_empty() { c.escape_unicode().collect() } else { c.to_string() };
+    let message: String = message.chars().map(seen).collect();
     let mut error = ExprError::new(message).at(offset_of(source, first.pos));
     error.hint = hint_for(source);
     error

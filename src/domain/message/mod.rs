@@ -42,8 +42,8 @@ pub struct Incoming {
     pub content_encoding: Option<String>,
     /// Headers with a text, number or truth value, as text; no more than [`Limits`] of the reader allow.
     pub headers: BTreeMap<String, String>,
-    /// There were more or longer headers than are kept.
-    pub headers_cut: bool,
+    /// Why the headers are not all there.
+    pub headers_fault: Option<HeadersFault>,
     /// The queue that gets a copy of the outcome.
     pub reply_to: Option<String>,
     /// The correlation id of that copy.
@@ -56,6 +56,15 @@ pub struct Incoming {
     pub alone: bool,
     /// W3C trace context, as sent.
     pub traceparent: Option<String>,
+}
+
+/// Why a message's headers are not all there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeadersFault {
+    /// There were more or longer ones than are kept.
+    Cut,
+    /// They could not be read at all: nested too deep, or of a type that nobody knows.
+    Unreadable,
 }
 
 /// What a reader accepts.
@@ -221,13 +230,13 @@ pub fn read(message: &Incoming, way: &str, limits: &Limits) -> Result<Envelope, 
             message: message_id,
             channel,
             payload: known.payload,
-            correlation: message.correlation_id.clone().filter(|_| reply_to.is_some()),
+            correlation: correlation(message).filter(|_| reply_to.is_some()),
             reply_to,
             traceparent,
         }),
         (result, process, id) => {
             let reply_to = reply_to(message, limits).ok().flatten();
-            let correlation = message.correlation_id.clone().filter(|_| reply_to.is_some());
+            let correlation = correlation(message).filter(|_| reply_to.is_some());
             // What was read without a fault always has a process and an id; say so rather than trust it.
             let (code, detail) = result.err().unwrap_or((Code::NoId, "the message has no id".to_owned()));
             Err(Box::new(Unreadable { code, detail, producer, message: id, process, channel, reply_to, correlation }))
@@ -249,11 +258,18 @@ fn fill(message: &Incoming, limits: &Limits, known: &mut Known) -> Result<(Optio
         let (is, most) = (message.body.len(), limits.max_bytes);
         return fault(Code::TooLarge, format!("the body has {is} bytes, at most {most} are read; send a reference instead"));
     }
-    if message.headers_cut {
-        return fault(Code::BadHeader, "there are too many headers, or too long ones; the payload belongs into the body");
+    match message.headers_fault {
+        None => {}
+        Some(HeadersFault::Cut) => {
+            return fault(Code::BadHeader, "there are too many headers, or too long ones; the payload belongs into the body");
+        }
+        Some(HeadersFault::Unreadable) => {
+            return fault(Code::BadHeader, "the headers nest too deep to be read; send texts, numbers and truth values");
+        }
     }
     let mode = mode?;
     let body = json::parse(&message.body, limits.max_depth).map_err(|error| json_fault(&error))?;
+    json::check_numbers(&message.body).map_err(|error| json_fault(&error))?;
     let (payload, traceparent) = match mode {
         text::Mode::Plain => (body, None),
         text::Mode::Structured => cloudevent::structured(body, known)?,
@@ -265,6 +281,9 @@ fn fill(message: &Incoming, limits: &Limits, known: &mut Known) -> Result<(Optio
     known.payload = payload;
     check_known(message, known)?;
     let reply_to = reply_to(message, limits)?;
+    if message.correlation_id.is_some() && correlation(message).is_none() {
+        return fault(Code::BadId, "the `correlation_id` has control characters, or more than 255 bytes; send a plain text");
+    }
     let traceparent = traceparent.or_else(|| message.traceparent.clone()).filter(|text| text::is_traceparent(text));
     Ok((reply_to, traceparent))
 }
@@ -279,6 +298,11 @@ fn reply_to(message: &Incoming, limits: &Limits) -> Result<Option<String>, Fault
         Some(queue) if !plain_text(queue) => fault(Code::BadReplyTo, "`reply_to` is no name of a queue"),
         queue => Ok(queue.map(str::to_owned)),
     }
+}
+
+/// What the sender will recognise our answer by, where we can store it and send it back: no control characters.
+fn correlation(message: &Incoming) -> Option<String> {
+    message.correlation_id.clone().filter(|text| text.len() <= 255 && !text.chars().any(char::is_control))
 }
 
 fn check_known(message: &Incoming, known: &mut Known) -> Result<(), Fault> {
@@ -306,7 +330,8 @@ fn json_fault(error: &JsonFault) -> Fault {
         JsonFault::ByteOrderMark | JsonFault::NotUtf8 { .. } => Code::BadEncoding,
         JsonFault::Duplicate { .. } => Code::DuplicateKey,
         JsonFault::TooDeep { .. } => Code::TooDeep,
-        JsonFault::Empty | JsonFault::Syntax { .. } => Code::BadJson,
+        JsonFault::TooMany { .. } => Code::TooLarge,
+        JsonFault::Empty | JsonFault::Number { .. } | JsonFault::Syntax { .. } => Code::BadJson,
     };
     (code, format!("the body is not JSON that is read here: {error}"))
 }

@@ -87,7 +87,7 @@ fn poison_is_named_and_its_sender_is_known() {
             "bad_content_type",
         ),
         ("compressed", Incoming { content_encoding: Some("gzip".to_owned()), ..plain(b"{}") }, "bad_content_type"),
-        ("huge headers", Incoming { headers_cut: true, ..plain(b"{}") }, "bad_header"),
+        ("huge headers", Incoming { headers_fault: Some(HeadersFault::Cut), ..plain(b"{}") }, "bad_header"),
         ("a reply to ourselves", Incoming { reply_to: Some("mozhao.requests".to_owned()), ..plain(b"{}") }, "bad_reply_to"),
         ("a reply to nowhere", Incoming { reply_to: Some("a\nb".to_owned()), ..plain(b"{}") }, "bad_reply_to"),
         (

@@ -11,6 +11,13 @@ const MAX_FINDINGS: usize = 200;
 /// The longest part of a line that is shown, in characters.
 const MAX_SHOWN: usize = 140;
 
+/// The longest message or hint, in characters: a value that it quotes may be as long as the file.
+const MAX_TEXT: usize = 600;
+
+fn cut(text: String) -> String {
+    if text.chars().nth(MAX_TEXT).is_none() { text } else { text.chars().take(MAX_TEXT).chain("…".chars()).collect() }
+}
+
 /// Does it keep the file from being used?
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -105,6 +112,8 @@ impl<'s> Report<'s> {
                 return;
             }
         }
+        let message = cut(message);
+        let hint = hint.map(cut);
         let (line, column) = self.position(at.start);
         let snippet = self.snippet(line, at);
         let finding = Finding { file: self.file.to_owned(), line, column, snippet, message, hint, severity };

@@ -20,6 +20,7 @@ mod rules;
 pub mod schema;
 mod schema_fault;
 mod schema_path;
+mod schema_refs;
 mod scope;
 mod sensitive;
 mod show;

@@ -12,6 +12,7 @@ use jsonschema::{Draft, PatternOptions, Validator};
 use serde_json::Value;
 
 use super::schema_fault;
+use super::schema_refs;
 use super::sensitive::{self, Sensitive};
 
 pub use super::schema_fault::SchemaFault;
@@ -47,6 +48,7 @@ impl Schema {
     pub fn compile(source: &Value) -> Result<Schema, String> {
         check_size(source)?;
         check_bounds(source, "", 0)?;
+        schema_refs::check(source)?;
         let validator = jsonschema::options()
             .with_draft(Draft::Draft202012)
             .offline()

@@ -31,7 +31,9 @@ impl Engine {
         }
         let old = self.control(group).await?;
         if old.as_ref().is_some_and(|row| matches!(row.state.as_str(), "half_open" | "resuming")) {
-            return Err(EngineError::Busy("a resume of this group is under way".to_owned()));
+            return Err(EngineError::Invalid(
+                "a resume of this group is under way; wait for its end, or reset the dependency".to_owned(),
+            ));
         }
         let row = ControlRow {
             by: how.by,
@@ -86,7 +88,7 @@ impl Engine {
 
     async fn put(&self, row: ControlRow) -> Result<ControlRow, EngineError> {
         if !self.inner.store.put_control(&row).await? {
-            return Err(EngineError::Busy("somebody else changed it at the same moment; look again".to_owned()));
+            return Err(EngineError::Invalid("somebody else changed it at the same moment; look at it again".to_owned()));
         }
         self.inner.breakers.learn(std::slice::from_ref(&row));
         Ok(row)

@@ -70,7 +70,10 @@ impl Engine {
             }
             Ok(other) => Err(EngineError::Busy(format!("accepting came to {other:?}"))),
             Err(CommitError::Data(why)) => {
-                let rejection = Rejection { code: "refused_by_database", detail: why };
+                tracing::error!(%why, process = submission.process, "the database refuses a message that passed every check");
+                let detail = "the message passed every check, and the database cannot hold it; it is kept as rejected: please \
+                              report it with its id";
+                let rejection = Rejection { code: "refused_by_database", detail: detail.to_owned() };
                 self.reject(&submission, &rejection).await?;
                 Ok(Submitted::Rejected { code: rejection.code.to_owned(), detail: rejection.detail })
             }

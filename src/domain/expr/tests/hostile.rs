@@ -75,6 +75,8 @@ fn refusals_say_where_and_what_instead() {
         ("b'abc' == answer.x", 0, "bytes are not part of the language", Some("write a string")),
         ("optional.none()", 13, "there is no function `none`", None),
         ("if", 0, "reserved identifier: if", None),
+        ("a \0", 2, "`\\u{0}` does not belong here", None),
+        ("a \u{202e}", 2, "`\\u{202e}` does not belong here", None),
         ("(answer.x", 0, "the bracket is not closed", Some("close it")),
     ];
     for (source, offset, message, hint) in table {

@@ -1,0 +1,257 @@
+//! The API over real sockets: every operation of its OpenAPI description that takes a body, with bodies, paths, queries and
+//! headers mutated; callbacks; and what is wrong before a request is one (heads without end, bodies without end).
+
+use mozhao::api::document;
+use serde_json::{Value, json};
+
+use crate::answers::fits;
+use crate::mutate;
+use crate::raw::Wire;
+use crate::run::{Kind, Random, cases};
+use crate::stored;
+use crate::world::World;
+
+/// A good body for every operation that takes one.
+fn seed(operation: &str) -> Value {
+    match operation {
+        "submit_request" => json!({"process": "anything", "payload": {"who": "a", "any": [1, {"x": "y"}]}, "channel": "web"}),
+        "supplement_request" => json!({"fields": {"who": "sure", "any": {"a": [1]}}}),
+        "review_request" | "note_request" | "note_review" | "escalate_review" => json!({"note": "looked fine"}),
+        "withdraw_request" | "retry_request" | "release_review" => json!({}),
+        "claim_review" => json!({"steal": true, "note": "ill"}),
+        "decide_review" => {
+            json!({"version": 1, "choice": "approve", "reason": "gone", "note": "seen", "fields": {"phone": "1"}})
+        }
+        "create_token" => {
+            json!({"name": "t-1", "roles": ["submitter"], "processes": ["change"], "review_roles": ["identity"], "expires_in": "90d"})
+        }
+        "trip_dependency" | "reset_dependency" => json!({"reason": "looks down"}),
+        "resume_defect" | "resume_dependency" => json!({"rate": 20, "to_version": 1}),
+        "receive_callback" => json!({"code": "846213", "more": [{"a": 1}]}),
+        other => panic!("{other} takes a body and has none here: write one"),
+    }
+}
+
+/// What operations are done to, made anew now and then because they end.
+struct Things {
+    request: String,
+    review: String,
+    fingerprint: String,
+    callback: String,
+}
+
+impl Things {
+    async fn new(world: &World, number: usize) -> Things {
+        let request = world.submit_until(&format!("grey-{number}"), "in_review").await;
+        let review = world.review_of(&request).await;
+        let body = json!({"process": "anything", "payload": {"who": "a"}});
+        let waiting = world.submit_with("app", &format!("things-{number}"), &body, "").await.expect(202).id();
+        let url = world.engine.callback_url(waiting.parse().unwrap(), "told");
+        let callback = format!("/v1/{}", url.split_once("/v1/").unwrap().1);
+        Things { request, review, fingerprint: "0123456789abcdef".to_owned(), callback }
+    }
+
+    fn path(&self, template: &str) -> String {
+        if template.contains("/callbacks/") {
+            return self.callback.clone();
+        }
+        let id = if template.contains("/reviews/") { &self.review } else { &self.request };
+        template.replace("{id}", id).replace("{fingerprint}", &self.fingerprint).replace("{name}", "bank")
+    }
+}
+
+struct Operation {
+    method: String,
+    path: String,
+    id: String,
+}
+
+/// Operations with a body.
+fn operations() -> Vec<Operation> {
+    let document: Value = serde_json::from_str(&document().to_json().unwrap()).unwrap();
+    let mut found = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for method in ["post", "put", "patch"] {
+            if let Some(operation) = item.get(method) {
+                let id = operation["operationId"].as_str().unwrap().to_owned();
+                found.push(Operation { method: method.to_uppercase(), path: path.clone(), id });
+            }
+        }
+    }
+    assert!(found.len() >= 15, "{} operations", found.len());
+    found
+}
+
+/// Percent-encodes what cannot stand in a request line, and now and then leaves it out.
+fn in_target(random: &mut Random, text: &str) -> String {
+    let encode = |c: char| if c.is_ascii_graphic() && c != '%' { c.to_string() } else { percent(c) };
+    if random.one_in(3) { text.chars().map(percent).collect() } else { text.chars().map(encode).collect() }
+}
+
+fn percent(c: char) -> String {
+    c.to_string().bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+/// A request's bytes; `head` says whether the head itself may be broken.
+fn request(random: &mut Random, world: &World, operation: &Operation, things: &Things) -> Vec<u8> {
+    let mut target = things.path(&operation.path);
+    if random.one_in(6) {
+        let text = mutate::text(random, "x");
+        let text = in_target(random, &text);
+        let parts: Vec<&str> = operation.path.split('/').collect();
+        let at = parts.iter().position(|part| part.starts_with('{')).unwrap_or(2);
+        target =
+            parts.iter().enumerate().map(|(n, part)| if n == at { text.as_str() } else { part }).collect::<Vec<_>>().join("/");
+    }
+    match random.below(12) {
+        0 => target.push_str(&format!("?wait={}", {
+            let text = mutate::text(random, "1ms");
+            in_target(random, &text)
+        })),
+        1 => target.push_str(&format!("?{}", {
+            let text = mutate::text(random, "wait=1ms&limit=5");
+            in_target(random, &text)
+        })),
+        2..6 if operation.path.contains("/requests/") => target.push_str("?wait=1ms"),
+        _ => {}
+    }
+    let body = match random.below(5) {
+        0 => mutate::bytes(random, seed(&operation.id).to_string().as_bytes(), b"{\"note\": \"x\"}"),
+        1 => seed(&operation.id).to_string().into_bytes(),
+        _ => mutate::json(random, &seed(&operation.id), b""),
+    };
+    let who = ["root", "root", "root", "app", "li", "ops"][random.below(6)];
+    let mut head = format!("{} {target} HTTP/1.1\r\nhost: x\r\n", operation.method);
+    if !random.one_in(30) {
+        head.push_str(&format!("authorization: Bearer {}\r\n", world.secret(who)));
+    }
+    if !random.one_in(10) {
+        let kind = [
+            "application/json",
+            "application/json",
+            "application/json",
+            "application/json; charset=utf-16",
+            "application/x+json",
+            "text/plain",
+        ];
+        head.push_str(&format!("content-type: {}\r\n", kind[random.below(kind.len())]));
+    }
+    if operation.id == "submit_request" || random.one_in(3) {
+        let key = if random.one_in(4) { mutate::text(random, "k") } else { format!("k-{:x}", random.next()) };
+        let key: String = key.chars().filter(|c| !c.is_control()).collect();
+        head.push_str(&format!("idempotency-key: {key}\r\n"));
+    }
+    if random.one_in(12) {
+        let name =
+            ["content-encoding", "traceparent", "x-request-id", "expect", "accept", "x-forwarded-for", "te", "last-event-id"]
+                [random.below(8)];
+        let value: String = mutate::text(random, "gzip").chars().filter(|c| !c.is_control()).take(2_000).collect();
+        // An unknown expectation is the client's own trouble, and hyper's answer.
+        let value = if name == "expect" { "100-nothing".to_owned() } else { value };
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str(&format!("content-length: {}\r\n\r\n", body.len()));
+    [head.into_bytes(), body].concat()
+}
+
+async fn bodies(postgres: bool) {
+    let operations = operations();
+    let (world, keep) = stored::database(postgres).await;
+    let mut wire = Wire::to(world.addr);
+    let mut things = Things::new(&world, 0).await;
+    let mut statuses = std::collections::BTreeMap::<u16, usize>::new();
+    for (case, mut random) in cases(Kind::Bodies) {
+        // Half of the cases each: the databases differ in what they refuse.
+        if (case.number % 2 == 0) == postgres {
+            continue;
+        }
+        if case.number % 100 < 2 {
+            things = Things::new(&world, case.number + 1).await;
+        }
+        let operation = &operations[random.below(operations.len())];
+        let bytes = request(&mut random, &world, operation, &things);
+        let reply = wire.send(&bytes).await;
+        let what = format!("{} {}", operation.id, String::from_utf8_lossy(&bytes[..bytes.len().min(400)]));
+        let reply = reply.unwrap_or_else(|| panic!("case {}: no answer to {what}", case.number));
+        // A tripped dependency parks what the next cases need.
+        if matches!(operation.id.as_str(), "trip_dependency") && reply.status == 200 {
+            world.post("root", "/v1/dependencies/bank/reset", &json!({"reason": "on"})).await.expect(200);
+        }
+        // What is no HTTP, or has too long a head, the HTTP library answers, without a body.
+        if !matches!(reply.status, 400 | 414 | 431) || !reply.body.is_empty() {
+            fits(&case, &what, &reply);
+        }
+        *statuses.entry(reply.status).or_default() += 1;
+    }
+    println!("{statuses:?}");
+    drop(keep);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_mutated_body_is_answered_on_postgres() {
+    bodies(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_mutated_body_is_answered_on_sqlite() {
+    bodies(false).await;
+}
+
+/// Callbacks are stored for the request's owner, who must be able to read them, and the request must go on or end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_mutated_callback_is_answered_and_read() {
+    for postgres in [false, true] {
+        let (world, keep) = stored::database(postgres).await;
+        let mut wire = Wire::to(world.addr);
+        let mut requests = Vec::new();
+        for (case, mut random) in cases(Kind::Callbacks) {
+            let body = json!({"process": "anything", "payload": {"who": "a"}});
+            let id = world.submit_with("app", &world.key(), &body, "").await.expect(202).id();
+            let url = world.engine.callback_url(id.parse().unwrap(), "told");
+            let path = format!("/v1/{}", url.split_once("/v1/").unwrap().1);
+            for _ in 0..=random.below(3) {
+                let body = mutate::json(&mut random, &seed("receive_callback"), b"\"no\"");
+                let head = format!(
+                    "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+                    body.len()
+                );
+                let what = format!("a callback {}", String::from_utf8_lossy(&body[..body.len().min(300)]));
+                let reply = wire.send(&[head.into_bytes(), body].concat()).await.unwrap_or_else(|| panic!("no answer to {what}"));
+                fits(&case, &what, &reply);
+            }
+            requests.push(id);
+        }
+        for id in requests {
+            let id = id.parse().unwrap();
+            // Whatever was sent: a request that can still be read, whose signals can be read, and that takes a withdrawal.
+            world.store.load(id).await.unwrap();
+            world.store.signals(id).await.unwrap();
+            let told = world.post("root", &format!("/v1/requests/{id}/withdraw?wait=10s"), &json!({})).await;
+            assert!(matches!(told.status.as_u16(), 200 | 409), "{id}: {}", told.text);
+        }
+        drop(keep);
+    }
+}
+
+/// Heads that are broken: answered or cut, and the server goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_mutated_head_is_survived() {
+    let world = stored::memory().await;
+    let mut wire = Wire::to(world.addr);
+    let good = format!(
+        "POST /v1/requests?wait=1ms HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\nidempotency-key: h\r\ncontent-type: application/json\r\ncontent-length: 2\r\nconnection: close\r\n\r\n",
+        world.secret("app")
+    );
+    for (case, mut random) in cases(Kind::Heads) {
+        let mut bytes =
+            mutate::bytes(&mut random, good.as_bytes(), b"transfer-encoding: chunked\r\ncontent-length: 5\r\nupgrade: h2c\r\n");
+        bytes.extend_from_slice(b"\r\n\r\n{}");
+        wire.close();
+        // Half a head is waited for: give up on it as a client would.
+        let reply = tokio::time::timeout(std::time::Duration::from_millis(200), wire.send(&bytes)).await;
+        if let Ok(Some(reply)) = reply {
+            assert!(reply.status < 500 || reply.status == 505, "case {}: {} {}", case.number, reply.status, reply.shown());
+        }
+    }
+    world.get("app", "/v1/me").await.expect(200);
+}
