@@ -54,14 +54,28 @@ for _ in $(seq 100); do
 done
 token=$("$mozhao" token create schemathesis --config "$folder/mozhao.yaml" --role admin)
 
-# Something to find behind the ids: one request that is done, one that waits for a person.
-for payload in \
-  '{"customer_id": "C-000001", "card_id": "K-000001-1", "id_number": "11010519491231002X", "selfie": "selfie:0.97"}' \
-  '{"customer_id": "C-000002", "card_id": "K-000002-1", "id_number": "11010519491231002X", "selfie": "selfie:0.75"}'; do
-  MOZHAO_URL=http://$listen MOZHAO_TOKEN=$token "$mozhao" request submit card_unbind --key "$RANDOM" --wait 5s --payload "$payload" >/dev/null || true
-done
+# Something to find behind the ids: a request that waits for a person, and its review.
+curl -fsS -o /dev/null -H "Authorization: Bearer $token" -H 'Content-Type: application/json' -H 'Idempotency-Key: one' \
+  "http://$listen/v1/requests?wait=5s" -d '{"process": "card_unbind", "payload": {"customer_id": "C-000001",
+    "card_id": "K-000001-1", "id_number": "11010519491231002X", "selfie": "selfie:0.75"}}'
+first() {
+  curl -fsS -H "Authorization: Bearer $token" "http://$listen/v1/$1" | python3 -c 'import json, sys; print((json.load(sys.stdin)["items"] or [{}])[0].get("id", ""))'
+}
+cat >"$folder/schemathesis.toml" <<TOML
+[[operations]]
+include-path-regex = "^/v1/requests/"
+parameters = { "path.id" = "$(first requests)" }
+[[operations]]
+include-path-regex = "^/v1/reviews/"
+parameters = { "path.id" = "$(first reviews)" }
+[[operations]]
+include-path-regex = "^/v1/dependencies/"
+parameters = { "path.name" = "core_banking" }
+[[operations]]
+include-path-regex = "^/v1/processes/"
+parameters = { "path.name" = "card_unbind" }
+TOML
 
-# The stream of a request's events ends when the request does: nothing to wait for here.
 cd "$folder"
 "$venv/bin/schemathesis" run "http://$listen/openapi.json" --header "Authorization: Bearer $token" \
   --max-examples "$examples" --seed "$seed" --exclude-operation-id stream_request --request-timeout 90 \

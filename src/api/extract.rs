@@ -149,8 +149,7 @@ impl Query {
 
     /// A whole number.
     pub(super) fn number(&self, name: &str) -> Result<Option<u64>, Problem> {
-        let parsed = self.one(name)?.map(|value| value.parse::<u64>().map_err(|_| bad(name, "is not a whole number")));
-        parsed.transpose()
+        self.one(name)?.map(|value| whole(value).ok_or_else(|| bad(name, "is not a whole number below 2^63"))).transpose()
     }
 
     /// Yes or no.
@@ -198,6 +197,11 @@ impl Query {
             },
         }
     }
+}
+
+/// A whole number that databases have, too.
+pub(super) fn whole(text: &str) -> Option<u64> {
+    text.parse::<u64>().ok().filter(|number| i64::try_from(*number).is_ok())
 }
 
 /// A query parameter that is not right.
@@ -335,6 +339,9 @@ mod tests {
             assert_eq!(bad.unwrap().code(), "bad-query");
         }
         assert!(Query::parse("a=%ff").is_err());
+        for (number, fits) in [("9223372036854775807", true), ("9223372036854775808", false), ("-1", false), ("1.0", false)] {
+            assert_eq!(Query::parse(&format!("n={number}")).unwrap().number("n").is_ok(), fits, "{number}");
+        }
         // A database refuses to be asked for a NUL, and that would be a 500.
         for bad in ["customer=%00", "a%00=1", "q=a%0ab", &"a=1&".repeat(101)] {
             assert_eq!(Query::parse(bad).err().unwrap().code(), "bad-query", "{bad}");

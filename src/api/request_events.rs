@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use super::Api;
 use super::auth::Caller;
-use super::extract::{InPath, Query, bad};
+use super::extract::{InPath, Query, bad, whole};
 use super::facts::Reader;
 use super::kinds;
 use super::permit::Action;
@@ -57,7 +57,7 @@ async fn stream(
     let after = match headers.get("last-event-id") {
         None => query.number("after")?.unwrap_or(0),
         Some(value) => {
-            let number = value.to_str().ok().and_then(|text| text.parse().ok());
+            let number = value.to_str().ok().and_then(whole);
             number.ok_or_else(|| bad("Last-Event-ID", "is not the number of an entry"))?
         }
     };

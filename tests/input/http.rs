@@ -255,3 +255,65 @@ async fn every_mutated_head_is_survived() {
     }
     world.get("app", "/v1/me").await.expect(200);
 }
+
+/// A database cannot even be asked for a text with NUL, or for a number above 2^63: both were a 500.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_query_that_no_database_can_answer_is_refused_before() {
+    let (world, keep) = stored::database(true).await;
+    for query in ["customer=%00", "producer=a%00", "reason=%00", "parked=%00", "step=%00", "process=%00"] {
+        let reply = world.get("root", &format!("/v1/requests?{query}")).await.expect(400);
+        assert_eq!(reply.problem(), "bad-query", "{query}");
+    }
+    let id = world.submit_until("grey", "in_review").await;
+    for query in
+        ["timeline?cursor=9223372036854775808", "timeline?cursor=18446744073709551615", "events?after=9223372036854775808"]
+    {
+        let reply = world.get("root", &format!("/v1/requests/{id}/{query}")).await.expect(400);
+        assert_eq!(reply.problem(), "bad-query", "{query}");
+    }
+    drop(keep);
+}
+
+/// What is stored is wrapped and read again: a body as deep as the parser goes could be written and never read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deep_callback_never_keeps_its_request_from_going_on() {
+    let (world, keep) = stored::database(false).await;
+    for depth in [60, 64, 68, 69, 100, 125, 126, 127, 128, 5_000] {
+        let body = json!({"process": "anything", "payload": {"who": "a"}});
+        let id = world.submit_with("app", &world.key(), &body, "").await.expect(202).id();
+        let url = world.engine.callback_url(id.parse().unwrap(), "told");
+        let url = world.url(&format!("/v1/{}", url.split_once("/v1/").unwrap().1));
+        let deep = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        let sent = world.http.post(url).header("content-type", "application/json").body(deep);
+        let expected = if depth <= 68 { 202 } else { 400 };
+        world.send(sent).await.expect(expected);
+        world.store.signals(id.parse().unwrap()).await.unwrap();
+        world.store.load(id.parse().unwrap()).await.unwrap();
+        let told = world.post("root", &format!("/v1/requests/{id}/withdraw?wait=10s"), &json!({})).await;
+        assert!(matches!(told.status.as_u16(), 200 | 409), "{depth}: {}", told.text);
+    }
+    drop(keep);
+}
+
+/// A body that is compressed, or in another charset, is told so, not "no JSON".
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_body_is_not_is_said() {
+    let world = stored::memory().await;
+    let send = |name: &'static str, value: &'static str, body: Vec<u8>| {
+        let request = world.http.post(world.url("/v1/requests")).bearer_auth(world.secret("app")).header("idempotency-key", "k");
+        let kind = if name == "content-type" { value } else { "application/json" };
+        world.send(request.header(name, value).header("content-type", kind).body(body))
+    };
+    let gzip = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0];
+    let table = [
+        (send("content-encoding", "gzip", gzip).await, 415, "compressed"),
+        (send("content-type", "application/json; charset=utf-16", b"{}".to_vec()).await, 415, "UTF-8"),
+        (send("accept", "*/*", b"\xef\xbb\xbf{}".to_vec()).await, 400, "byte order mark"),
+        (send("accept", "*/*", b"{\"process\": \"\xff\"}".to_vec()).await, 400, "byte 13 of the body is not UTF-8"),
+        (send("accept", "*/*", format!("[{}]", vec!["0"; 60_000].join(",")).into_bytes()).await, 413, "50000 values"),
+    ];
+    for (reply, status, word) in table {
+        let reply = reply.expect(status);
+        assert!(reply.body["detail"].as_str().unwrap().contains(word), "{}", reply.text);
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use mozhao::domain::message::Incoming;
 use mozhao::engine::clock::SystemClock;
 use mozhao::store::Role;
 use mozhao::store::memory::MemoryStore;
@@ -51,4 +52,26 @@ async fn every_mutated_message_is_accounted_for_on_postgres() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_mutated_message_is_accounted_for_on_sqlite() {
     messages(false).await;
+}
+
+/// What the mutator, or somebody who thought like one, has found: each kept a message coming again for ever, or hid it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_correlation_id_that_no_database_holds_is_answered_once() {
+    for postgres in [true, false] {
+        let (world, keep) = database(postgres).await;
+        let mut books = Books::new(world);
+        for (number, body) in ["{\"who\":\"a\"}", "not JSON"].into_iter().enumerate() {
+            let message = Incoming {
+                body: body.into(),
+                routing_key: "anything".to_owned(),
+                message_id: Some(format!("m-{number}")),
+                reply_to: Some("mine".to_owned()),
+                correlation_id: Some("a\0b".to_owned()),
+                ..Incoming::default()
+            };
+            assert!(!books.take(message, body).await);
+        }
+        books.close().await;
+        drop(keep);
+    }
 }
