@@ -13,3 +13,8 @@ lint:
 
 bench: ## what the core costs: throughput, CPU, latency, memory (private servers; see benches/README.md)
 	cargo bench --bench throughput
+
+.PHONY: chaos-input
+chaos: chaos-input
+chaos-input: ## 100,000 mutations of whatever comes from outside, Schemathesis, cargo-fuzz (tests/README.md)
+	tests/input.sh

@@ -317,3 +317,33 @@ async fn what_a_body_is_not_is_said() {
         assert!(reply.body["detail"].as_str().unwrap().contains(word), "{}", reply.text);
     }
 }
+
+/// A body in chunks without end, one that trickles, a head that trickles: each is answered or cut within its bound, and meanwhile
+/// others are served.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_and_heads_without_end_are_cut() {
+    let world = stored::memory().await;
+    let head = format!(
+        "POST /v1/requests HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\nidempotency-key: h\r\ncontent-type: application/json\r\n",
+        world.secret("app")
+    );
+    let chunked = async {
+        let chunk = format!("4000\r\n{}\r\n", "x".repeat(0x4000));
+        let bytes = format!("{head}transfer-encoding: chunked\r\n\r\n{}", chunk.repeat(100));
+        Wire::to(world.addr).send(bytes.as_bytes()).await.unwrap().status
+    };
+    let trickling = async {
+        let bytes = format!("{head}content-length: 100\r\n\r\n{{");
+        Wire::to(world.addr).send(bytes.as_bytes()).await.unwrap().status
+    };
+    let without_end = async {
+        let long = format!("{head}x-long: {}", "x".repeat(1024 * 1024));
+        Wire::to(world.addr).send(long.as_bytes()).await.map_or(431, |reply| reply.status)
+    };
+    let half = async {
+        Wire::to(world.addr).send(b"GET /v1/me HTTP/1.1\r\nhost: x\r\nx-slow: ").await.map_or(408, |reply| reply.status)
+    };
+    let served = async { world.get("app", "/v1/me").await.status.as_u16() };
+    let found = tokio::join!(chunked, trickling, without_end, half, served);
+    assert_eq!(found, (413, 408, 431, 408, 200));
+}
