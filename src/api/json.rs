@@ -241,7 +241,7 @@ mod tests {
             (r#"{"process": 4111111111111111}"#, 422, "a string was expected at line 1, column 28"),
             (r#" ["x"]"#, 422, "the body is a JSON object"),
             ("\u{feff}{}", 400, "the body begins with a byte order mark (U+FEFF); send UTF-8 without one"),
-            ("{\"proc\u{202e}es\": 1}", 422, "unknown field `proces`, expected `process` or `more` at line 1, column 12…"),
+            ("{\"proc\u{202e}es\": 1}", 422, "unknown field `proces`, expected `process` or `more`… at line 1, column 12"),
         ];
         for (body, status, text) in table {
             let (found, detail) = told(body).await;

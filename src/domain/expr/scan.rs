@@ -16,7 +16,8 @@ const MAX_NESTING: usize = 24;
 pub(super) fn precheck(source: &str) -> Result<(), ExprError> {
     if source.len() > MAX_SOURCE {
         return Err(ExprError::new(format!("the expression has {} bytes; at most {MAX_SOURCE} are allowed", source.len()))
-            .at(MAX_SOURCE)
+            // The mutator's seed 1, case 215: a character of several bytes may stand there.
+            .at(source.floor_char_boundary(MAX_SOURCE))
             .hint("split it over several steps, or ask the remote system a narrower question"));
     }
     if source.trim().is_empty() {
