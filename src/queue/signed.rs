@@ -134,7 +134,8 @@ fn fits(body: &[u8], secret: &[u8], given: Option<&str>) -> bool {
 
 /// What serde misses, without the values that it repeats.
 fn shape(error: &serde_json::Error) -> String {
-    let text = error.to_string();
+    // It may repeat a word of the message, whatever characters that is made of.
+    let text = json::shown(&error.to_string(), 300);
     let known = ["missing field", "unknown field", "unknown variant"].iter().any(|start| text.starts_with(start));
     let rule = "a decision has tool, reviewer, review (a UUID), version (a number), choice, nonce, at; and reason, note, fields where the choice needs them";
     if known && text.len() < 300 { format!("{text}; {rule}") } else { rule.to_owned() }
@@ -238,6 +239,7 @@ mod tests {
             ("an empty reviewer", signed(&with("reviewer", json!("")), SECRET), "bad_decision"),
             ("no nonce", signed(&without("nonce"), SECRET), "bad_decision"),
             ("another choice", signed(&with("choice", json!("promote")), SECRET), "bad_decision"),
+            ("a choice with NUL", signed(&with("choice", json!("a\0\u{202e}b")), SECRET), "bad_decision"),
             ("another key", signed(&with("admin", json!(true)), SECRET), "bad_decision"),
             ("a long note", signed(&with("note", json!("x".repeat(MAX_NOTE + 1))), SECRET), "bad_decision"),
             ("no time", signed(&with("at", json!("yesterday")), SECRET), "bad_decision"),
@@ -248,6 +250,7 @@ mod tests {
             let refused = read(&message, &tools(), NOW).expect_err(name);
             assert_eq!(refused.code, code, "{name}: {refused:?}");
             assert!(!refused.detail.is_empty() && !refused.detail.contains(SECRET), "{name}: {refused:?}");
+            assert!(!refused.detail.contains(['\0', '\u{202e}']), "{name}: {refused:?}");
         }
     }
 }
