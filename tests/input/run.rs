@@ -1,6 +1,7 @@
 //! How many cases, from which seed, and how one of them is replayed.
 
 use std::io::Write;
+use std::iter::StepBy;
 use std::ops::Range;
 use std::time::Instant;
 
@@ -74,14 +75,25 @@ pub(crate) fn cases(kind: Kind) -> Cases {
     let only = number("MOZHAO_INPUT_CASE").map(|n| usize::try_from(n).unwrap());
     let left = only.map_or(0..share, |only| only..only + 1);
     println!("{kind:?}: {} mutations from seed {seed}", left.len());
-    Cases { kind, seed, left, done: 0, began: Instant::now() }
+    Cases { kind, seed, left: left.step_by(1), done: 0, began: Instant::now() }
+}
+
+impl Cases {
+    /// Every second case: the even ones, or the odd ones. One that is replayed stays.
+    pub(crate) fn half(mut self, odd: bool) -> Cases {
+        if self.left.len() > 1 {
+            let (first, last) = (self.left.next().unwrap_or(0), self.left.len());
+            self.left = (first + usize::from(odd)..first + last + 1).step_by(2);
+        }
+        self
+    }
 }
 
 /// See [`cases`]. When it is dropped it writes its line into the record of `make chaos`, where there is one.
 pub(crate) struct Cases {
     kind: Kind,
     seed: u64,
-    left: Range<usize>,
+    left: StepBy<Range<usize>>,
     done: usize,
     began: Instant,
 }
