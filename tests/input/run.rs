@@ -82,8 +82,9 @@ impl Cases {
     /// Every second case: the even ones, or the odd ones. One that is replayed stays.
     pub(crate) fn half(mut self, odd: bool) -> Cases {
         if self.left.len() > 1 {
-            let (first, last) = (self.left.next().unwrap_or(0), self.left.len());
-            self.left = (first + usize::from(odd)..first + last + 1).step_by(2);
+            let first = self.left.next().unwrap_or(0);
+            let end = first + 1 + self.left.len();
+            self.left = (first + usize::from(odd)..end).step_by(2);
         }
         self
     }
