@@ -65,8 +65,10 @@ CREATE INDEX requests_owned ON requests (id) WHERE owner IS NOT NULL;
 CREATE INDEX requests_parked ON requests (parked, id) WHERE parked IS NOT NULL AND ended_at IS NULL;
 CREATE UNIQUE INDEX requests_lane ON requests (lane, lane_no) WHERE lane IS NOT NULL AND ended_at IS NULL;
 CREATE INDEX requests_open ON requests (id) WHERE ended_at IS NULL;
--- No customer is empty. The condition keeps the engine's statements from taking this index, which lists can.
+-- For lists. No customer and no producer is empty: the conditions keep the engine's statements from taking these indexes.
 CREATE INDEX requests_customer ON requests (customer, id) WHERE customer <> '';
+CREATE INDEX requests_producer ON requests (producer, id) WHERE producer <> '';
+CREATE INDEX requests_reason ON requests (reason, id) WHERE reason IS NOT NULL;
 
 -- No foreign keys on the tables of the hot path: their rows are written by the statement next to the request's own.
 CREATE TABLE payloads (
@@ -110,6 +112,8 @@ CREATE TABLE rejected (
     raw_sha256 BYTEA  NOT NULL,
     at         BIGINT NOT NULL
 );
+-- Which of them still have their bytes.
+CREATE INDEX rejected_raw ON rejected (id) WHERE raw <> '';
 -- The same message rejected twice is one.
 CREATE UNIQUE INDEX rejected_once ON rejected (producer, message, raw_sha256) WHERE message IS NOT NULL;
 
@@ -118,8 +122,10 @@ CREATE TABLE lanes (
     lane    TEXT   PRIMARY KEY,
     next_no BIGINT NOT NULL,
     head_no BIGINT NOT NULL,
+    made_at BIGINT NOT NULL DEFAULT mozhao_now(),
     CONSTRAINT head_within CHECK (head_no BETWEEN 1 AND next_no)
 ) WITH (fillfactor = 70);
+CREATE INDEX lanes_made ON lanes USING brin (made_at);
 
 -- Counts per limit and window.
 CREATE TABLE limits (
@@ -143,6 +149,7 @@ CREATE TABLE signals (
     UNIQUE (request, no),
     CONSTRAINT answered_when_consumed CHECK ((consumed_at IS NULL) = (answer IS NULL))
 );
+CREATE INDEX signals_waiting ON signals (at, id) WHERE consumed_at IS NULL;
 CREATE INDEX signals_consumed ON signals (consumed_at) WHERE consumed_at IS NOT NULL;
 
 CREATE TABLE reviews (
@@ -171,6 +178,7 @@ CREATE TABLE reviews (
     CONSTRAINT claimed_while_open CHECK (claimed_by IS NULL OR state = 'open')
 );
 CREATE INDEX reviews_due ON reviews (due_at, id) WHERE closed_at IS NULL;
+CREATE INDEX reviews_all ON reviews (due_at, id);
 CREATE INDEX reviews_request ON reviews (request);
 
 -- Events, the newest of them for the feed.

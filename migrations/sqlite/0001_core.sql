@@ -58,6 +58,8 @@ CREATE INDEX requests_parked ON requests (parked, id) WHERE parked IS NOT NULL A
 CREATE UNIQUE INDEX requests_lane ON requests (lane, lane_no) WHERE lane IS NOT NULL AND ended_at IS NULL;
 CREATE INDEX requests_open ON requests (state) WHERE ended_at IS NULL;
 CREATE INDEX requests_customer ON requests (customer, id);
+CREATE INDEX requests_producer ON requests (producer, id);
+CREATE INDEX requests_reason ON requests (reason, id) WHERE reason IS NOT NULL;
 
 -- No foreign keys on the tables of the hot path: their rows are written by the statement next to the request's own.
 CREATE TABLE payloads (
@@ -99,6 +101,8 @@ CREATE TABLE rejected (
     raw_sha256 BLOB NOT NULL,
     at         INTEGER NOT NULL
 ) STRICT;
+-- Which of them still have their bytes.
+CREATE INDEX rejected_raw ON rejected (id) WHERE raw <> x'';
 -- The same message rejected twice is one.
 CREATE UNIQUE INDEX rejected_once ON rejected (producer, message, raw_sha256) WHERE message IS NOT NULL;
 
@@ -107,8 +111,10 @@ CREATE TABLE lanes (
     lane    TEXT NOT NULL PRIMARY KEY,
     next_no INTEGER NOT NULL,
     head_no INTEGER NOT NULL,
+    made_at INTEGER NOT NULL DEFAULT (unixepoch() * 1000000),
     CONSTRAINT head_within CHECK (head_no BETWEEN 1 AND next_no)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX lanes_made ON lanes (made_at);
 
 -- Counts per limit and window.
 CREATE TABLE limits (
@@ -132,6 +138,7 @@ CREATE TABLE signals (
     UNIQUE (request, no),
     CONSTRAINT answered_when_consumed CHECK ((consumed_at IS NULL) = (answer IS NULL))
 ) STRICT;
+CREATE INDEX signals_waiting ON signals (at, id) WHERE consumed_at IS NULL;
 CREATE INDEX signals_consumed ON signals (consumed_at) WHERE consumed_at IS NOT NULL;
 
 CREATE TABLE reviews (
@@ -160,6 +167,7 @@ CREATE TABLE reviews (
     CONSTRAINT claimed_while_open CHECK (claimed_by IS NULL OR state = 'open')
 ) STRICT;
 CREATE INDEX reviews_due ON reviews (due_at, id) WHERE closed_at IS NULL;
+CREATE INDEX reviews_all ON reviews (due_at, id);
 CREATE INDEX reviews_request ON reviews (request);
 
 -- Events, the newest of them for the feed.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::ports::records::ProcessRow;
 use super::ports::store::{Store, StoreError};
@@ -11,7 +11,7 @@ use crate::domain::process::{self, Finding, Known, model::Process};
 use crate::domain::time::Time;
 
 /// The most versions that are held in memory.
-const MAX_VERSIONS: usize = 10_000;
+pub const MAX_VERSIONS: usize = 10_000;
 
 /// Why the processes could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +63,10 @@ pub enum ProcessesError {
 #[derive(Debug, Default)]
 pub struct Processes {
     known: RwLock<BTreeMap<String, BTreeMap<u32, Arc<Process>>>>,
+    /// The connectors of this worker, once its folder was read.
+    connectors: RwLock<Option<BTreeSet<String>>>,
+    /// Published versions that this worker cannot carry: looked at once.
+    unreadable: Mutex<BTreeSet<(String, u32)>>,
 }
 
 impl Processes {
@@ -115,6 +119,7 @@ impl Processes {
         now: Time,
     ) -> Result<(), ProcessesError> {
         let known = Known { connectors: Some(connectors.iter().cloned().collect::<BTreeSet<_>>()) };
+        self.connectors.write().unwrap_or_else(PoisonError::into_inner).clone_from(&known.connectors);
         let found = match folder {
             Some(folder) => read_folder(folder, &known)?,
             None => Vec::new(),
@@ -137,23 +142,34 @@ impl Processes {
         self.learn(store).await
     }
 
-    /// Learns versions that other workers published.
+    /// Learns versions that other workers published: reads the list of all, and the files of those that are new. During an upgrade
+    /// the next program's workers publish newer versions, perhaps with connectors that are not here: those are left to them, since
+    /// this worker would accept with them what it cannot carry. An old version may name a connector that is gone by now.
     ///
     /// # Errors
     /// The store failed.
     pub async fn learn(&self, store: &dyn Store) -> Result<(), ProcessesError> {
-        for row in store.processes().await? {
-            if self.get(&row.name, row.version).is_some() {
+        for published in store.processes(MAX_VERSIONS).await? {
+            let (name, version) = (published.name, published.version);
+            let unreadable = || self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.get(&name, version).is_some() || unreadable().contains(&(name.clone(), version)) {
                 continue;
             }
-            match process::parse(&format!("{} version {}", row.name, row.version), &row.source, &Known::default()) {
+            let row = store.process(&name, version).await?;
+            let newer = self.latest(&name).is_some_and(|ours| ours.version < version);
+            let connectors = || self.connectors.read().unwrap_or_else(PoisonError::into_inner).clone();
+            let known = Known { connectors: if newer { connectors() } else { None } };
+            match process::parse(&format!("{} version {}", row.name, row.version), &row.source, &known) {
                 Ok(parsed) => self.add(parsed.process),
-                Err(findings) => tracing::warn!(
-                    process = row.name,
-                    version = row.version,
-                    findings = findings.len(),
-                    "a published version cannot be read by this program; its requests wait for a newer one"
-                ),
+                Err(findings) => {
+                    tracing::warn!(
+                        process = row.name,
+                        version = row.version,
+                        findings = findings.len(),
+                        "a published version cannot be carried by this worker (its form, or a connector); its requests wait for another"
+                    );
+                    unreadable().insert((name, version));
+                }
             }
         }
         Ok(())

@@ -13,7 +13,7 @@ macro_rules! implement_store {
         use crate::domain::time::Time;
         use crate::engine::ports::records::{
             Balance, ControlRow, Counted, DefectRow, Event, Heartbeat, ProcessRow, RejectedRow, RequestFilter, RequestRow,
-            ReviewFilter, ReviewRow, TokenRow, WorkerRow,
+            ReviewFilter, ReviewRow, TokenRow, Version, WorkerRow,
         };
         use crate::engine::ports::store::{Claimed, Loaded, RequestId, ReviewAct, ReviewPut, Sent, WorkerId, Write, Written};
 
@@ -169,8 +169,12 @@ macro_rules! implement_store {
                 self.add_process(row).await
             }
 
-            async fn processes(&self) -> Answer<Vec<ProcessRow>> {
-                self.list_processes().await
+            async fn processes(&self, limit: usize) -> Answer<Vec<Version>> {
+                self.list_processes(limit).await
+            }
+
+            async fn process(&self, name: &str, version: u32) -> Answer<ProcessRow> {
+                self.one_process(name, version).await
             }
 
             async fn add_token(&self, token: &TokenRow) -> Answer<()> {

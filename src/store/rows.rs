@@ -62,7 +62,7 @@ macro_rules! decoders {
         use crate::domain::request::signal::Signal;
         use crate::domain::time::Time;
         use crate::engine::ports::records::{
-            ControlRow, Counted, DefectRow, Event, ProcessRow, RejectedRow, RequestRow, ReviewRow, TokenRow, WorkerRow,
+            ControlRow, Counted, DefectRow, Event, ProcessRow, RejectedRow, RequestRow, ReviewRow, TokenRow, Version, WorkerRow,
         };
         use crate::store::rows::Read;
 
@@ -275,6 +275,11 @@ macro_rules! decoders {
                 source: row.try_get("source")?,
                 published_at: time(row, "published_at")?,
             })
+        }
+
+        /// A row of `processes` without its file.
+        pub(super) fn version(row: &$row) -> Read<Version> {
+            Ok(Version { name: row.try_get("name")?, version: number(row, "version")?, digest: row.try_get("digest")? })
         }
 
         /// A row of `tokens`.

@@ -1,11 +1,14 @@
 //! Decisions that all implementations must take alike, as pure functions of rows. The databases take the first two in
 //! SQL, under the row's lock; they are written here once more so that the rule can be read, and so that memory can use it.
 
+use std::time::Duration;
+
 use uuid::Uuid;
 
 use crate::domain::request::signal::{Decision, Signal};
 use crate::domain::time::Time;
-use crate::engine::ports::records::{RequestRow, ReviewRow};
+pub(super) use crate::engine::ports::records::outcome;
+use crate::engine::ports::records::{RequestFilter, RequestRow, ReviewRow};
 use crate::engine::ports::store::{ReviewAct, Summary};
 
 /// The row's `wake_at` after an owner's step, where `now` is the database's clock and `signalled` the count in the database.
@@ -32,15 +35,25 @@ pub(super) fn wake_orphan(row: &RequestRow, now: Time) -> Time {
     if row.turn || row.signalled > row.seen { now } else { row.expires_at }
 }
 
-/// How a request ended, where its state says so.
-pub(super) fn outcome(state: &str) -> Option<&'static str> {
-    ["done", "refused", "withdrawn", "expired"].into_iter().find(|outcome| *outcome == state)
-}
-
 /// The smallest `UUIDv7` of this time: older ones are below.
 pub(super) fn id_at(at: Time) -> Uuid {
     let millis = u128::try_from(at.0 / 1000).unwrap_or_default();
     Uuid::from_u128(millis << 80)
+}
+
+/// How far a request's id, made just before it was accepted, may be from the time of that, clocks being what they are.
+const ID_SLACK: Duration = Duration::from_hours(1);
+
+/// The ids among which a list of requests is: from the first, below the second.
+pub(super) fn ids(filter: &RequestFilter, before: Option<Uuid>) -> (Uuid, Uuid) {
+    let from = filter.after.map_or(Uuid::nil(), |after| id_at(after.minus(ID_SLACK)));
+    let below = filter.before.map_or(Uuid::max(), |before| id_at(before.plus(ID_SLACK)));
+    (from, before.unwrap_or(Uuid::max()).min(below))
+}
+
+/// The person behind a name: a reviewers' tool says `wang@desk` of the person whose own token is `wang` (tokens have no `@`).
+fn person(by: &str) -> &str {
+    by.rsplit_once('@').map_or(by, |(person, _)| person)
 }
 
 /// Who acts on a review.
@@ -72,7 +85,7 @@ pub(super) fn act(row: &ReviewRow, act: &ReviewAct, now: Time) -> Acted {
     }
     let holder = row.claimed_by.as_deref().filter(|_| row.claimed_until.is_some_and(|until| until > now));
     let held_by_another = |by: &str| holder.is_some_and(|holder| holder != by);
-    let decided_first = |by: &str| row.decision.as_ref().is_some_and(|first| first.by == by);
+    let decided_first = |by: &str| row.decision.as_ref().is_some_and(|first| person(&first.by) == person(by));
     let free = ReviewRow { claimed_by: None, claimed_until: None, ..row.clone() };
     match act {
         ReviewAct::Claim { by, until, steal } => {
@@ -85,6 +98,10 @@ pub(super) fn act(row: &ReviewRow, act: &ReviewAct, now: Time) -> Acted {
         ReviewAct::Release { .. } => Acted::Changed(free),
         ReviewAct::Escalate { .. } => Acted::Changed(ReviewRow { escalated: row.escalated + 1, ..free }),
         ReviewAct::Decide { version, decision } => {
+            // The first of two decisions once more, by a sender who did not hear the answer: it is kept already.
+            if row.decision.as_ref() == Some(decision) && version.checked_add(1) == Some(row.version) {
+                return Acted::Changed(row.clone());
+            }
             if *version != row.version {
                 return Acted::Stale;
             }

@@ -90,7 +90,7 @@ async fn parked_requests_cost_no_memory_and_come_back_paced() {
     let mut world = World::shared().await;
     let worker = small(&mut world).await;
     let (before, warm) = warm(&mut world, &worker, "warm").await;
-    let digest = world.store.processes().await.unwrap().into_iter().find(|row| row.name == "card_unbind").unwrap().digest;
+    let digest = world.store.processes(99).await.unwrap().into_iter().find(|row| row.name == "card_unbind").unwrap().digest;
     for number in 0..PARKED {
         bank::put_card(&world.bank, &format!("U{number}"), &format!("K{number}"));
     }

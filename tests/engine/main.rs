@@ -10,3 +10,4 @@ mod poison;
 mod races;
 mod support;
 mod target;
+mod versions;

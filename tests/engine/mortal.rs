@@ -12,7 +12,7 @@ use mozhao::domain::request::signal::Signal;
 use mozhao::domain::time::Time;
 use mozhao::engine::ports::records::{
     Balance, ControlRow, Counted, DefectRow, Event, Heartbeat, ProcessRow, RejectedRow, RequestFilter, RequestRow, ReviewFilter,
-    ReviewRow, TokenRow, WorkerRow,
+    ReviewRow, TokenRow, Version, WorkerRow,
 };
 use mozhao::engine::ports::remote::{Answer, BreakerSettings, Failure, Remote, RemoteCall};
 use mozhao::engine::ports::store::{
@@ -273,8 +273,12 @@ impl Store for MortalStore {
         self.inner.publish_process(row).await
     }
 
-    async fn processes(&self) -> Result<Vec<ProcessRow>, StoreError> {
-        self.inner.processes().await
+    async fn processes(&self, limit: usize) -> Result<Vec<Version>, StoreError> {
+        self.inner.processes(limit).await
+    }
+
+    async fn process(&self, name: &str, version: u32) -> Result<ProcessRow, StoreError> {
+        self.inner.process(name, version).await
     }
 
     async fn add_token(&self, token: &TokenRow) -> Result<(), StoreError> {

@@ -133,6 +133,35 @@ pub(super) async fn four_eyes(world: &World) {
     assert_eq!(done(act(world, &review, &with_reason("bob", 2, "not_your_card")).await).decision, None);
 }
 
+/// Whoever sends the first of two decisions again, because no answer came, hears what the first sending came to.
+pub(super) async fn the_first_of_two_decisions_again(world: &World) {
+    let worker = world.worker().await;
+    let (request, review) = world.in_review(worker, true).await;
+    let (signal_id, decision) = (world.id(), decide(&review, "ann", 1, Choice::Approve));
+    for _ in 0..2 {
+        let put = world.store.review_act(review.id, &decision, signal_id, T0).await.unwrap();
+        let kept = done(put);
+        assert_eq!((kept.version, kept.state.as_str(), kept.decision.unwrap().by), (2, "open", "ann".into()));
+    }
+    assert!(world.store.signals(request).await.unwrap().is_empty());
+    let other = act(world, &review, &decide(&review, "ann", 1, Choice::Refuse)).await;
+    assert!(matches!(other, ReviewPut::Stale(_)), "another decision is not the same: {other:?}");
+}
+
+/// One person with a token and a tool is still one pair of eyes.
+pub(super) async fn a_tool_does_not_make_two_of_one(world: &World) {
+    let worker = world.worker().await;
+    for (first, second) in [("ann", "ann@desk"), ("ann@desk", "ann"), ("ann@desk", "ann@app")] {
+        let (_, review) = world.in_review(worker, true).await;
+        done(act(world, &review, &decide(&review, first, 1, Choice::Approve)).await);
+        let put = act(world, &review, &decide(&review, second, 2, Choice::Approve)).await;
+        assert!(matches!(put, ReviewPut::Taken(_)), "{first}, {second}: {put:?}");
+        let put =
+            world.store.review_act(review.id, &decide(&review, "bob@desk", 2, Choice::Approve), world.id(), T0).await.unwrap();
+        assert!(matches!(put, ReviewPut::Done(_, Some(_))), "{put:?}");
+    }
+}
+
 pub(super) async fn stale_decisions(world: &World) {
     let worker = world.worker().await;
     let (_, review) = world.in_review(worker, true).await;

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use mozhao::domain::request::signal::Signal;
 use mozhao::domain::time::Time;
-use mozhao::engine::ports::records::{ProcessRow, TokenRow};
+use mozhao::engine::ports::records::{ProcessRow, TokenRow, Version};
 use mozhao::engine::ports::store::{Consumed, StoreError, Written};
 use tokio::sync::Barrier;
 
-use super::world::{T0, World, limit, step};
+use super::world::{T0, World, end, limit, step};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -25,8 +25,12 @@ pub(super) async fn a_version_is_published_once(world: &World) {
     assert_eq!(world.store.publish_process(&row("b", 2, "d2")).await.unwrap(), "d1");
     world.store.publish_process(&row("b", 1, "d0")).await.unwrap();
     world.store.publish_process(&row("a", 10, "d3")).await.unwrap();
-    let expected = [row("a", 10, "d3"), row("b", 1, "d0"), row("b", 2, "d1")];
-    assert_eq!(world.store.processes().await.unwrap(), expected);
+    let version = |row: ProcessRow| Version { name: row.name, version: row.version, digest: row.digest };
+    let expected = [row("a", 10, "d3"), row("b", 1, "d0"), row("b", 2, "d1")].map(version);
+    assert_eq!(world.store.processes(9).await.unwrap(), expected);
+    assert_eq!(world.store.processes(2).await.unwrap(), expected[..2]);
+    assert_eq!(world.store.process("b", 2).await.unwrap(), row("b", 2, "d1"));
+    assert!(matches!(world.store.process("b", 3).await, Err(StoreError::NotFound(_))));
     let nul = ProcessRow { source: "\0".into(), ..row("c", 1, "d") };
     assert!(matches!(world.store.publish_process(&nul).await, Err(StoreError::Data(_))));
 }
@@ -127,4 +131,47 @@ pub(super) async fn sweeping_removes_what_is_past_its_window(world: &World) {
     ));
     assert_eq!(world.store.sweep(now.plus(DAY * 6), 9).await.unwrap(), 1, "the key again");
     assert_eq!(world.store.events(None, 9).await.unwrap(), first.events[1..], "what was not published stays");
+}
+
+/// What is about people and serves nothing any more does not stay for ever.
+pub(super) async fn sweeping_forgets_people(world: &World) {
+    let worker = world.worker().await;
+    let rejected = world.reject(Some("m"), b"call me at 555-0100");
+    world.write(worker, rejected.clone()).await;
+    // A signal that came too late: its request ended without having looked at it.
+    let (ended, open, late, waiting) = (world.running(worker).await, world.running(worker).await, world.id(), world.id());
+    for (signal, request) in [(late, ended), (waiting, open)] {
+        world.store.signal(signal, request, &Signal::RetryNow { by: "a".into() }, T0).await.unwrap();
+    }
+    assert_eq!(world.write(worker, end(ended, 2, "done")).await, Written::Advanced);
+
+    assert_eq!(world.store.sweep(T0.plus(DAY * 29), 9).await.unwrap(), 0);
+    assert_eq!(world.store.sweep(T0.plus(DAY * 31), 9).await.unwrap(), 2, "the bytes, the late signal");
+    let kept = world.store.rejected(None, 9).await.unwrap().remove(0);
+    assert_eq!((kept.raw.len(), kept.raw_len, kept.raw_sha256), (0, 19, rejected.raw_sha256));
+    assert!(matches!(world.store.signal_answer(late).await, Err(StoreError::NotFound(_))));
+    assert_eq!(world.store.signal_answer(waiting).await.unwrap(), None);
+    assert_eq!(world.store.sweep(T0.plus(DAY * 31), 9).await.unwrap(), 0);
+    world.store.sweep(T0.plus(DAY * 401), 9).await.unwrap();
+    assert!(world.store.rejected(None, 9).await.unwrap().is_empty());
+}
+
+pub(super) async fn lanes_in_which_nothing_is_open_are_swept(world: &World) {
+    let worker = world.worker().await;
+    let now = world.store.now().await.unwrap();
+    let numbered = |lane_no, turn| Written::Accepted { lane_no: Some(lane_no), turn, over_limit: false };
+    let (empty, busy) = (world.in_lane(worker, "empty"), world.in_lane(worker, "busy"));
+    let (first, second) = (empty.row.id, busy.row.id);
+    assert_eq!(world.write(worker, empty).await, numbered(1, true));
+    assert_eq!(world.write(worker, busy).await, numbered(1, true));
+    assert_eq!(world.write(worker, end(first, 1, "done")).await, Written::Advanced);
+    world.store.sweep(now.plus(DAY * 89), 9).await.unwrap();
+    let again = world.in_lane(worker, "empty");
+    let third = again.row.id;
+    assert_eq!(world.write(worker, again).await, numbered(2, true), "the lane is young");
+    assert_eq!(world.write(worker, end(third, 1, "done")).await, Written::Advanced);
+    world.store.sweep(now.plus(DAY * 91), 9).await.unwrap();
+    assert_eq!(world.write(worker, world.in_lane(worker, "empty")).await, numbered(1, true), "it begins anew");
+    assert_eq!(world.write(worker, world.in_lane(worker, "busy")).await, numbered(2, false), "somebody is in it");
+    assert_eq!(world.write(worker, end(second, 1, "done")).await, Written::Advanced);
 }

@@ -22,6 +22,16 @@ pub(super) const T0: Time = Time(1_700_000_000_000_000);
 /// Far in the future.
 pub(super) const LATER: Time = Time(4_000_000_000_000_000);
 
+/// The smallest id that is made at a time.
+pub(super) fn id_at(at: Time) -> Uuid {
+    Uuid::from_u128(u128::try_from(at.0 / 1000).unwrap() << 80)
+}
+
+/// An id that is made at [`T0`].
+fn numbered(n: u64) -> Uuid {
+    Uuid::from_u128(id_at(T0).as_u128() | u128::from(n))
+}
+
 /// A store, once or as two processes would have it.
 pub(super) struct World {
     pub(super) store: Arc<dyn Store>,
@@ -71,7 +81,7 @@ impl World {
 
     /// Ids in the order in which they are made.
     pub(super) fn id(&self) -> Uuid {
-        Uuid::from_u128(u128::from(self.number()))
+        numbered(self.number())
     }
 
     /// A living worker.
@@ -156,7 +166,7 @@ impl World {
     /// A new request that its worker wants to run at once.
     pub(super) fn accept(&self, owner: WorkerId) -> Accept {
         let n = self.number();
-        let id = Uuid::from_u128(u128::from(n));
+        let id = numbered(n);
         let first = entry(1);
         Accept {
             producer: "web".into(),

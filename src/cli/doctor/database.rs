@@ -13,6 +13,7 @@ use crate::engine::clock::SystemClock;
 use crate::engine::ports::clock::Clock as _;
 use crate::engine::ports::records::RequestFilter;
 use crate::engine::ports::store::{Store, StoreError};
+use crate::engine::processes::MAX_VERSIONS;
 use crate::store::Role;
 
 const CHECK: &str = "database";
@@ -218,7 +219,7 @@ fn wait(parked: u64) -> String {
 
 /// A file that was changed without a new version keeps the next worker from starting: better to know before.
 async fn published(store: &Arc<dyn Store>, processes: &[Process], findings: &mut Findings) -> Result<(), StoreError> {
-    let published = store.processes().await?;
+    let published = store.processes(MAX_VERSIONS).await?;
     for process in processes {
         let same = published.iter().find(|row| row.name == process.name && row.version == process.version);
         if same.is_some_and(|row| row.digest != process.digest) {

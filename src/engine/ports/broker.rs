@@ -36,8 +36,7 @@ pub enum Taken {
 /// What consumers hand messages to. Many are taken side by side, as many as the in-flight limit says.
 #[async_trait]
 pub trait IntakeSink: Send + Sync + 'static {
-    /// Stores a message, whatever it is: what cannot be read is stored as rejected. One with [`Incoming::alone`] is
-    /// taken while nothing else is in flight.
+    /// Stores a message, whatever it is: what cannot be read is stored as rejected.
     async fn take(&self, message: Incoming) -> Taken;
     /// Returns when storing is likely to work: asked before consuming begins, and again after [`Taken::NotStored`].
     async fn ready(&self) {}

@@ -9,6 +9,12 @@ use crate::domain::request::signal::Decision;
 use crate::domain::time::Time;
 use crate::domain::words::Choice;
 
+/// How a request ended, where its state says so.
+#[must_use]
+pub fn outcome(state: &str) -> Option<&'static str> {
+    ["done", "refused", "withdrawn", "expired"].into_iter().find(|outcome| *outcome == state)
+}
+
 /// A request's row: its identity and a summary of its ledger for lists and claims.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RequestRow {
@@ -114,7 +120,7 @@ pub struct RejectedRow {
     pub code: String,
     /// What, where and how to mend it. Free of values.
     pub detail: String,
-    /// The first bytes of the message (at most 64 KiB).
+    /// The first bytes of the message (at most 64 KiB); none after their window.
     pub raw: Arc<[u8]>,
     /// How long the whole message was.
     pub raw_len: u64,
@@ -252,6 +258,17 @@ pub enum Heartbeat {
     Alive,
     /// The row is gone.
     Gone,
+}
+
+/// A published version of a process, without its file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: u32,
+    /// SHA-256 of the source, hex.
+    pub digest: String,
 }
 
 /// A published version of a process.
@@ -407,13 +424,19 @@ pub struct Retention {
     pub inbox: Duration,
     /// Published events.
     pub events: Duration,
-    /// Answered signals.
+    /// Answered signals, and those that came too late for an answer.
     pub signals: Duration,
+    /// The bytes of rejected messages, which nobody has checked: they may hold anything about anybody.
+    pub raw: Duration,
+    /// Rejected messages without their bytes.
+    pub rejected: Duration,
+    /// Lanes in which nothing is open; a later one with the same key counts from one again.
+    pub lanes: Duration,
 }
 
 impl Default for Retention {
     fn default() -> Self {
         let day = Duration::from_hours(24);
-        Retention { inbox: day * 400, events: day * 7, signals: day * 30 }
+        Retention { inbox: day * 400, events: day * 7, signals: day * 30, raw: day * 30, rejected: day * 400, lanes: day * 90 }
     }
 }

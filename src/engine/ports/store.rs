@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use super::records::{
     Balance, ControlRow, Counted, DefectRow, Event, Heartbeat, ProcessRow, RejectedRow, RequestFilter, RequestRow, ReviewFilter,
-    ReviewRow, TokenRow, WorkerRow,
+    ReviewRow, TokenRow, Version, WorkerRow,
 };
 use crate::domain::request::chain::Entry;
 use crate::domain::request::signal::{Decision, Signal};
@@ -402,8 +402,10 @@ pub trait Store: Send + Sync + 'static {
     // Processes, tokens, settings.
     /// Publishes a version: the digest already stored for (process, version), or this one when it is new.
     async fn publish_process(&self, row: &ProcessRow) -> Result<String, StoreError>;
-    /// All published versions.
-    async fn processes(&self) -> Result<Vec<ProcessRow>, StoreError>;
+    /// The first `limit` published versions, by name and version.
+    async fn processes(&self, limit: usize) -> Result<Vec<Version>, StoreError>;
+    /// One published version.
+    async fn process(&self, name: &str, version: u32) -> Result<ProcessRow, StoreError>;
     /// Adds a token; a name or secret that is there already is [`StoreError::Data`].
     async fn add_token(&self, token: &TokenRow) -> Result<(), StoreError>;
     /// The token with this SHA-256.
@@ -414,6 +416,7 @@ pub trait Store: Send + Sync + 'static {
     async fn revoke_token(&self, name: &str, at: Time) -> Result<bool, StoreError>;
     /// A setting: the stored value, or `fresh`, which is stored then (one winner).
     async fn setting(&self, name: &str, fresh: &[u8]) -> Result<Vec<u8>, StoreError>;
-    /// Removes what is past its window (inbox rows, limit counts, answered signals, published events) in bounded steps; how many rows.
+    /// Removes what is past its window ([`Retention`](super::records::Retention), and limit counts after theirs), at most `limit` rows of
+    /// each kind; how many rows. Open requests, what they wait for and what is not published stay, however old.
     async fn sweep(&self, now: Time, limit: usize) -> Result<u64, StoreError>;
 }

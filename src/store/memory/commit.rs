@@ -29,7 +29,7 @@ impl State {
             }
         }
         for (place, accept) in &parts.accepts {
-            parts.answers[*place] = self.accept(worker, accept);
+            parts.answers[*place] = self.accept(worker, accept, now);
         }
         for (place, reject) in &parts.rejects {
             parts.answers[*place] = self.reject(worker, reject);
@@ -47,7 +47,7 @@ impl State {
         Ok(parts.answers)
     }
 
-    fn accept(&mut self, worker: WorkerId, accept: &Accept) -> Written {
+    fn accept(&mut self, worker: WorkerId, accept: &Accept, now: Time) -> Written {
         match self.inbox.entry((accept.producer.clone(), accept.message.clone())) {
             Slot::Occupied(key) if key.get().body_sha256 == accept.body_sha256 => return Written::Duplicate(key.get().request),
             Slot::Occupied(key) => return Written::KeyConflict(key.get().request),
@@ -59,7 +59,7 @@ impl State {
         (row.lane_no, row.turn) = match &row.lane {
             None => (None, true),
             Some(name) => {
-                let lane = self.lanes.entry(name.clone()).or_insert(Lane { next_no: 1, head_no: 1 });
+                let lane = self.lanes.entry(name.clone()).or_insert(Lane { next_no: 1, head_no: 1, made_at: now });
                 lane.next_no += 1;
                 (Some(lane.next_no - 1), lane.head_no == lane.next_no - 1)
             }

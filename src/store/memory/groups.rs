@@ -32,8 +32,8 @@ impl State {
         &mut self,
         group: &str,
         signal: &Signal,
-        before: Time,
-        after: RequestId,
+        at: Time,
+        (before, after): (Time, RequestId),
         limit: usize,
         clock: &dyn Clock,
     ) -> Vec<RequestId> {
@@ -41,7 +41,7 @@ impl State {
         let chosen: Vec<RequestId> =
             parked.filter(|row| row.signalled == row.seen && row.id > after).map(|row| row.id).take(limit).collect();
         for request in &chosen {
-            self.deliver(clock.id(), *request, signal, clock.now());
+            self.deliver(clock.id(), *request, signal, at, clock.now());
         }
         chosen
     }

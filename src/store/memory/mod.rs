@@ -26,7 +26,7 @@ use crate::domain::time::Time;
 use crate::engine::ports::clock::Clock;
 use crate::engine::ports::records::{
     Balance, ControlRow, Counted, DefectRow, Event, Heartbeat, ProcessRow, RejectedRow, RequestFilter, RequestRow, Retention,
-    ReviewFilter, ReviewRow, TokenRow, WorkerRow,
+    ReviewFilter, ReviewRow, TokenRow, Version, WorkerRow,
 };
 use crate::engine::ports::store::{
     Claimed, Loaded, RequestId, ReviewAct, ReviewPut, Sent, Store, StoreError, WorkerId, Write, Written,
@@ -102,6 +102,7 @@ struct Key {
 struct Lane {
     next_no: u64,
     head_no: u64,
+    made_at: Time,
 }
 
 /// A limit's count in one window.
@@ -116,6 +117,8 @@ struct Count {
 struct SignalRow {
     request: RequestId,
     signal: Signal,
+    /// When it was sent.
+    at: Time,
     /// When it was consumed, and what its sender is told.
     answer: Option<(Time, String)>,
 }
@@ -296,12 +299,12 @@ impl Store for MemoryStore {
         &self,
         group: &str,
         signal: &Signal,
-        _at: Time,
+        at: Time,
         before: Time,
         after: RequestId,
         limit: usize,
     ) -> Result<Vec<RequestId>, StoreError> {
-        Ok(self.lock().0.resume_some(group, signal, before, after, limit, self.clock.as_ref()))
+        Ok(self.lock().0.resume_some(group, signal, at, (before, after), limit, self.clock.as_ref()))
     }
 
     async fn parked_groups(&self) -> Result<Vec<String>, StoreError> {
@@ -316,8 +319,13 @@ impl Store for MemoryStore {
         self.lock().0.publish_process(row)
     }
 
-    async fn processes(&self) -> Result<Vec<ProcessRow>, StoreError> {
-        Ok(self.lock().0.processes.values().cloned().collect())
+    async fn processes(&self, limit: usize) -> Result<Vec<Version>, StoreError> {
+        Ok(self.lock().0.list_processes(limit))
+    }
+
+    async fn process(&self, name: &str, version: u32) -> Result<ProcessRow, StoreError> {
+        let found = self.lock().0.processes.get(&(name.to_owned(), version)).cloned();
+        found.ok_or(StoreError::NotFound("the process"))
     }
 
     async fn add_token(&self, token: &TokenRow) -> Result<(), StoreError> {

@@ -14,7 +14,7 @@ impl State {
         id: Uuid,
         request: RequestId,
         signal: &Signal,
-        _at: Time,
+        at: Time,
         now: Time,
     ) -> Result<Sent, StoreError> {
         let row = &self.held(request)?.row;
@@ -24,17 +24,17 @@ impl State {
         if let Some(outcome) = rules::outcome(&row.state) {
             return Ok(Sent::Ended(outcome));
         }
-        self.deliver(id, request, signal, now);
+        self.deliver(id, request, signal, at, now);
         Ok(Sent::Stored(id))
     }
 
     /// Stores a signal for an open request and makes it due.
-    pub(super) fn deliver(&mut self, id: Uuid, request: RequestId, signal: &Signal, now: Time) {
+    pub(super) fn deliver(&mut self, id: Uuid, request: RequestId, signal: &Signal, at: Time, now: Time) {
         let Some(held) = self.requests.get_mut(&request) else { return };
         held.row.signalled += 1;
         held.row.wake_at = Some(now);
         held.signals.push(id);
-        self.signals.insert(id, SignalRow { request, signal: signal.clone(), answer: None });
+        self.signals.insert(id, SignalRow { request, signal: signal.clone(), at, answer: None });
     }
 
     pub(super) fn signal_answer(&self, id: Uuid) -> Result<Option<String>, StoreError> {

@@ -15,7 +15,7 @@ impl State {
         review: Uuid,
         act: &ReviewAct,
         signal_id: Uuid,
-        _at: Time,
+        at: Time,
         now: Time,
     ) -> Result<ReviewPut, StoreError> {
         batch::plain(rules::actor(act))?;
@@ -33,7 +33,7 @@ impl State {
             Acted::Taken => return Ok(ReviewPut::Taken(Box::new(row))),
             Acted::Changed(next) => (next, None),
             Acted::Sent(next, signal) => {
-                self.deliver(signal_id, row.request, &signal, now);
+                self.deliver(signal_id, row.request, &signal, at, now);
                 let sent = rules::sent(&next, signal_id);
                 (next, sent)
             }

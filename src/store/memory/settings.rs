@@ -1,10 +1,12 @@
 //! Processes, tokens, settings, and sweeping what is past its window.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use super::State;
 use crate::domain::time::Time;
-use crate::engine::ports::records::{ProcessRow, TokenRow};
+use crate::engine::ports::records::{ProcessRow, TokenRow, Version};
 use crate::engine::ports::store::StoreError;
 use crate::store::{batch, rules};
 
@@ -13,6 +15,11 @@ impl State {
         batch::plain(&row.source)?;
         let first = self.processes.entry((row.name.clone(), row.version)).or_insert_with(|| row.clone());
         Ok(first.digest.clone())
+    }
+
+    pub(super) fn list_processes(&self, limit: usize) -> Vec<Version> {
+        let version = |row: &ProcessRow| Version { name: row.name.clone(), version: row.version, digest: row.digest.clone() };
+        self.processes.values().take(limit).map(version).collect()
     }
 
     pub(super) fn add_token(&mut self, token: &TokenRow) -> Result<(), StoreError> {
@@ -39,7 +46,7 @@ impl State {
         self.settings.entry(name.to_owned()).or_insert_with(|| fresh.to_vec()).clone()
     }
 
-    /// At most `limit` rows of each table.
+    /// At most `limit` rows of each kind.
     pub(super) fn sweep(&mut self, now: Time, limit: usize) -> u64 {
         let keep = self.retention;
         let mut removed = 0;
@@ -56,11 +63,22 @@ impl State {
         let answered = self.signals.iter().filter(|(_, row)| row.answer.as_ref().is_some_and(|(at, _)| *at < before));
         let old: Vec<Uuid> = answered.map(|(id, _)| *id).take(limit).collect();
         for id in old {
-            let Some(row) = self.signals.remove(&id) else { continue };
-            removed += 1;
-            if let Some(held) = self.requests.get_mut(&row.request) {
-                held.signals.retain(|other| *other != id);
-            }
+            removed += u64::from(self.forget_signal(id));
+        }
+        let late = self.signals.iter().filter(|(_, row)| row.answer.is_none() && row.at < before);
+        let ended = |request: &Uuid| self.requests.get(request).and_then(|held| held.row.ended_at);
+        let late = late.filter(|(_, row)| ended(&row.request).is_some_and(|at| at < before));
+        let mut late: Vec<(Time, Uuid)> = late.map(|(id, row)| (row.at, *id)).collect();
+        late.sort_unstable();
+        for (_, id) in late.into_iter().take(limit) {
+            removed += u64::from(self.forget_signal(id));
+        }
+        let before = now.minus(keep.lanes);
+        let empty = self.lanes.iter().filter(|(_, lane)| lane.made_at < before && lane.head_no == lane.next_no);
+        let mut old: Vec<(Time, String)> = empty.map(|(name, lane)| (lane.made_at, name.clone())).collect();
+        old.sort_unstable();
+        for (_, name) in old.into_iter().take(limit) {
+            removed += u64::from(self.lanes.remove(&name).is_some());
         }
         let before = now.minus(keep.events);
         let sent = self.outbox.range(..rules::id_at(before)).filter(|(_, out)| out.published && out.event.at < before);
@@ -68,6 +86,27 @@ impl State {
         for id in old {
             removed += u64::from(self.outbox.remove(&id).is_some());
         }
+        let before = now.minus(keep.raw);
+        let kept = self.rejected.range_mut(..rules::id_at(before)).map(|(_, row)| row);
+        for row in kept.filter(|row| row.at < before && !row.raw.is_empty()).take(limit) {
+            row.raw = Arc::default();
+            removed += 1;
+        }
+        let before = now.minus(keep.rejected);
+        let old = self.rejected.range(..rules::id_at(before)).filter(|(_, row)| row.at < before);
+        let old: Vec<Uuid> = old.map(|(id, _)| *id).take(limit).collect();
+        for id in old {
+            removed += u64::from(self.rejected.remove(&id).is_some());
+        }
         removed
+    }
+
+    /// True where it was there.
+    fn forget_signal(&mut self, id: Uuid) -> bool {
+        let Some(row) = self.signals.remove(&id) else { return false };
+        if let Some(held) = self.requests.get_mut(&row.request) {
+            held.signals.retain(|other| *other != id);
+        }
+        true
     }
 }

@@ -8,11 +8,13 @@ use crate::domain::time::Time;
 use crate::engine::ports::records::{Balance, Counted, RejectedRow, RequestFilter, RequestRow};
 use crate::engine::ports::store::{RequestId, StoreError};
 use crate::store::rows::{int, rejected_columns, request_columns};
+use crate::store::rules;
 
 const NOW: &str = "SELECT mozhao_now() AS now";
 const REQUEST: &str = concat!("SELECT ", request_columns!(), " FROM requests WHERE id = $1");
 const ENTRIES: &str = "SELECT seq, at, body, hash FROM entries WHERE request = $1 AND seq > $2 ORDER BY seq LIMIT $3";
-/// What every list of requests asks; in front of it stands what picks the index.
+/// What every list of requests asks; in front of it stands what picks the index. Ids are in order of time, so every list is a
+/// range of ids.
 macro_rules! list {
     ($picks:literal) => {
         concat!(
@@ -20,7 +22,7 @@ macro_rules! list {
             request_columns!(),
             " FROM requests WHERE ",
             $picks,
-            "($1::UUID IS NULL OR id < $1)
+            "id < $1 AND id >= $12
             AND ($2::TEXT[] IS NULL OR process = ANY($2))
             AND ($3::TEXT[] IS NULL OR state = ANY($3))
             AND ($4::TEXT IS NULL OR customer = $4)
@@ -35,7 +37,10 @@ macro_rules! list {
     };
 }
 const LIST: &str = list!("");
-const LIST_OF_CUSTOMER: &str = list!("customer = $4 AND ");
+/// The conditions that are always true are those of the indexes: see the migration.
+const LIST_OF_CUSTOMER: &str = list!("customer = $4 AND customer <> '' AND ");
+const LIST_OF_PRODUCER: &str = list!("producer = $5 AND producer <> '' AND ");
+const LIST_OF_REASON: &str = list!("reason = $6 AND ");
 const LIST_PARKED: &str = list!("parked = $7 AND ended_at IS NULL AND ");
 const LIST_OPEN: &str = list!("ended_at IS NULL AND ");
 const REJECTED: &str =
@@ -72,17 +77,21 @@ impl PostgresStore {
         limit: usize,
     ) -> Result<Vec<RequestRow>, StoreError> {
         let some = |list: &[String]| if list.is_empty() { None } else { Some(list.to_vec()) };
-        let open = !filter.states.is_empty() && filter.states.iter().all(|state| crate::store::rules::outcome(state).is_none());
+        let open = !filter.states.is_empty() && filter.states.iter().all(|state| rules::outcome(state).is_none());
         let sql = match filter {
             RequestFilter { customer: Some(_), .. } => LIST_OF_CUSTOMER,
             RequestFilter { parked: Some(_), .. } => LIST_PARKED,
             _ if open => LIST_OPEN,
+            RequestFilter { reason: Some(_), .. } => LIST_OF_REASON,
+            RequestFilter { producer: Some(_), .. } => LIST_OF_PRODUCER,
             _ => LIST,
         };
-        let query = sqlx::query(sql).bind(before).bind(some(&filter.processes)).bind(some(&filter.states));
+        let (from, below) = rules::ids(filter, before);
+        let query = sqlx::query(sql).bind(below).bind(some(&filter.processes)).bind(some(&filter.states));
         let query = query.bind(&filter.customer).bind(&filter.producer).bind(&filter.reason).bind(&filter.parked);
         let query = query.bind(&filter.step).bind(filter.before.map(|at| at.0)).bind(filter.after.map(|at| at.0));
-        self.db.others().read(query.bind(int(limit)?), rows::request).await
+        // Planned for these arguments each time: a plan for any producer is one for the producer of nearly everything.
+        self.db.others().read(query.bind(int(limit)?).bind(from).persistent(false), rows::request).await
     }
 
     pub(super) async fn list_rejected(&self, before: Option<Uuid>, limit: usize) -> Result<Vec<RejectedRow>, StoreError> {

@@ -19,20 +19,30 @@ const LOCKED: &str = concat!("SELECT ", review_columns!(), " FROM reviews WHERE 
 const NOW: &str = "SELECT mozhao_now() AS now";
 const CHANGE: &str = "\
     UPDATE reviews SET state = $2, version = $3, claimed_by = $4, claimed_until = $5, escalated = $6, decision = $7 WHERE id = $1";
-const LIST: &str = concat!(
-    "SELECT ",
-    review_columns!(),
-    " FROM reviews
-    WHERE ($1::TEXT[] IS NULL AND state = 'open' OR state = ANY($1))
-        AND ($2::TEXT[] IS NULL OR process = ANY($2))
-        AND ($3::TEXT[] IS NULL OR role IS NULL OR role = ANY($3))
-        AND ($4::TEXT IS NULL OR name = $4)
-        AND ($5::TEXT IS NULL OR claimed_by = $5)
-        AND ($6::BIGINT IS NULL OR claimed_by IS NULL OR claimed_until <= $6)
-        AND ($7::UUID IS NULL OR request = $7)
-        AND ($8::BIGINT IS NULL OR (due_at, id) > ($8, $9::UUID))
-    ORDER BY due_at, id LIMIT $10"
-);
+/// What every list of reviews asks; in front of it stands what picks the index.
+macro_rules! list {
+    ($picks:literal) => {
+        concat!(
+            "SELECT ",
+            review_columns!(),
+            " FROM reviews WHERE ",
+            $picks,
+            "($1::TEXT[] IS NULL AND state = 'open' OR state = ANY($1))
+            AND ($2::TEXT[] IS NULL OR process = ANY($2))
+            AND ($3::TEXT[] IS NULL OR role IS NULL OR role = ANY($3))
+            AND ($4::TEXT IS NULL OR name = $4)
+            AND ($5::TEXT IS NULL OR claimed_by = $5)
+            AND ($6::BIGINT IS NULL OR claimed_by IS NULL OR claimed_until <= $6)
+            AND ($7::UUID IS NULL OR request = $7)
+            AND (due_at, id) > ($8, $9)
+            ORDER BY due_at, id LIMIT $10"
+        )
+    };
+}
+const LIST: &str = list!("");
+/// `state` alone does not tell the planner that the index of those that are not closed will do.
+const LIST_OPEN: &str = list!("closed_at IS NULL AND ");
+const LIST_OF_REQUEST: &str = list!("request = $7 AND ");
 
 impl PostgresStore {
     pub(super) async fn one_review(&self, review: Uuid) -> Result<ReviewRow, StoreError> {
@@ -69,11 +79,18 @@ impl PostgresStore {
         after: Option<(Time, Uuid)>,
         limit: usize,
     ) -> Result<Vec<ReviewRow>, StoreError> {
+        let open = filter.states.iter().all(|state| state == "open" || state == "deciding");
+        let sql = match filter.request {
+            Some(_) => LIST_OF_REQUEST,
+            None if open => LIST_OPEN,
+            None => LIST,
+        };
+        let (due, id) = after.unwrap_or((Time(i64::MIN), Uuid::nil()));
         let some = |list: &[String]| if list.is_empty() { None } else { Some(list.to_vec()) };
-        let query = sqlx::query(LIST).bind(some(&filter.states)).bind(some(&filter.processes));
+        let query = sqlx::query(sql).bind(some(&filter.states)).bind(some(&filter.processes));
         let query = query.bind(filter.roles.clone()).bind(&filter.name).bind(&filter.claimed_by);
         let query = query.bind(filter.unclaimed_at.map(|at| at.0)).bind(filter.request);
-        let query = query.bind(after.map(|(due, _)| due.0)).bind(after.map(|(_, id)| id)).bind(int(limit)?);
+        let query = query.bind(due.0).bind(id).bind(int(limit)?).persistent(false);
         self.db.others().read(query, rows::review).await
     }
 }

@@ -1,19 +1,24 @@
 //! Processes, tokens, settings, and sweeping what is past its window.
 
+use std::time::Duration;
+
 use sqlx::Row as _;
 
+use super::db::Query;
 use super::{PostgresStore, rows};
 use crate::domain::time::Time;
-use crate::engine::ports::records::{ProcessRow, Retention, TokenRow};
+use crate::engine::ports::records::{ProcessRow, Retention, TokenRow, Version};
 use crate::engine::ports::store::StoreError;
 use crate::store::batch;
 use crate::store::rows::{int, json_text, token_columns};
+use crate::store::rules::id_at;
 
 const PUBLISH: &str = "\
     INSERT INTO processes (name, version, digest, source, published_at) VALUES ($1, $2, $3, $4, $5)
     ON CONFLICT (name, version) DO NOTHING";
 const DIGEST: &str = "SELECT digest FROM processes WHERE name = $1 AND version = $2";
-const PROCESSES: &str = "SELECT name, version, digest, source, published_at FROM processes ORDER BY name, version";
+const PROCESSES: &str = "SELECT name, version, digest FROM processes ORDER BY name, version LIMIT $1";
+const PROCESS: &str = "SELECT name, version, digest, source, published_at FROM processes WHERE name = $1 AND version = $2";
 const ADD_TOKEN: &str = concat!("INSERT INTO tokens (", token_columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8)");
 const TOKEN: &str = concat!("SELECT ", token_columns!(), " FROM tokens WHERE sha256 = $1");
 const TOKENS: &str = concat!("SELECT ", token_columns!(), " FROM tokens ORDER BY name");
@@ -25,6 +30,20 @@ const GET: &str = "SELECT value FROM settings WHERE name = $1";
 const SWEEP_INBOX: &str = "DELETE FROM inbox WHERE ctid = ANY(ARRAY(SELECT ctid FROM inbox WHERE at < $1 LIMIT $2))";
 const SWEEP_LIMITS: &str = "DELETE FROM limits WHERE ctid = ANY(ARRAY(SELECT ctid FROM limits WHERE ends_at < $1 LIMIT $2))";
 const SWEEP_SIGNALS: &str = "DELETE FROM signals WHERE id IN (SELECT id FROM signals WHERE consumed_at < $1 LIMIT $2)";
+/// Signals that a request did not look at any more before it ended.
+const SWEEP_LATE: &str = "\
+    DELETE FROM signals WHERE id IN (
+        SELECT s.id FROM signals s JOIN requests r ON r.id = s.request
+        WHERE s.consumed_at IS NULL AND s.at < $1 AND r.ended_at < $1 ORDER BY s.at, s.id LIMIT $2)";
+const SWEEP_RAW: &str = "\
+    UPDATE rejected SET raw = '' WHERE id IN (
+        SELECT id FROM rejected WHERE id < $1 AND at < $3 AND raw <> '' ORDER BY id LIMIT $2)";
+const SWEEP_REJECTED: &str = "\
+    DELETE FROM rejected WHERE id IN (SELECT id FROM rejected WHERE id < $1 AND at < $3 ORDER BY id LIMIT $2)";
+/// The outer condition is looked at again under the row's lock; lanes that a batch holds are for another time, so this waits for nobody.
+const SWEEP_LANES: &str = "\
+    DELETE FROM lanes WHERE head_no = next_no AND lane = ANY(ARRAY(
+        SELECT lane FROM lanes WHERE made_at < $1 AND head_no = next_no ORDER BY made_at LIMIT $2 FOR UPDATE SKIP LOCKED))";
 /// Ids are in order of time. What nobody has published stays.
 const SWEEP_OUTBOX: &str = "\
     DELETE FROM outbox WHERE id IN (
@@ -43,8 +62,13 @@ impl PostgresStore {
         digest.ok_or(StoreError::NotFound("the process"))
     }
 
-    pub(super) async fn list_processes(&self) -> Result<Vec<ProcessRow>, StoreError> {
-        self.db.others().read(sqlx::query(PROCESSES), rows::process).await
+    pub(super) async fn list_processes(&self, limit: usize) -> Result<Vec<Version>, StoreError> {
+        self.db.others().read(sqlx::query(PROCESSES).bind(int(limit)?), rows::version).await
+    }
+
+    pub(super) async fn one_process(&self, name: &str, version: u32) -> Result<ProcessRow, StoreError> {
+        let found = self.db.others().read(sqlx::query(PROCESS).bind(name).bind(i64::from(version)), rows::process).await?;
+        found.into_iter().next().ok_or(StoreError::NotFound("the process"))
     }
 
     pub(super) async fn insert_token(&self, token: &TokenRow) -> Result<(), StoreError> {
@@ -77,16 +101,30 @@ impl PostgresStore {
         value.ok_or(StoreError::NotFound("the setting"))
     }
 
-    /// At most `limit` rows of each table.
+    /// At most `limit` rows of each kind.
     pub(super) async fn remove_old(&self, now: Time, limit: usize) -> Result<u64, StoreError> {
         let keep = Retention::default();
         let limit = int(limit)?;
-        let events = now.minus(keep.events);
-        let mut removed = self.db.others().write(sqlx::query(SWEEP_INBOX).bind(now.minus(keep.inbox).0).bind(limit)).await?;
-        removed += self.db.others().write(sqlx::query(SWEEP_LIMITS).bind(now.0).bind(limit)).await?;
-        removed += self.db.others().write(sqlx::query(SWEEP_SIGNALS).bind(now.minus(keep.signals).0).bind(limit)).await?;
-        let outbox = sqlx::query(SWEEP_OUTBOX).bind(crate::store::rules::id_at(events)).bind(limit).bind(events.0);
-        removed += self.db.others().write(outbox).await?;
+        let before = |window: Duration| now.minus(window);
+        // Ids are in order of time, but for the moment between their making and their row's.
+        let ids = |sql: &'static str, window: Duration| -> Query<'static> {
+            sqlx::query(sql).bind(id_at(before(window))).bind(limit).bind(before(window).0)
+        };
+        let times = |sql: &'static str, end: Time| -> Query<'static> { sqlx::query(sql).bind(end.0).bind(limit) };
+        let steps = [
+            times(SWEEP_INBOX, before(keep.inbox)),
+            times(SWEEP_LIMITS, now),
+            times(SWEEP_SIGNALS, before(keep.signals)),
+            times(SWEEP_LATE, before(keep.signals)),
+            times(SWEEP_LANES, before(keep.lanes)),
+            ids(SWEEP_OUTBOX, keep.events),
+            ids(SWEEP_RAW, keep.raw),
+            ids(SWEEP_REJECTED, keep.rejected),
+        ];
+        let mut removed = 0;
+        for step in steps {
+            removed += self.db.others().write(step).await?;
+        }
         Ok(removed)
     }
 }

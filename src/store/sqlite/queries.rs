@@ -10,18 +10,25 @@ use crate::domain::time::Time;
 use crate::engine::ports::records::{Balance, Counted, RejectedRow, RequestFilter, RequestRow};
 use crate::engine::ports::store::{RequestId, StoreError};
 use crate::store::rows::{int, json_text, rejected_columns, request_columns};
+use crate::store::rules;
 
 const REQUEST: &str = concat!("SELECT ", request_columns!(), " FROM requests WHERE id = ?1");
 const ENTRIES: &str = "SELECT seq, at, body, hash FROM entries WHERE request = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
-/// What every list of requests asks; in front of it stands what picks the index.
+/// What every list of requests asks; in front of it stands what picks the index. Ids are in order of time, so every list is a
+/// range of ids: SQLite plans without looking at the arguments, so "or nothing is said" would be all of them.
 macro_rules! list {
     ($picks:literal) => {
+        list!("", $picks)
+    };
+    ($by:literal, $picks:literal) => {
         concat!(
             "SELECT ",
             request_columns!(),
-            " FROM requests WHERE ",
+            " FROM requests ",
+            $by,
+            " WHERE ",
             $picks,
-            "(?1 IS NULL OR id < ?1)
+            "id < ?1 AND id >= ?12
             AND (?2 IS NULL OR process IN (SELECT value FROM json_each(?2)))
             AND (?3 IS NULL OR state IN (SELECT value FROM json_each(?3)))
             AND (?4 IS NULL OR customer = ?4)
@@ -37,8 +44,11 @@ macro_rules! list {
 }
 const LIST: &str = list!("");
 const LIST_OF_CUSTOMER: &str = list!("customer = ?4 AND ");
+const LIST_OF_PRODUCER: &str = list!("producer = ?5 AND ");
+const LIST_OF_REASON: &str = list!("reason = ?6 AND ");
 const LIST_PARKED: &str = list!("parked = ?7 AND ended_at IS NULL AND ");
-const LIST_OPEN: &str = list!("ended_at IS NULL AND ");
+/// SQLite would rather walk all of them in their order than sort the few that are open.
+const LIST_OPEN: &str = list!("INDEXED BY requests_open", "ended_at IS NULL AND ");
 const REJECTED: &str =
     concat!("SELECT ", rejected_columns!(), " FROM rejected WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2");
 /// One statement, so one snapshot.
@@ -73,17 +83,20 @@ impl SqliteStore {
         limit: usize,
     ) -> Result<Vec<RequestRow>, StoreError> {
         let some = |list: &Vec<String>| if list.is_empty() { Ok(None) } else { json_text(list).map(Some) };
-        let open = !filter.states.is_empty() && filter.states.iter().all(|state| crate::store::rules::outcome(state).is_none());
+        let open = !filter.states.is_empty() && filter.states.iter().all(|state| rules::outcome(state).is_none());
         let sql = match filter {
             RequestFilter { customer: Some(_), .. } => LIST_OF_CUSTOMER,
             RequestFilter { parked: Some(_), .. } => LIST_PARKED,
             _ if open => LIST_OPEN,
+            RequestFilter { reason: Some(_), .. } => LIST_OF_REASON,
+            RequestFilter { producer: Some(_), .. } => LIST_OF_PRODUCER,
             _ => LIST,
         };
-        let query = sqlx::query(sql).bind(before).bind(some(&filter.processes)?).bind(some(&filter.states)?);
+        let (from, below) = rules::ids(filter, before);
+        let query = sqlx::query(sql).bind(below).bind(some(&filter.processes)?).bind(some(&filter.states)?);
         let query = query.bind(&filter.customer).bind(&filter.producer).bind(&filter.reason).bind(&filter.parked);
         let query = query.bind(&filter.step).bind(filter.before.map(|at| at.0)).bind(filter.after.map(|at| at.0));
-        self.db.read(query.bind(int(limit)?), rows::request).await
+        self.db.read(query.bind(int(limit)?).bind(from), rows::request).await
     }
 
     pub(super) async fn list_rejected(&self, before: Option<Uuid>, limit: usize) -> Result<Vec<RejectedRow>, StoreError> {
@@ -98,5 +111,40 @@ impl SqliteStore {
 
     pub(super) async fn count_open(&self) -> Result<Vec<Counted>, StoreError> {
         self.db.read(sqlx::query(COUNTED), rows::counted).await
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::store::Role;
+
+    /// The plan of a statement, line by line.
+    pub(in crate::store::sqlite) async fn plan(sql: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("test.db"), Role::Tool).await.unwrap();
+        store.migrate().await.unwrap();
+        let sql = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+        let lines = store.db.read(sqlx::query(sql), |row| sqlx::Row::try_get::<String, _>(row, "detail")).await.unwrap();
+        lines.join("\n")
+    }
+
+    /// `SCAN` is the whole table, and `TEMP B-TREE` sorts it.
+    #[tokio::test]
+    async fn lists_walk_an_index_in_their_order() {
+        let cases = [
+            (LIST, "SEARCH requests USING PRIMARY KEY (id>? AND id<?)"),
+            (LIST_OF_CUSTOMER, "SEARCH requests USING INDEX requests_customer (customer=? AND id>? AND id<?)"),
+            (LIST_OF_PRODUCER, "SEARCH requests USING INDEX requests_producer (producer=? AND id>? AND id<?)"),
+            (LIST_OF_REASON, "SEARCH requests USING INDEX requests_reason (reason=? AND id>? AND id<?)"),
+            (LIST_PARKED, "SEARCH requests USING INDEX requests_parked (parked=? AND id>? AND id<?)"),
+        ];
+        for (sql, expected) in cases {
+            let plan = plan(sql).await;
+            assert!(plan.contains(expected) && !plan.contains("TEMP B-TREE"), "{plan}");
+        }
+        let plan = plan(LIST_OPEN).await;
+        assert!(plan.contains("USING INDEX requests_open"), "{plan}");
     }
 }

@@ -16,20 +16,30 @@ const ONE: &str = concat!("SELECT ", review_columns!(), " FROM reviews WHERE id 
 const ENDED: &str = "SELECT 1 FROM requests WHERE id = ?1 AND ended_at IS NOT NULL";
 const CHANGE: &str = "\
     UPDATE reviews SET state = ?2, version = ?3, claimed_by = ?4, claimed_until = ?5, escalated = ?6, decision = ?7 WHERE id = ?1";
-const LIST: &str = concat!(
-    "SELECT ",
-    review_columns!(),
-    " FROM reviews
-    WHERE (?1 IS NULL AND state = 'open' OR state IN (SELECT value FROM json_each(?1)))
-        AND (?2 IS NULL OR process IN (SELECT value FROM json_each(?2)))
-        AND (?3 IS NULL OR role IS NULL OR role IN (SELECT value FROM json_each(?3)))
-        AND (?4 IS NULL OR name = ?4)
-        AND (?5 IS NULL OR claimed_by = ?5)
-        AND (?6 IS NULL OR claimed_by IS NULL OR claimed_until <= ?6)
-        AND (?7 IS NULL OR request = ?7)
-        AND (?8 IS NULL OR (due_at, id) > (?8, ?9))
-    ORDER BY due_at, id LIMIT ?10"
-);
+/// What every list of reviews asks; in front of it stands what picks the index.
+macro_rules! list {
+    ($picks:literal) => {
+        concat!(
+            "SELECT ",
+            review_columns!(),
+            " FROM reviews WHERE ",
+            $picks,
+            "(?1 IS NULL AND state = 'open' OR state IN (SELECT value FROM json_each(?1)))
+            AND (?2 IS NULL OR process IN (SELECT value FROM json_each(?2)))
+            AND (?3 IS NULL OR role IS NULL OR role IN (SELECT value FROM json_each(?3)))
+            AND (?4 IS NULL OR name = ?4)
+            AND (?5 IS NULL OR claimed_by = ?5)
+            AND (?6 IS NULL OR claimed_by IS NULL OR claimed_until <= ?6)
+            AND (?7 IS NULL OR request = ?7)
+            AND (due_at, id) > (?8, ?9)
+            ORDER BY due_at, id LIMIT ?10"
+        )
+    };
+}
+const LIST: &str = list!("");
+/// `state` alone does not tell the planner that the index of those that are not closed will do.
+const LIST_OPEN: &str = list!("closed_at IS NULL AND ");
+const LIST_OF_REQUEST: &str = list!("request = ?7 AND ");
 
 impl SqliteStore {
     pub(super) async fn one_review(&self, review: Uuid) -> Result<ReviewRow, StoreError> {
@@ -61,11 +71,18 @@ impl SqliteStore {
         after: Option<(Time, Uuid)>,
         limit: usize,
     ) -> Result<Vec<ReviewRow>, StoreError> {
+        let open = filter.states.iter().all(|state| state == "open" || state == "deciding");
+        let sql = match filter.request {
+            Some(_) => LIST_OF_REQUEST,
+            None if open => LIST_OPEN,
+            None => LIST,
+        };
+        let (due, id) = after.unwrap_or((Time(i64::MIN), Uuid::nil()));
         let some = |list: &Vec<String>| if list.is_empty() { Ok(None) } else { json_text(list).map(Some) };
-        let query = sqlx::query(LIST).bind(some(&filter.states)?).bind(some(&filter.processes)?);
+        let query = sqlx::query(sql).bind(some(&filter.states)?).bind(some(&filter.processes)?);
         let query = query.bind(filter.roles.as_ref().map(json_text).transpose()?).bind(&filter.name).bind(&filter.claimed_by);
         let query = query.bind(filter.unclaimed_at.map(|at| at.0)).bind(filter.request);
-        let query = query.bind(after.map(|(due, _)| due.0)).bind(after.map(|(_, id)| id)).bind(int(limit)?);
+        let query = query.bind(due.0).bind(id).bind(int(limit)?);
         self.db.read(query, rows::review).await
     }
 }
@@ -92,4 +109,23 @@ async fn put(tx: &mut Tx<'_>, row: ReviewRow, act: &ReviewAct, signal_id: Uuid, 
     let query = query.bind(next.claimed_until.map(|at| at.0)).bind(next.escalated).bind(rows::decision(&next)?);
     tx.execute(query).await?;
     Ok(ReviewPut::Done(Box::new(next), sent))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sqlite::queries::tests::plan;
+
+    #[tokio::test]
+    async fn lists_walk_an_index() {
+        let cases = [
+            (LIST, "USING INDEX reviews_all ((due_at,id)>(?,?))"),
+            (LIST_OPEN, "USING INDEX reviews_due ((due_at,id)>(?,?))"),
+            (LIST_OF_REQUEST, "USING INDEX reviews_request (request=?)"),
+        ];
+        for (sql, expected) in cases {
+            let plan = plan(sql).await;
+            assert!(plan.contains(expected), "{plan}");
+        }
+    }
 }
