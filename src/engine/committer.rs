@@ -4,22 +4,29 @@
 //!
 //! Events of what was committed go to the relay at once, without being read back.
 //!
-//! Failures are sorted here: a transient one is tried again for as long as the worker may write; a refused value
-//! is bisected until it stands alone; an unknown one is told to every writer, who reads the head again.
+//! Failures are sorted here: a transient one is tried again for as long as the worker may write, in halves where the try took
+//! long; a refused value is bisected until it stands alone; an unknown one is told to every writer, who reads the head again. A
+//! batch that is in hand for too long stops the heartbeat ([`Committer::in_hand`]): a worker that writes nothing is not alive.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::outage::Outage;
 use super::ports::clock::Clock;
+use super::ports::records::Event;
 use super::ports::store::{Store, StoreError, WorkerId, Write, Written};
 use super::relay::Outgoing;
 
 /// The most writes in one transaction.
 const MAX_BATCH: usize = 256;
+/// The most bytes in one transaction, but for a single write that has more: what the database certainly does well within its time.
+const MAX_BYTES: usize = 8 * 1024 * 1024;
+/// A try that failed after this long was too much at once, or nothing would be lost by two smaller ones.
+const TOO_LONG: Duration = Duration::from_secs(3);
 /// The most writes that wait; more wait at the sender.
 const MAX_QUEUED: usize = 1_024;
 /// The longest pause between two tries of a transient failure.
@@ -51,6 +58,7 @@ struct Item {
 #[derive(Clone)]
 pub struct Committer {
     queue: mpsc::Sender<Item>,
+    in_hand: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Committer {
@@ -65,8 +73,15 @@ impl Committer {
         outgoing: Option<Arc<Outgoing>>,
     ) -> Committer {
         let (queue, items) = mpsc::channel(MAX_QUEUED);
-        tokio::spawn(Task { store, clock, worker, stop, outgoing, outage: Outage::default() }.run(items));
-        Committer { queue }
+        let in_hand = Arc::<Mutex<Option<Instant>>>::default();
+        tokio::spawn(Task { store, clock, worker, stop, outgoing, in_hand: in_hand.clone(), outage: Outage::default() }.run(items));
+        Committer { queue, in_hand }
+    }
+
+    /// For how long the present batch has been tried; `None`: there is none.
+    #[must_use]
+    pub fn in_hand(&self) -> Option<Duration> {
+        self.in_hand.lock().unwrap_or_else(PoisonError::into_inner).map(|since| since.elapsed())
     }
 
     /// Writes; returns once the transaction that holds the write has committed.
@@ -88,6 +103,8 @@ struct Task {
     worker: WorkerId,
     stop: CancellationToken,
     outgoing: Option<Arc<Outgoing>>,
+    /// Since when there is a batch.
+    in_hand: Arc<Mutex<Option<Instant>>>,
     outage: Outage,
 }
 
@@ -95,17 +112,23 @@ impl Task {
     async fn run(self, mut items: mpsc::Receiver<Item>) {
         let mut batch = Vec::with_capacity(MAX_BATCH);
         loop {
-            let taken = tokio::select! {
-                biased;
-                () = self.stop.cancelled() => 0,
-                taken = items.recv_many(&mut batch, MAX_BATCH) => taken,
-            };
-            if taken == 0 {
-                return;
+            // What did not fit the last time goes first.
+            if batch.is_empty() {
+                let taken = tokio::select! {
+                    biased;
+                    () = self.stop.cancelled() => 0,
+                    taken = items.recv_many(&mut batch, MAX_BATCH) => taken,
+                };
+                if taken == 0 {
+                    return;
+                }
             }
-            let (writes, answers): (Vec<_>, Vec<_>) = batch.drain(..).map(|item| (item.write, item.answer)).unzip();
-            metrics::histogram!("mozhao_commit_batch").record(f64::from(u32::try_from(taken).unwrap_or(u32::MAX)));
+            let (writes, answers): (Vec<_>, Vec<_>) =
+                batch.drain(..fitting(&batch)).map(|item| (item.write, item.answer)).unzip();
+            metrics::histogram!("mozhao_commit_batch").record(f64::from(u32::try_from(writes.len()).unwrap_or(u32::MAX)));
+            self.hold(Some(Instant::now()));
             let results = self.commit(&writes).await;
+            self.hold(None);
             if let Some(outgoing) = &self.outgoing {
                 outgoing.hand_over(writes, &results);
             }
@@ -120,6 +143,7 @@ impl Task {
     async fn commit(&self, writes: &[Write]) -> Vec<Result<Written, CommitError>> {
         let mut pause = Duration::from_millis(20);
         loop {
+            let begun = Instant::now();
             let error = match self.store.commit(self.worker, writes).await {
                 Ok(written) => {
                     self.outage.worked();
@@ -128,18 +152,17 @@ impl Task {
                 Err(error) => error,
             };
             match error {
+                StoreError::Transient(why) if !self.stop.is_cancelled() && writes.len() > 1 && begun.elapsed() >= TOO_LONG => {
+                    tracing::warn!(%why, writes = writes.len(), "a batch took too long; it is tried in halves");
+                    return self.halves(writes).await;
+                }
                 StoreError::Transient(why) if !self.stop.is_cancelled() => {
                     self.outage.failed("cannot commit a batch", &StoreError::Transient(why));
                     self.clock.sleep(pause).await;
                     pause = (pause * 2).min(MAX_PAUSE);
                 }
                 StoreError::Data(why) if writes.len() == 1 => return vec![Err(CommitError::Data(why))],
-                StoreError::Data(_) => {
-                    let (left, right) = writes.split_at(writes.len() / 2);
-                    let mut results = Box::pin(self.commit(left)).await;
-                    results.extend(Box::pin(self.commit(right)).await);
-                    return results;
-                }
+                StoreError::Data(_) => return self.halves(writes).await,
                 other => {
                     let error = match other {
                         StoreError::Fenced => CommitError::Fenced,
@@ -151,5 +174,74 @@ impl Task {
                 }
             }
         }
+    }
+
+    /// Each half as if it had come by itself.
+    async fn halves(&self, writes: &[Write]) -> Vec<Result<Written, CommitError>> {
+        let (left, right) = writes.split_at(writes.len() / 2);
+        let mut results = Box::pin(self.commit(left)).await;
+        results.extend(Box::pin(self.commit(right)).await);
+        results
+    }
+
+    fn hold(&self, since: Option<Instant>) {
+        *self.in_hand.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+}
+
+/// How many of the first items go into one transaction: at least one.
+fn fitting(items: &[Item]) -> usize {
+    let mut bytes = 0;
+    let fits = |item: &&Item| {
+        bytes += weight(&item.write);
+        bytes <= MAX_BYTES
+    };
+    items.iter().take_while(fits).count().max(1).min(items.len())
+}
+
+/// The bytes of a write that can be many: what else it has is bounded by the process.
+fn weight(write: &Write) -> usize {
+    let events = |events: &[Event]| events.iter().map(|event| event.body.len()).sum::<usize>();
+    match write {
+        Write::Accept(accept) => accept.payload.len() + accept.first.body.len() + events(&accept.events),
+        Write::Reject(reject) => reject.raw.len() + events(&reject.events),
+        Write::Advance(advance) => {
+            let entries = advance.entries.iter().map(|entry| entry.body.len()).sum::<usize>();
+            entries + events(&advance.events) + advance.payload.as_ref().map_or(0, |payload| payload.len())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::Time;
+    use crate::engine::ports::records::RejectedRow;
+
+    fn item(bytes: usize) -> Item {
+        let row = RejectedRow {
+            id: WorkerId::nil(),
+            producer: String::new(),
+            message: None,
+            channel: String::new(),
+            process: None,
+            code: String::new(),
+            detail: String::new(),
+            raw: vec![0; bytes].into(),
+            raw_len: 0,
+            raw_sha256: [0; 32],
+            at: Time(0),
+            events: Vec::new(),
+        };
+        Item { write: Write::Reject(Box::new(row)), answer: oneshot::channel().0 }
+    }
+
+    #[test]
+    fn a_batch_is_bounded_in_bytes_and_never_empty() {
+        let items = |bytes: &[usize]| bytes.iter().map(|bytes| item(*bytes)).collect::<Vec<_>>();
+        assert_eq!(fitting(&items(&[1, 1, 1])), 3);
+        assert_eq!(fitting(&items(&[MAX_BYTES - 1, 1, 1])), 2);
+        assert_eq!(fitting(&items(&[MAX_BYTES + 1, 1])), 1, "a single one that is too large goes alone");
+        assert_eq!(fitting(&items(&[1, MAX_BYTES])), 1);
     }
 }

@@ -26,7 +26,8 @@ use super::{QueueConfig, QueueError, convert};
 use crate::domain::message::Incoming;
 use crate::engine::ports::broker::{IntakeSink, Taken};
 
-/// A message that came back so often is taken while nothing else is in flight: if it kills its worker, it does so alone.
+/// A message that came back so often is taken while nothing else is in flight: if it kills its worker, it does so alone. Its count
+/// never makes it a rejected one: an outage of the database counts for all that were in flight, and they are innocent.
 const SUSPECT: u64 = 3;
 /// The longest that an acknowledgement or a cancel may take to be written.
 const WRITE: Duration = Duration::from_secs(10);
@@ -115,7 +116,7 @@ impl Pump<'_> {
             mode = match mode {
                 Mode::Emptying(tag, message) if self.running == 0 => {
                     let place = place(self.places).await?;
-                    self.spawn(tag, Incoming { alone: true, ..*message }, place);
+                    self.spawn(tag, *message, place);
                     Mode::Alone
                 }
                 Mode::Alone if self.running == 0 => Mode::Open,

@@ -38,7 +38,6 @@ pub(super) fn incoming(delivery: Delivery) -> Incoming {
         correlation_id: text(properties.correlation_id()),
         redelivered: delivery.redelivered,
         delivery_count,
-        alone: false,
         body: delivery.data.into(),
     }
 }

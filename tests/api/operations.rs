@@ -1,8 +1,13 @@
 //! Defects, dependencies, the balance, metrics, readiness.
 
-use serde_json::json;
+use std::time::Duration;
 
-use crate::world::World;
+use mozhao::domain::time::Time;
+use mozhao::engine::ports::records::WorkerRow;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::world::{CANARY, World};
 
 #[tokio::test]
 async fn a_defect_is_found_fixed_and_resumed() {
@@ -130,4 +135,23 @@ async fn readiness_ends_before_the_worker_does() {
     let body = json!({"process": "change", "payload": {"who": "sure", "phone": "1"}});
     let refused = world.submit_with("app", "k", &body, "").await.expect(503);
     assert_eq!((refused.problem(), refused.headers["retry-after"].to_str().unwrap()), ("unavailable", "1"));
+}
+
+/// The drives of the dead incarnation wait for a target; the next one does not wait for them (a drain may take 20 s).
+#[tokio::test]
+async fn a_worker_that_was_declared_dead_starts_anew_at_once() {
+    let world = World::start().await;
+    let body = json!({"process": "change", "payload": {"who": "hang-1", "phone": CANARY}});
+    world.submit_with("app", "hang", &body, "").await.expect(202);
+    let (dead, rescuer) = (world.engine.status().worker, Uuid::now_v7());
+    let row = WorkerRow { id: rescuer, name: "other".into(), version: "0".into(), started_at: Time(0), heartbeat_at: Time(0) };
+    world.store.register(&row).await.unwrap();
+    assert_eq!(world.store.rescue(rescuer, Duration::ZERO).await.unwrap(), [dead]);
+    let anew = async {
+        while world.engine.status().worker == dead {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    // Its heartbeat, which finds that it is dead, comes every two seconds.
+    tokio::time::timeout(Duration::from_secs(8), anew).await.expect("a new incarnation");
 }

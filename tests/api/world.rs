@@ -229,6 +229,7 @@ impl Remote for Bank {
         let fail =
             |class, code, status, detail: &str| Err(Failure { class, code, status, detail: detail.into(), retry_after: None });
         match who.split('-').next().unwrap_or_default() {
+            "hang" => std::future::pending().await,
             "down" if !healed => return fail(FailureClass::Transient, "connect", None, "connection refused"),
             "odd" if !healed => return fail(FailureClass::Permanent, "status", Some(418), "unexpected status 418"),
             _ => {}

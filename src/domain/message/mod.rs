@@ -52,8 +52,6 @@ pub struct Incoming {
     pub redelivered: bool,
     /// How often it came back without an acknowledgement.
     pub delivery_count: u64,
-    /// Nothing else is in flight: it came back too often, and whoever handles it next may die of it.
-    pub alone: bool,
     /// W3C trace context, as sent.
     pub traceparent: Option<String>,
 }

@@ -14,16 +14,19 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::breaker::{BreakerView, Breakers};
+use super::clock::Aligned;
 use super::core::{Callbacks, Changes};
 pub use super::intake::{Payload, Submission, Submitted};
 use super::ports::broker::Publisher;
 use super::ports::clock::Clock;
+use super::ports::records::outcome;
 use super::ports::remote::Remote;
 use super::ports::store::{ReviewAct, ReviewPut, Sent, Store, StoreError};
 use super::processes::Processes;
 use super::worker::Worker;
 use crate::domain::request::react::check_decision;
 use crate::domain::request::signal::Signal;
+use crate::domain::words::Choice;
 
 /// How often a waiter looks again when it hears nothing: changes by other workers are not heard.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
@@ -146,6 +149,8 @@ struct Inner {
     remote: Arc<dyn Remote>,
     publisher: Option<Arc<dyn Publisher>>,
     clock: Arc<dyn Clock>,
+    /// The same clock, to be set by the database's.
+    aligned: Arc<Aligned>,
     settings: Settings,
     processes: Arc<Processes>,
     breakers: Arc<Breakers>,
@@ -243,9 +248,14 @@ impl Engine {
         if let ReviewAct::Decide { decision, .. } = &act {
             let process = self.inner.processes.get(&row.process, row.process_version);
             let process = process.ok_or(EngineError::NotFound("process version"))?;
-            let payload = self.inner.store.load(row.request).await?.payload;
-            let payload = serde_json::from_slice(&payload).map_err(|error| EngineError::Invalid(error.to_string()))?;
-            check_decision(&process, &row.options, Some(&payload), decision).map_err(EngineError::Invalid)?;
+            // Only an amendment is held against the payload, which does not come without the ledger.
+            let payload = match decision.choice {
+                Choice::Amend => Some(self.inner.store.load(row.request).await?.payload),
+                _ => None,
+            };
+            let payload = payload.map(|payload| serde_json::from_slice(&payload)).transpose();
+            let payload = payload.map_err(|error| EngineError::Invalid(error.to_string()))?;
+            check_decision(&process, &row.options, payload.as_ref(), decision).map_err(EngineError::Invalid)?;
         }
         let put = self.inner.store.review_act(review, &act, id, self.inner.clock.now()).await?;
         let told = match &put {
@@ -295,11 +305,6 @@ impl Engine {
             heartbeat_age: worker.core.heart.age(),
         }
     }
-}
-
-/// The outcome that a row's state stands for.
-fn outcome(state: &str) -> Option<&'static str> {
-    ["done", "refused", "withdrawn", "expired"].into_iter().find(|outcome| *outcome == state)
 }
 
 fn not_found(error: StoreError) -> EngineError {

@@ -10,6 +10,7 @@ use super::groups::publish_breaker;
 use super::{Engine, Inner, Parts, Settings};
 use crate::engine::breaker::Breakers;
 use crate::engine::calls::Caller;
+use crate::engine::clock::Aligned;
 use crate::engine::committer::Committer;
 use crate::engine::core::{Callbacks, Changes, Core, Heart};
 use crate::engine::outage::Outage;
@@ -27,6 +28,9 @@ impl Engine {
     /// The processes have errors, or the store failed.
     pub async fn start(parts: Parts) -> Result<Engine, ProcessesError> {
         let Parts { store, remote, publisher, clock, settings } = parts;
+        let aligned = Arc::new(Aligned::new(clock));
+        align(&aligned, store.as_ref()).await?;
+        let clock: Arc<dyn Clock> = aligned.clone();
         let processes = Arc::new(Processes::default());
         processes.load(store.as_ref(), settings.processes.as_deref(), &remote.names(), clock.now()).await?;
         let fresh: [u8; 32] = rand::random();
@@ -45,8 +49,21 @@ impl Engine {
             store.rescue(worker.core.worker, Duration::ZERO).await?;
         }
         let worker = RwLock::new(worker);
-        let inner =
-            Inner { store, remote, publisher, clock, settings, processes, breakers, callbacks, changes, worker, stop, kill };
+        let inner = Inner {
+            store,
+            remote,
+            publisher,
+            clock,
+            aligned,
+            settings,
+            processes,
+            breakers,
+            callbacks,
+            changes,
+            worker,
+            stop,
+            kill,
+        };
         Ok(Engine { inner: Arc::new(inner) })
     }
 
@@ -92,6 +109,7 @@ impl Engine {
         let over = CancellationToken::new();
         let tasks = tokio_util::task::TaskTracker::new();
         tasks.spawn(worker.clone().heartbeat_loop(lease, beating.clone()));
+        tasks.spawn(align_loop(inner.aligned.clone(), inner.store.clone(), lease / 5, over.clone()));
         tasks.spawn(worker.clone().claim_loop());
         tasks.spawn(worker.clone().rescue_loop(lease));
         tasks.spawn(worker.clone().group_loop());
@@ -112,8 +130,10 @@ impl Engine {
         }
         let fenced = worker.fenced.is_cancelled();
         worker.core.stop.cancel();
+        // What a fenced incarnation still carries cannot be written: it ends by itself, and the next incarnation does not wait for it.
+        let drain = if fenced { Duration::ZERO } else { inner.settings.drain };
         tokio::select! {
-            _ = worker.drained(inner.settings.drain) => {}
+            _ = worker.drained(drain) => {}
             () = inner.kill.cancelled() => {}
         }
         worker.core.kill.cancel();
@@ -196,10 +216,31 @@ async fn feed_only(store: Arc<dyn Store>, clock: Arc<dyn Clock>, worker: Uuid, s
     }
 }
 
+/// Sets our clock by the database's, where it is behind.
+async fn align(clock: &Aligned, store: &dyn Store) -> Result<(), StoreError> {
+    if clock.align(store.now().await?) {
+        tracing::warn!(behind = ?clock.behind(), "this machine's clock and the database's differ; the later one counts");
+    }
+    Ok(())
+}
+
+async fn align_loop(clock: Arc<Aligned>, store: Arc<dyn Store>, every: Duration, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(every) => {}
+        }
+        // The heartbeat says it when the database is away.
+        drop(align(&clock, store.as_ref()).await);
+    }
+}
+
 /// Removes what is past its window, and learns process versions that other workers published.
 async fn sweep_loop(store: Arc<dyn Store>, clock: Arc<dyn Clock>, processes: Arc<Processes>, stop: CancellationToken) {
     const EVERY: Duration = Duration::from_secs(10);
     const STEP: usize = 1_000;
+    /// At most so many steps in a row: what comes in faster than this is swept when it is quieter.
+    const STEPS: usize = 50;
     let outage = Outage::default();
     loop {
         tokio::select! {
@@ -211,14 +252,23 @@ async fn sweep_loop(store: Arc<dyn Store>, clock: Arc<dyn Clock>, processes: Arc
             Err(ProcessesError::Store(error)) => outage.failed("cannot look for new process versions", &error),
             Err(error) => tracing::warn!(%error, "cannot look for new process versions"),
         }
-        match store.sweep(clock.now(), STEP).await {
-            Ok(rows) => {
-                outage.worked();
-                if rows > 0 {
+        for _ in 0..STEPS {
+            match store.sweep(clock.now(), STEP).await {
+                Ok(rows) => {
+                    outage.worked();
                     tracing::debug!(rows, "swept");
+                    if usize::try_from(rows).is_ok_and(|rows| rows < STEP) {
+                        break;
+                    }
+                }
+                Err(error) => {
+                    outage.failed("cannot sweep", &error);
+                    break;
                 }
             }
-            Err(error) => outage.failed("cannot sweep", &error),
+            if stop.is_cancelled() {
+                return;
+            }
         }
     }
 }

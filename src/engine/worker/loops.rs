@@ -15,6 +15,8 @@ use crate::engine::ports::store::RequestId;
 const CLAIM_EVERY: Duration = Duration::from_millis(200);
 /// The most requests that one claim takes.
 const CLAIM_MAX: usize = 64;
+/// A batch that has been in hand for so many leases: this worker writes nothing any more, and another may do better.
+const STUCK: u32 = 3;
 /// How often the worker looks for requests that it owns and does not carry.
 const AUDIT_EVERY: Duration = Duration::from_secs(5);
 
@@ -65,19 +67,23 @@ impl Worker {
     pub async fn heartbeat_loop(self: Arc<Self>, lease: Duration, until: CancellationToken) {
         loop {
             let sent = Instant::now();
-            match self.core.store.heartbeat(self.core.worker).await {
-                Ok(Heartbeat::Alive) => {
-                    self.core.heart.beat(sent);
-                    self.core.outage.worked();
-                }
-                Ok(Heartbeat::Gone) => {
-                    tracing::error!(worker = %self.core.worker, "another worker declared this one dead; it starts anew");
-                    self.fenced.cancel();
-                    return;
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "the heartbeat could not be renewed");
-                    self.core.outage.failed("cannot renew the heartbeat", &error);
+            if let Some(held) = self.core.committer.in_hand().filter(|held| *held > lease * STUCK) {
+                tracing::error!(?held, "a batch cannot be written; no heartbeat until it is");
+            } else {
+                match self.core.store.heartbeat(self.core.worker).await {
+                    Ok(Heartbeat::Alive) => {
+                        self.core.heart.beat(sent);
+                        self.core.outage.worked();
+                    }
+                    Ok(Heartbeat::Gone) => {
+                        tracing::error!(worker = %self.core.worker, "another worker declared this one dead; it starts anew");
+                        self.fenced.cancel();
+                        return;
+                    }
+                    Err(error) => {
+                        tracing::debug!(%error, "the heartbeat could not be renewed");
+                        self.core.outage.failed("cannot renew the heartbeat", &error);
+                    }
                 }
             }
             tokio::select! {
