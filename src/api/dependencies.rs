@@ -19,11 +19,10 @@ use super::permit::Action;
 use super::problem::Problem;
 use super::processes::connectors;
 use super::stamp::Stamp;
+use crate::engine::groups::DEFAULT_RATE;
 use crate::engine::ports::records::ControlRow;
 use crate::engine::service::ResumeHow;
 
-/// Requests per second that are resumed when nothing else is said.
-const RATE: u32 = 20;
 /// The most requests per second that may be asked for.
 const MAX_RATE: u32 = 10_000;
 /// Parked requests are counted up to this.
@@ -114,7 +113,7 @@ struct Why {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Resume {
-    /// Requests per second; default 20.
+    /// Requests per second; default 50.
     rate: Option<u32>,
     /// Move them to this version of their process first; allowed where what they have done is the same in both.
     to_version: Option<u32>,
@@ -122,7 +121,7 @@ pub(super) struct Resume {
 
 impl Resume {
     pub(super) fn how(&self, by: &str) -> Result<ResumeHow, Problem> {
-        let rate = self.rate.unwrap_or(RATE);
+        let rate = self.rate.unwrap_or(DEFAULT_RATE);
         if !(1..=MAX_RATE).contains(&rate) {
             return Err(Problem::new(&kinds::INVALID, format!("`rate` is 1 to {MAX_RATE} requests per second")));
         }
@@ -221,7 +220,7 @@ mod tests {
     #[test]
     fn rates_are_bounded() {
         let how = |rate| Resume { rate, to_version: Some(2) }.how("li");
-        assert_eq!(how(None).unwrap().rate, Some(RATE));
+        assert_eq!(how(None).unwrap().rate, Some(DEFAULT_RATE));
         assert_eq!(how(Some(MAX_RATE)).unwrap().to_version, Some(2));
         assert!(how(Some(0)).is_err() && how(Some(MAX_RATE + 1)).is_err());
         assert!(check_reason(" ").is_err() && check_reason("a\nb").is_err());

@@ -209,7 +209,10 @@ mod tests {
                 let name = format!("{method} {path}");
                 assert!(operation.summary.as_ref().or(operation.description.as_ref()).is_some(), "{name} has no text");
                 assert!(operation.tags.as_ref().is_some_and(|tags| tags.len() == 1), "{name} has no tag");
-                assert!(ids.insert(operation.operation_id.clone().unwrap()), "{name}: its id is used twice");
+                let id = operation.operation_id.clone().unwrap();
+                let said = id.split('_').count() >= 2 && id.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+                assert!(said, "{name}: `{id}` does not say what is done to what (`claim_review`)");
+                assert!(ids.insert(id), "{name}: its id is used twice");
                 let responses = &operation.responses.responses;
                 assert!(responses.keys().any(|status| status.starts_with('2')), "{name} never succeeds");
                 assert!(responses.contains_key("500"), "{name}");

@@ -24,16 +24,16 @@ use super::kinds;
 use super::permit::Action;
 use super::problem::{Problem, ProblemBody};
 use super::requests::ended;
-use crate::domain::request::react::check_fields;
+use crate::domain::request::amend;
+use crate::domain::request::react::APPLIED;
 use crate::domain::request::signal::Signal;
+use crate::engine::drive::replay;
 use crate::engine::service::Told;
 
 /// How long an act waits for the owner's answer when the caller says nothing.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The longest note, in characters.
 pub(super) const MAX_NOTE: usize = 4000;
-/// What the owner says when it did as asked.
-const APPLIED: &str = "applied";
 
 /// Fields that the customer was asked for.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -156,9 +156,10 @@ async fn supplement(
     api.visible(&caller, act.id).await?;
     // The owner looks again; a form that is filled in wrongly is told at once, like that of a new request.
     let loaded = api.engine().store().load(act.id).await?;
-    if let Some(process) = api.engine().processes().get(&loaded.row.process, loaded.row.version) {
-        let payload = serde_json::from_slice(&loaded.payload).unwrap_or_default();
-        check_fields(&process, &payload, &fields).map_err(|why| Problem::new(&kinds::INVALID, why))?;
+    if let Some(process) = api.engine().processes().get(&loaded.row.process, loaded.row.version)
+        && let Ok(state) = replay(&loaded)
+    {
+        amend::check(&process, &state, &fields).map_err(|why| Problem::new(&kinds::INVALID, why))?;
     }
     let signal = Signal::Supplement { fields, by: caller.name().to_owned() };
     act.send(Action::Follow, "supplement", &key, signal).await

@@ -25,6 +25,7 @@ use super::permit::Action;
 use super::problem::{Problem, ProblemBody};
 use super::request_acts::{Note, check_note};
 use super::review_view::ReviewBody;
+use crate::domain::request::react::APPLIED;
 use crate::domain::request::signal::{Decision, Signal};
 use crate::domain::words::Choice;
 use crate::engine::ports::records::ReviewRow;
@@ -35,8 +36,6 @@ use crate::engine::service::{ReviewAnswer, Told};
 const CLAIM: Duration = Duration::from_mins(15);
 /// How long a decision waits for the request's owner.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// What the owner says when it did as asked.
-const APPLIED: &str = "applied";
 
 /// How a review is claimed.
 #[derive(Debug, Default, Deserialize, ToSchema)]
