@@ -17,6 +17,7 @@ mod extract;
 mod facts;
 mod health;
 mod json;
+mod kept;
 mod kinds;
 mod metrics;
 mod openapi;
