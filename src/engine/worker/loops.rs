@@ -67,7 +67,6 @@ impl Worker {
     pub async fn heartbeat_loop(self: Arc<Self>, lease: Duration, until: CancellationToken) {
         loop {
             let sent = Instant::now();
-<<<<<<< HEAD
             if let Some(held) = self.core.committer.in_hand().filter(|held| *held > lease * STUCK) {
                 tracing::error!(?held, "a batch cannot be written; no heartbeat until it is");
             } else {
@@ -86,22 +85,6 @@ impl Worker {
                         self.core.outage.failed("cannot renew the heartbeat", &error);
                     }
                 }
-=======
-            match self.core.store.heartbeat(self.core.worker).await {
-                Ok(Heartbeat::Alive) => {
-                    self.core.heart.beat(sent);
-                    self.core.outage.worked();
-                }
-                Ok(Heartbeat::Gone) => {
-                    tracing::error!(worker = %self.core.worker, "another worker declared this one dead; it starts anew");
-                    self.fenced.cancel();
-                    return;
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "the heartbeat could not be renewed");
-                    self.core.outage.failed("cannot renew the heartbeat", &error);
-                }
->>>>>>> c212ef1 (An outage of the database is logged when it begins, lasts and ends; new requests get 503 after five seconds)
             }
             tokio::select! {
                 () = until.cancelled() => return,
