@@ -104,7 +104,15 @@ fn the_editors_schema_is_current_and_accepts_good_files() {
             validator.iter_errors(&read(&path).unwrap()).map(|error| format!("{} {error}", error.instance_path())).collect();
         assert!(faults.is_empty(), "{}: {}", path.display(), faults.join("\n"));
     }
-    for name in ["key_misspelt", "accept_not_a_status", "methods", "languages", "step_without_kind", "durations"] {
+    for name in [
+        "key_misspelt",
+        "accept_not_a_status",
+        "methods",
+        "languages",
+        "step_without_kind",
+        "durations",
+        "clause_missing_where_refused",
+    ] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/processes/{name}.yaml"));
         assert!(!validator.is_valid(&read(&path).unwrap()), "{name} passes the schema");
     }

@@ -8,11 +8,12 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
+use super::kept::show_kept;
 use super::stamp::Stamp;
 use crate::domain::expr::{Expr, mask_text};
 use crate::domain::process::model::Process;
 use crate::domain::request::chain::{ChainError, Entry};
-use crate::domain::request::fact::{Ending, Fact, Verdict};
+use crate::domain::request::fact::{Ending, Fact, ResultFact, Verdict, VerdictFact};
 use crate::domain::time::Time;
 use crate::domain::words::Choice;
 
@@ -68,6 +69,9 @@ fn for_staff(fact: &Fact, process: Option<&Process>) -> Value {
         }
         Fact::Decided(decided) if !decided.fields.is_empty() => {
             map.insert("fields".to_owned(), mask_fields(decided.fields.iter(), process));
+        }
+        Fact::Verdict(VerdictFact { slot, kept, .. }) | Fact::Result(ResultFact { slot, kept, .. }) if !kept.is_null() => {
+            map.insert("kept".to_owned(), show_kept(slot, kept, process));
         }
         Fact::Started
         | Fact::Verdict(_)
@@ -148,7 +152,7 @@ pub(super) fn show_customer(customer: &str, process: Option<&Process>) -> String
 }
 
 /// Is one of the two inside the other?
-fn overlap(pointer: &str, path: &[String]) -> bool {
+pub(super) fn overlap(pointer: &str, path: &[String]) -> bool {
     let marked = pointer.split('/').skip(1);
     marked.zip(path).all(|(marked, name)| marked == name || marked == "*")
 }

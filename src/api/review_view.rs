@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::facts::{Reader, show_customer};
+use super::kept::show_kept;
 use super::outlook::{OptionBody, expected, options, undecided_clause};
 use super::request_view::{ReasonBody, RequestBody, full};
 use super::stamp::Stamp;
@@ -230,7 +231,7 @@ pub(super) fn summary(row: &ReviewRow, process: Option<&Process>, now: Time) -> 
 
 /// A review with everything that a reviewer needs.
 pub(super) fn page(row: &ReviewRow, loaded: &Loaded, process: Option<&Process>, now: Time) -> Result<ReviewPage, ChainError> {
-    let (evidence, notes) = evidence(&loaded.entries)?;
+    let (evidence, notes) = evidence(&loaded.entries, process)?;
     let reasons =
         process.map(|process| process.reasons.iter().map(|(name, reason)| ReasonBody::new(name, Some(reason))).collect());
     Ok(ReviewPage {
@@ -246,7 +247,7 @@ pub(super) fn page(row: &ReviewRow, loaded: &Loaded, process: Option<&Process>, 
     })
 }
 
-fn evidence(entries: &[Entry]) -> Result<(Vec<Evidence>, Vec<NoteBody>), ChainError> {
+fn evidence(entries: &[Entry], process: Option<&Process>) -> Result<(Vec<Evidence>, Vec<NoteBody>), ChainError> {
     let (mut lines, mut notes) = (Vec::new(), Vec::new());
     for entry in entries {
         let (seq, at) = (entry.seq, Stamp(entry.at));
@@ -258,8 +259,8 @@ fn evidence(entries: &[Entry]) -> Result<(Vec<Evidence>, Vec<NoteBody>), ChainEr
                     Verdict::Review(review) => ("review", Some(review)),
                 };
                 let clause = fact.clause.map(|clause| clause.id);
-                let (slot, rule, status, kept, answer_sha256) =
-                    (fact.slot, fact.rule, fact.status, fact.kept, fact.evidence_sha256);
+                let kept = show_kept(&fact.slot, &fact.kept, process);
+                let (slot, rule, status, answer_sha256) = (fact.slot, fact.rule, fact.status, fact.evidence_sha256);
                 lines.push(Evidence { seq, at, slot, clause, verdict, detail, rule, status, kept, answer_sha256 });
             }
             Fact::Result(fact) => {
@@ -269,7 +270,8 @@ fn evidence(entries: &[Entry]) -> Result<(Vec<Evidence>, Vec<NoteBody>), ChainEr
                     EffectResult::Unknown => "unknown",
                 };
                 let detail = fact.cause.map(|cause| cause.code);
-                let (slot, status, kept, answer_sha256) = (fact.slot, fact.status, fact.kept, fact.evidence_sha256);
+                let kept = show_kept(&fact.slot, &fact.kept, process);
+                let (slot, status, answer_sha256) = (fact.slot, fact.status, fact.evidence_sha256);
                 lines.push(Evidence { seq, at, slot, clause: None, verdict, detail, rule: None, status, kept, answer_sha256 });
             }
             Fact::Failed(fact) => lines.push(Evidence {

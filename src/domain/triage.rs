@@ -108,8 +108,8 @@ pub fn fingerprint(process: &str, slot: &str, cause: &Cause) -> Fingerprint {
     Fingerprint { hex, pattern }
 }
 
-/// The detail with every word that holds a digit, and every quoted text, replaced: ids, times and numbers differ from
-/// request to request, the words between them do not.
+/// The detail with every word that holds a digit replaced: ids, times and numbers differ from request to request, the words
+/// between them do not. Quoted texts stay: a detail quotes names of the process file, by which two mistakes differ, and no values.
 fn pattern(detail: &str) -> String {
     let mut words: Vec<&str> = Vec::new();
     for word in detail.split_whitespace().take(60) {
@@ -187,8 +187,11 @@ mod tests {
             fingerprint("unbind", "face", &cause(Some(418), "card 1 at 1 was odd after 1 tries")),
             fingerprint("unbind", "card", &cause(Some(422), "card 1 at 1 was odd after 1 tries")),
             fingerprint("unbind", "card", &cause(Some(418), "card 1 at 1 was strange after 1 tries")),
+            fingerprint("unbind", "card", &cause(Some(418), "there is no `status`")),
         ] {
             assert_ne!(other.hex, base.hex);
         }
+        let no = |name: &str| fingerprint("unbind", "card", &cause(None, &format!("there is no `{name}`")));
+        assert_ne!(no("status"), no("state"), "two mistakes in a process");
     }
 }

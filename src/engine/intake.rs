@@ -17,7 +17,7 @@ use crate::domain::json;
 use crate::domain::process::model::Process;
 use crate::domain::request::chain::{Entry, GENESIS};
 use crate::domain::request::fact::{Accepted, Fact};
-use crate::domain::request::notices::{cloud_event, notice};
+use crate::domain::request::notices::{cloud_event, notices};
 use crate::domain::request::scope::intake_scope;
 use crate::domain::request::state::State;
 use crate::domain::time::Time;
@@ -130,6 +130,10 @@ pub fn prepare(core: &Core, submission: &mut Submission, run_now: bool) -> Resul
             return Err(reject("bad_key", format!("{what} is longer than {MAX_KEY} bytes or contains a NUL character")));
         }
     }
+    let extra = [&submission.reply_to, &submission.correlation, &submission.traceparent];
+    if extra.into_iter().flatten().any(|text| text.contains('\0')) {
+        return Err(reject("bad_key", "where the answer goes, its correlation id or the trace context contains a NUL character"));
+    }
     let process = core.processes.latest(&submission.process).ok_or_else(|| unknown_process(core, &submission.process))?;
     let payload = read(&mut submission.payload)?;
     if let Err(faults) = process.request.validate(&payload) {
@@ -176,9 +180,9 @@ pub fn prepare(core: &Core, submission: &mut Submission, run_now: bool) -> Resul
     let first = Entry::seal(id, 1, &GENESIS, now, &fact).map_err(|error| reject("internal", error.to_string()))?;
     let row = row(&accepted, submission, id, lane, &first, run_now.then_some(core.worker));
     let state = State::begin(id, accepted, now, payload, first.hash);
-    let events = notice(&process, &state, &fact, 1)
-        .map(|notice| event(core.clock.id(), Some(id), notice.seq, notice.topic, now, &notice.data))
+    let events = notices(&process, &state, &fact, 1)
         .into_iter()
+        .map(|notice| event(core.clock.id(), Some(id), notice.seq, notice.topic, now, &notice.data))
         .collect();
     let accept = Accept {
         producer: submission.producer.clone(),
@@ -317,8 +321,10 @@ pub async fn record(core: &Core, submission: &Submission, topic: &str, rejection
         "process": clean(&submission.process),
     });
     let mut told = event(core.clock.id(), None, 0, topic.to_owned(), now, &data);
-    told.reply_to.clone_from(&submission.reply_to);
-    told.correlation.clone_from(&submission.correlation);
+    // Whatever is wrong with them must not keep the rejection from being written: it would come back for ever.
+    let sound = |text: &Option<String>| text.clone().filter(|text| !text.contains('\0'));
+    told.reply_to = sound(&submission.reply_to);
+    told.correlation = sound(&submission.correlation);
     let row = RejectedRow {
         id: core.clock.id(),
         producer: clean(&submission.producer),

@@ -17,6 +17,7 @@ use crate::engine::breaker::Breakers;
 use crate::engine::calls::Caller;
 use crate::engine::committer::{CommitError, Committer};
 use crate::engine::core::{Callbacks, Changes, Core, Heart};
+use crate::engine::drive::replay;
 use crate::engine::intake::{self, Rejection, Submission};
 use crate::engine::outage::Outage;
 use crate::engine::ports::clock::Clock;
@@ -168,9 +169,8 @@ impl World {
         decision.review = row.id;
         let process = self.worker.core.processes.get(&row.process, row.process_version);
         let process = process.ok_or_else(|| WorldError::Odd("the review's process is not known".to_owned()))?;
-        let payload = self.store.load(request).await?.payload;
-        let payload = serde_json::from_slice(&payload).map_err(|error| WorldError::Odd(error.to_string()))?;
-        check_decision(&process, &row.options, Some(&payload), &decision).map_err(WorldError::Decision)?;
+        let state = replay(&self.store.load(request).await?).map_err(|error| WorldError::Odd(error.to_string()))?;
+        check_decision(&process, &row.options, Some(&state), &decision).map_err(WorldError::Decision)?;
         let act = ReviewAct::Decide { version: row.version, decision };
         let put = self.store.review_act(row.id, &act, self.clock.id(), self.clock.now()).await?;
         self.worker.ring(request);
@@ -213,6 +213,8 @@ impl World {
                 continue;
             }
             let due = self.next_due().await?;
+            // What is due now and was not claimed waits for its turn: time passes until then.
+            let due = due.filter(|at| *at > self.clock.now());
             let next = [due, self.clock.next_waking()].into_iter().flatten().min();
             match next.filter(|at| *at <= until) {
                 Some(at) => self.clock.advance_to(at),

@@ -15,7 +15,7 @@ use mozhao::proof::world::{Parts, World};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::support::{Stage, TRANSFER, fails, fails_until, play, says};
+use crate::support::{SWAP, Stage, TRANSFER, fails, fails_until, play, says, slowly};
 
 /// Runs with the loop that looks after groups, for so many seconds.
 async fn tended(stage: &Stage, seconds: u64) {
@@ -170,5 +170,22 @@ fn an_unexpected_refusal_is_a_defect_of_its_own_and_not_a_transient_failure() {
         let keys: std::collections::BTreeSet<Option<String>> =
             stage.script.made().into_iter().filter(|made| &*made.call.slot == "hold").map(|made| made.call.key).collect();
         assert_eq!(keys.len(), 1, "one key for all attempts: {keys:?}");
+    });
+}
+
+#[test]
+fn a_breaker_that_is_tried_again_lets_both_checks_of_the_canary_through() {
+    let card = vec![fails(Fail::Refused), slowly(json!({ "ok": true, "account": "A1" }), 1)];
+    let customer = vec![says(json!({ "ok": true }))];
+    play(vec![("card", card), ("customer", customer), ("cut", vec![says(json!({}))])], |mut stage| async move {
+        stage.add(SWAP);
+        stage.script.breaker("bank", BreakerSettings { failures: 1, ..BreakerSettings::default() });
+        let request = stage.submit("swap", &json!({"customer": "C1", "card": "K1", "note": ""})).await;
+        stage.at(5).await;
+        assert_eq!(stage.state(request).await, "parked");
+        tended(&stage, 60).await;
+        assert_eq!(stage.state(request).await, "in_review");
+        let parked = stage.words(request).await.iter().filter(|word| **word == "parked").count();
+        assert_eq!(parked, 1, "{:?}", stage.words(request).await);
     });
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod amend;
 mod crash;
 mod groups;
 mod lanes;
@@ -11,3 +12,4 @@ mod races;
 mod support;
 mod target;
 mod versions;
+mod told;

@@ -39,6 +39,11 @@ impl Fate {
         Fate::dies_at(usize::MAX)
     }
 
+    /// Dies now.
+    pub(crate) fn die(&self) {
+        self.dead.store(true, Ordering::SeqCst);
+    }
+
     pub(crate) fn is_dead(&self) -> bool {
         self.dead.load(Ordering::SeqCst)
     }

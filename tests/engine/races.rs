@@ -8,9 +8,12 @@ use mozhao::domain::words::Choice;
 use mozhao::engine::ports::clock::Clock;
 use mozhao::engine::ports::store::{ReviewAct, ReviewPut, Sent};
 use mozhao::proof::clock::BEGINNING;
+use mozhao::proof::world::{Parts, World};
 use serde_json::json;
+use uuid::Uuid;
 
-use crate::support::{decision, fails, fails_until, play, says, slowly};
+use crate::mortal::{Fate, MortalRemote};
+use crate::support::{SWAP, decision, fails, fails_until, play, says, slowly};
 
 #[test]
 fn a_withdrawal_during_the_last_check_wins_against_the_intent() {
@@ -120,5 +123,36 @@ fn an_unknown_is_cleared_up_before_old_checks_are_repeated() {
         stage.at(30 * 60).await;
         assert_eq!(stage.state(request).await, "done");
         assert_eq!(stage.calls()[before..], ["reconcile.book", "funds", "tell", "done_when"].map(str::to_owned));
+    });
+}
+
+#[test]
+fn an_effect_that_did_not_happen_is_not_waited_for_on_the_way_back() {
+    let ok = || vec![says(json!({ "ok": true, "account": "A1" }))];
+    let answers =
+        vec![("card", ok()), ("customer", ok()), ("reconcile.cut", vec![says(json!({ "there": false }))]), ("cut", ok())];
+    play(answers, |mut stage| async move {
+        stage.add(SWAP);
+        // The worker dies when it calls the effect, and the customer withdraws while nobody is there.
+        let fate = Fate::dies_at(4);
+        let parts = |fate| Parts {
+            clock: stage.clock.clone(),
+            store: stage.store.clone(),
+            remote: std::sync::Arc::new(MortalRemote { inner: stage.script.clone(), fate }),
+            processes: stage.processes.clone(),
+        };
+        let mut dying = World::begin(parts(fate.clone())).await.unwrap();
+        let submission = dying.submission("swap", &json!({"customer": "C1", "card": "K1", "note": ""}));
+        let request = dying.accept(&submission, true).await.unwrap();
+        dying.run_until(stage.clock.now().plus(Duration::from_secs(1))).await.unwrap();
+        assert_eq!(fate.points().last().unwrap(), "before the call cut");
+        stage.store.signal(Uuid::from_u128(7), request, &Signal::Withdraw { by: "app".into() }, stage.clock.now()).await.unwrap();
+        stage.world = World::begin(parts(Fate::lives())).await.unwrap();
+        stage.clock.advance_to(stage.clock.now().plus(Duration::from_secs(20)));
+        let me = stage.world.worker.core.worker;
+        stage.store.heartbeat(me).await.unwrap();
+        stage.store.rescue(me, Duration::from_secs(10)).await.unwrap();
+        stage.at(600).await;
+        assert_eq!(stage.state(request).await, "withdrawn");
     });
 }

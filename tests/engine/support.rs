@@ -141,3 +141,24 @@ pub(crate) fn decision(by: &str, choice: Choice) -> Decision {
         fields: BTreeMap::new(),
     }
 }
+
+/// A process whose two checks and whose effect name the card, and whose undo does, too.
+pub(crate) const SWAP: &str = include_str!("swap.yaml");
+
+impl Stage {
+    /// Knows one more process.
+    pub(crate) fn add(&self, source: &str) {
+        self.processes.add(parse("more.yaml", source, &Known::default()).unwrap().process);
+    }
+
+    /// Takes a request of this process in.
+    pub(crate) async fn submit(&mut self, process: &str, payload: &Value) -> Uuid {
+        let submission = self.world.submission(process, payload);
+        self.world.accept(&submission, true).await.unwrap()
+    }
+
+    /// The paths that a slot was called with, in order.
+    pub(crate) fn paths(&self, slot: &str) -> Vec<String> {
+        self.script.made().iter().filter(|made| &*made.call.slot == slot).map(|made| made.call.path.clone()).collect()
+    }
+}

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mozhao::domain::request::signal::Signal;
 use mozhao::domain::time::Time;
-use mozhao::engine::ports::store::{Claimed, StoreError};
+use mozhao::engine::ports::store::{Claimed, SUSPECT, StoreError, Written};
 use tokio::sync::Barrier;
 use uuid::Uuid;
 
@@ -58,6 +59,43 @@ pub(super) async fn a_limit_leaves_the_rest(world: &World) {
     assert_eq!(taken(&world.store.claim(worker, 2).await.unwrap()), ids[2..4]);
     assert_eq!(taken(&world.store.claim(worker, 2).await.unwrap()), ids[4..]);
     assert!(world.store.claim(worker, 0).await.unwrap().is_empty());
+}
+
+pub(super) async fn one_suspect_at_a_time(world: &World) {
+    let first = world.worker().await;
+    let mut suspects = Vec::new();
+    for _ in 0..3 {
+        suspects.push(world.running(first).await);
+    }
+    let second = world.worker().await;
+    super::workers::settle(world).await;
+    assert_eq!(world.store.rescue(second, Duration::ZERO).await.unwrap(), [first]);
+    assert_eq!(world.store.claim(second, 99).await.unwrap().len(), 3, "one death is nobody's fault");
+    let others = [world.running(second).await, world.running(second).await];
+    let worker = world.worker().await;
+    super::workers::settle(world).await;
+    assert_eq!(world.store.rescue(worker, Duration::ZERO).await.unwrap(), [second]);
+    for id in &suspects {
+        assert_eq!(world.store.request(*id).await.unwrap().deaths, SUSPECT);
+    }
+    assert_eq!(world.store.claim(worker, 99).await.unwrap().len(), 3);
+    let mine = world.store.owned(worker, 99).await.unwrap();
+    let held: Vec<Uuid> = mine.iter().copied().filter(|id| suspects.contains(id)).collect();
+    assert_eq!(held.len(), 1, "one of the three");
+    assert!(others.iter().all(|id| mine.contains(id)), "the others do not wait");
+    assert!(world.store.claim(worker, 99).await.unwrap().is_empty(), "none while it owns one");
+    world.store.signal(world.id(), held[0], &Signal::Withdraw { by: "c".into() }, T0).await.unwrap();
+    let own = world.store.claim(worker, 99).await.unwrap();
+    assert_eq!(own, [Claimed { request: held[0], mine_already: true }], "its own is reported");
+    // Another worker takes another one.
+    let other = world.worker().await;
+    let second = taken(&world.store.claim(other, 99).await.unwrap());
+    assert!(second.len() == 1 && suspects.contains(&second[0]) && second != held);
+    // At rest it is no suspect any more, and the next one's turn comes.
+    let row = world.store.request(held[0]).await.unwrap();
+    assert_eq!(world.write(worker, super::world::release(held[0], row.seq + 1, "waiting", None)).await, Written::Advanced);
+    let third: Vec<Uuid> = taken(&world.store.claim(worker, 99).await.unwrap()).into_iter().filter(|id| *id != held[0]).collect();
+    assert!(third.len() == 1 && suspects.contains(&third[0]) && third != second);
 }
 
 pub(super) async fn two_workers_share_without_overlap(world: &World) {

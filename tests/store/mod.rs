@@ -49,7 +49,7 @@ conformance! {
     lanes: turns_are_taken_in_order, a_queued_one_that_ends_does_not_move_the_head, one_batch_accepts_and_ends,
         several_ends_in_one_batch, out_of_turn_rests_until_its_expiry, a_turn_that_comes_while_it_is_owned_is_not_lost,
         out_of_turn_cannot_run, lanes_hold_under_concurrency;
-    claiming: due_ones_oldest_first, own_ones_are_reported_once, a_limit_leaves_the_rest, two_workers_share_without_overlap,
+    claiming: due_ones_oldest_first, own_ones_are_reported_once, a_limit_leaves_the_rest, one_suspect_at_a_time, two_workers_share_without_overlap,
         only_living_workers_claim, loading_gives_everything;
     signals: a_signal_wakes_and_waits, the_same_id_is_stored_once, ended_and_unknown_requests_take_none, quiet_steps_see_signals_first,
         a_release_with_an_unseen_signal_is_due, answers_reach_the_sender, a_pending_wake_survives_an_owned_step,

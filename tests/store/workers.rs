@@ -153,7 +153,7 @@ pub(super) async fn rescue_and_commit_race(world: &World) {
 }
 
 /// Until the clock has moved on: a heartbeat of this very tick is not older than now.
-async fn settle(world: &World) {
+pub(super) async fn settle(world: &World) {
     let since = world.store.now().await.unwrap();
     while world.store.now().await.unwrap() == since {
         tokio::task::yield_now().await;

@@ -138,6 +138,8 @@ pub enum Code {
     DataBase64,
     /// The outcome cannot be sent there.
     BadReplyTo,
+    /// The outcome cannot carry it.
+    BadCorrelation,
 }
 
 impl Code {
@@ -161,6 +163,7 @@ impl Code {
             Code::BadSpecVersion => "bad_specversion",
             Code::DataBase64 => "data_base64",
             Code::BadReplyTo => "bad_reply_to",
+            Code::BadCorrelation => "bad_correlation",
         }
     }
 }
@@ -284,6 +287,11 @@ fn fill(message: &Incoming, limits: &Limits, known: &mut Known) -> Result<(Optio
     }
     let traceparent = traceparent.or_else(|| message.traceparent.clone()).filter(|text| text::is_traceparent(text));
     Ok((reply_to, traceparent))
+}
+
+/// Can it be given back with the outcome? It is stored until then, and a database's text holds no NUL.
+fn is_correlation(id: &str) -> bool {
+    !id.chars().any(char::is_control)
 }
 
 /// Where the sender wants to hear from us: never one of our own queues.

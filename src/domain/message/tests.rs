@@ -76,6 +76,11 @@ fn poison_is_named_and_its_sender_is_known() {
         ("an empty id", Incoming { message_id: Some(String::new()), ..plain(b"{}") }, "bad_id"),
         ("an id with a line end", Incoming { message_id: Some("a\nb".to_owned()), ..plain(b"{}") }, "bad_id"),
         ("a long id", Incoming { message_id: Some("a".repeat(256)), ..plain(b"{}") }, "bad_id"),
+        (
+            "a correlation id with NUL",
+            Incoming { reply_to: Some("web.replies".to_owned()), correlation_id: Some("a\0b".to_owned()), ..plain(b"{}") },
+            "bad_correlation",
+        ),
         ("no process", Incoming { routing_key: String::new(), ..plain(b"{}") }, "no_process"),
         ("no process's name", Incoming { routing_key: "Card-Unbind".to_owned(), ..plain(b"{}") }, "bad_process"),
         ("a path", Incoming { routing_key: "../etc".to_owned(), ..plain(b"{}") }, "bad_process"),

@@ -139,7 +139,7 @@ fn calls() -> Map<String, Value> {
 
 fn steps() -> Map<String, Value> {
     let when = def("expression", "The step is skipped unless this is true.");
-    map(json!({
+    let mut steps = map(json!({
         "verify": object(&["verify", "clause"], json!({
             "verify": def("name", "The step's name."),
             "clause": def("clause", "The clause its verdict cites."),
@@ -155,7 +155,7 @@ fn steps() -> Map<String, Value> {
         })),
         "execute": object(&["execute", "call"], json!({
             "execute": def("name", "The step's name."),
-            "clause": def("clause", "The rule that demands the effect."),
+            "clause": def("clause", "The rule that demands the effect; a refusal cites it, so it is needed with `refuse_when`."),
             "when": when,
             "call": def("call", "The call that has the effect."),
             "refuse_when": def("refuse_when", "Answers by which the target says that it did not do it and will not."),
@@ -167,7 +167,7 @@ fn steps() -> Map<String, Value> {
         })),
         "wait": object(&["wait", "callback", "within", "otherwise"], json!({
             "wait": def("name", "The step's name."),
-            "clause": def("clause", "The clause that a refusal cites."),
+            "clause": def("clause", "The clause that a refusal cites; needed with `refuse_when` and where `otherwise` refuses."),
             "when": when,
             "callback": def("name", "The callback's name; its address is `callbacks.<name>.url` from the start of the request."),
             "answer": {"$ref": "https://json-schema.org/draft/2020-12/schema", "description": "What the callback's body must look like; another one is refused."},
@@ -184,7 +184,15 @@ fn steps() -> Map<String, Value> {
         "together": object(&["together"], json!({
             "together": {"type": "array", "minItems": 2, "items": def("verify", "A verify step.")},
         })),
-    }))
+    }));
+    // Every no cites a clause.
+    for kind in ["execute", "wait"] {
+        steps[kind]["dependentRequired"] = json!({"refuse_when": ["clause"]});
+    }
+    let refuses = json!({"properties": {"otherwise": {"type": "object", "required": ["refuse"]}}});
+    steps["wait"]["if"] = refuses;
+    steps["wait"]["then"] = json!({"required": ["clause"]});
+    steps
 }
 
 fn for_people() -> Map<String, Value> {

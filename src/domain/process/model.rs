@@ -212,7 +212,7 @@ pub enum Otherwise {
 /// A step with effects.
 #[derive(Debug, Clone)]
 pub struct Execute {
-    /// The rule that demands the effect, where the file names one.
+    /// The rule that demands the effect and that a refusal cites; there where it can refuse.
     pub clause: Option<Clause>,
     /// The call that has the effect.
     pub call: Call,
@@ -271,7 +271,7 @@ pub struct Wait {
     pub keep: Option<BTreeMap<String, Expr>>,
     /// What follows when the time is up.
     pub otherwise: Otherwise,
-    /// The clause that a refusal cites.
+    /// The clause that a refusal cites; there where it can refuse.
     pub clause: Option<Clause>,
 }
 
@@ -307,6 +307,14 @@ pub struct Call {
     pub answer: Option<Schema>,
     /// The whole call's deadline; `None`: the connector's.
     pub timeout: Option<Duration>,
+}
+
+impl Call {
+    /// What it is made of.
+    pub fn exprs(&self) -> impl Iterator<Item = &Expr> {
+        let headers = self.headers.values().flat_map(Template::exprs);
+        self.path.exprs().chain(headers).chain(self.body.iter().flat_map(JsonTemplate::exprs))
+    }
 }
 
 /// When an attempt is tried again.

@@ -54,10 +54,7 @@ impl Reads {
     }
 
     fn call(&mut self, call: Option<&Call>) {
-        let Some(call) = call else { return };
-        self.all(call.path.exprs());
-        self.all(call.headers.values().flat_map(crate::domain::expr::Template::exprs));
-        self.all(call.body.iter().flat_map(crate::domain::expr::JsonTemplate::exprs));
+        self.all(call.into_iter().flat_map(Call::exprs));
     }
 
     fn rules(&mut self, rules: &[RefuseRule]) {

@@ -292,6 +292,18 @@ fn check_unhandled<'e>(
     }
 }
 
+/// Every no cites the rule that it rests on. `refuses` is the key by which the step says no, if it can.
+fn need_clause(reader: &mut Reader<'_>, fields: &Fields<'_>, refuses: Option<&str>) {
+    if let Some(key) = refuses.filter(|_| !fields.has_or_means("clause")) {
+        let message = format!("{} with a refusal needs `clause`: the rule that the refusal cites", fields.what);
+        reader.report.error_hint(
+            fields.key_at(key),
+            message,
+            "add `clause: {id: CARD-3.1, text: the rule in words}` to the step",
+        );
+    }
+}
+
 fn read_execute(reader: &mut Reader<'_>, steps: &mut Steps, item: &Node, block: usize) -> Option<Step> {
     let fields = reader.fields(item, "an execute step", EXECUTE_KEYS)?;
     let scope = Scope::step(block);
@@ -303,6 +315,7 @@ fn read_execute(reader: &mut Reader<'_>, steps: &mut Steps, item: &Node, block: 
     let read = call.as_ref().and_then(Option::as_ref);
     let after = scope_after(&scope, read);
     let refuse_when = read_refusals(reader, &fields, &after, read);
+    need_clause(reader, &fields, fields.get("refuse_when").map(|_| "refuse_when"));
     let keep = flip(fields.get("keep").map(|node| read_keep(reader, node, &after)));
     let retry = fields.get("retry").map_or_else(|| Some(Retry::default()), |node| read_retry(reader, node));
     let idempotent = fields.get("idempotent").map_or(Some(false), |node| reader.flag(node, "idempotent"));
@@ -352,6 +365,8 @@ fn read_wait(reader: &mut Reader<'_>, steps: &mut Steps, item: &Node, block: usi
     let keep = flip(fields.get("keep").map(|node| read_keep(reader, node, &scope)));
     let otherwise = reader.need(&fields, "otherwise").and_then(|node| read_otherwise(reader, node, UsedBy::Otherwise));
     let clause = flip(fields.get("clause").map(|node| read_clause(reader, node)));
+    let late = matches!(otherwise, Some(Otherwise::Refuse(_))).then_some("otherwise");
+    need_clause(reader, &fields, fields.get("refuse_when").map(|_| "refuse_when").or(late));
     let kind = StepKind::Wait(Wait {
         callback: callback?,
         answer: answer?,

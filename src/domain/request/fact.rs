@@ -180,7 +180,7 @@ pub struct Accepted {
 pub struct VerdictFact {
     /// `<step>`, `limit` (the process's limit) or `done_when`.
     pub slot: String,
-    /// The rule that it rests on; `None` only for `done_when` and wait steps that name none.
+    /// The rule that it rests on; `None` only for `done_when` and for wait steps that cannot refuse.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clause: Option<Clause>,
     /// What was concluded.

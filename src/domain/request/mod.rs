@@ -1,5 +1,6 @@
 //! A request: its ledger facts, the state they add up to, and what comes next.
 
+pub mod amend;
 pub mod chain;
 pub mod fact;
 pub mod judge;

@@ -25,10 +25,11 @@ pub struct Notice {
     pub outcome: bool,
 }
 
-/// What is told of a fact, if anything. `state` is the one after it.
+/// What is told of a fact. `state` is the one after it.
 #[must_use]
-pub fn notice(process: &Process, state: &State, fact: &Fact, seq: u64) -> Option<Notice> {
+pub fn notices(process: &Process, state: &State, fact: &Fact, seq: u64) -> Vec<Notice> {
     let name = &state.accepted.process;
+    let told = |topic: String, extra: Value| tell(state, topic, &extra, seq, matches!(fact, Fact::Ended { .. }));
     let (topic, extra) = match fact {
         Fact::Accepted(accepted) => (
             format!("request.{name}.accepted"),
@@ -42,34 +43,48 @@ pub fn notice(process: &Process, state: &State, fact: &Fact, seq: u64) -> Option
                     "options": opened.options, "four_eyes": opened.four_eyes,
                     "question": process.reviews.get(&opened.review).map(|spec| &spec.question) }),
         ),
-        Fact::Decided(decided) => match decided.until {
-            Some(until) => (
-                format!("request.{name}.waiting"),
-                json!({ "for": "customer", "question": decided.note, "until": until.to_string(), "review": decided.review }),
-            ),
-            None => (
+        Fact::Decided(decided) => {
+            // Reviewers' tools close their task, whatever was decided.
+            let closed = told(
                 format!("review.{name}.decided"),
                 json!({ "review": decided.review, "choice": decided.choice, "by": decided.by, "first_by": decided.first_by }),
-            ),
-        },
+            );
+            let asked = decided.until.map(|until| {
+                let extra =
+                    json!({ "for": "customer", "question": decided.note, "until": until.to_string(), "review": decided.review });
+                told(format!("request.{name}.waiting"), extra)
+            });
+            return std::iter::once(closed).chain(asked).collect();
+        }
         Fact::Parked { group, slot, cause } => {
             (format!("request.{name}.parked"), json!({ "group": group, "step": slot, "code": cause.code }))
         }
         Fact::Ended { ending } => (format!("request.{name}.{}", ending.outcome()), ended(process, ending)),
-        _ => return None,
+        _ => return Vec::new(),
     };
+    vec![told(topic, extra)]
+}
+
+/// What is told of a question that needs no answer any more: the request was withdrawn, has expired, or is being undone.
+/// `seq` is the entry's by which it was cancelled.
+#[must_use]
+pub fn cancelled(state: &State, review: Uuid, seq: u64) -> Notice {
+    tell(state, format!("review.{}.cancelled", state.accepted.process), &json!({ "review": review }), seq, false)
+}
+
+fn tell(state: &State, topic: String, extra: &Value, seq: u64, outcome: bool) -> Notice {
     let mut data = json!({
         "request": state.id,
-        "process": name,
+        "process": state.accepted.process,
         "version": state.accepted.version,
         "message": state.accepted.message,
         "customer": state.accepted.customer,
         "seq": seq,
     });
     if let (Value::Object(data), Value::Object(extra)) = (&mut data, extra) {
-        data.extend(extra);
+        data.extend(extra.clone());
     }
-    Some(Notice { topic, seq, data, outcome: matches!(fact, Fact::Ended { .. }) })
+    Notice { topic, seq, data, outcome }
 }
 
 fn ended(process: &Process, ending: &Ending) -> Value {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::amend;
 use super::fact::{Decided, Ending, Fact, ReviewOpened};
 use super::signal::{Decision, Signal};
 use super::slot;
@@ -142,7 +143,7 @@ fn supplement(process: &Process, state: &State, fields: &BTreeMap<String, Value>
     if !matches!(state.phase, Phase::AskedCustomer { .. }) {
         return told("nothing was asked of the customer");
     }
-    match check_fields(process, &state.payload, fields) {
+    match amend::check(process, state, fields) {
         Err(why) => told(why),
         Ok(()) => applied(vec![Fact::Supplemented { fields: fields.clone(), by: by.to_owned() }]),
     }
@@ -153,7 +154,7 @@ fn decide(process: &Process, state: &State, decision: &Decision, now: Time) -> R
     if opened.id != decision.review {
         return told("another question is open by now");
     }
-    if let Err(why) = check_decision(process, &opened.options, Some(&state.payload), decision) {
+    if let Err(why) = check_decision(process, &opened.options, Some(state), decision) {
         return told(why);
     }
     let asked = process.reviews.get(&opened.review).map_or(CUSTOMER_TIME, |spec| spec.due.max(CUSTOMER_TIME));
@@ -171,11 +172,12 @@ fn decide(process: &Process, state: &State, decision: &Decision, now: Time) -> R
     applied(facts)
 }
 
-/// Is this a well-formed decision for this question? Also asked before a decision is stored, so that its sender hears at once.
+/// Is this a well-formed decision for this question? Also asked before a decision is stored, so that its sender hears at once;
+/// an amendment needs the state for it.
 ///
 /// # Errors
 /// What is wrong and how to mend it.
-pub fn check_decision(process: &Process, options: &[Choice], payload: Option<&Value>, decision: &Decision) -> Result<(), String> {
+pub fn check_decision(process: &Process, options: &[Choice], state: Option<&State>, decision: &Decision) -> Result<(), String> {
     if !options.contains(&decision.choice) {
         let list: Vec<&str> = options.iter().map(|choice| choice.as_str()).collect();
         return Err(format!("`{}` is not an option here; the options are {}", decision.choice.as_str(), list.join(", ")));
@@ -190,25 +192,10 @@ pub fn check_decision(process: &Process, options: &[Choice], payload: Option<&Va
             Some(_) => Ok(()),
         },
         Choice::Amend if decision.fields.is_empty() => Err("an amendment names the fields that change".to_owned()),
-        Choice::Amend => payload.map_or(Ok(()), |payload| check_fields(process, payload, &decision.fields)),
+        Choice::Amend => state.map_or(Ok(()), |state| amend::check(process, state, &decision.fields)),
         Choice::AskCustomer if decision.note.trim().is_empty() => Err("say in the note what the customer is asked".to_owned()),
         _ => Ok(()),
     }
-}
-
-/// Would the payload still fit its schema with these fields?
-///
-/// # Errors
-/// What would not fit; free of values.
-pub fn check_fields(process: &Process, payload: &Value, fields: &BTreeMap<String, Value>) -> Result<(), String> {
-    let mut changed = payload.clone();
-    if let Value::Object(object) = &mut changed {
-        object.extend(fields.iter().map(|(name, value)| (name.clone(), value.clone())));
-    }
-    process.request.validate(&changed).map_err(|faults| {
-        let faults: Vec<String> = faults.iter().map(|fault| fault.message.clone()).collect();
-        format!("the request would not fit its schema: {}", faults.join("; "))
-    })
 }
 
 fn resume(state: &State, by: &str, group: &str, to_version: Option<u32>, moved: Option<&Result<String, String>>) -> Reaction {

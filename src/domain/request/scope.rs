@@ -48,9 +48,14 @@ pub fn scope(state: &State, around: &Surroundings<'_>, attempt: u32, reads: Read
     scope
 }
 
-/// What earlier steps kept.
+/// What earlier steps kept. On the way back also where a correction has reopened a step: nothing is checked again there, and an
+/// undo is made of what its effect was made of.
 fn answers(state: &State) -> Map<String, Value> {
-    let through = |mark: &Mark| matches!(mark, Mark::Passed { .. } | Mark::Applied | Mark::Undecided);
+    let through = |mark: &Mark| match mark {
+        Mark::Passed { .. } | Mark::Applied | Mark::Undecided => true,
+        Mark::Open => state.turned.is_some(),
+        _ => false,
+    };
     let kept = state.slots.iter().filter(|(_, slot)| through(&slot.mark) && !slot.kept.is_null());
     kept.map(|(name, slot)| (name.clone(), slot.kept.clone())).collect()
 }

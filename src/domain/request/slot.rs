@@ -6,6 +6,8 @@ pub const DONE_WHEN: &str = "done_when";
 pub const LIMIT: &str = "limit";
 /// The question what to do with a request that is past its time; also that review's name.
 pub const OVERDUE: &str = "overdue";
+/// Where a request is parked under which workers died: no place of the process.
+pub const WORKER: &str = "worker";
 /// The built-in review for an effect that nobody knows about.
 pub const UNKNOWN_EFFECT: &str = "unknown_effect";
 /// The built-in review for an effect that cannot be undone.
@@ -21,6 +23,12 @@ pub fn undo(step: &str) -> String {
 #[must_use]
 pub fn reconcile(slot: &str) -> String {
     format!("reconcile.{slot}")
+}
+
+/// The effect that a reconciling read tells about.
+#[must_use]
+pub fn read_for(slot: &str) -> Option<&str> {
+    slot.strip_prefix("reconcile.")
 }
 
 /// Is this a step's own slot (not an undo's, a reconcile's or a built-in one)?

@@ -115,6 +115,8 @@ pub struct Slot {
     pub parks: u32,
     /// How many bodies of its callback a wait step has looked at without a conclusion.
     pub looked_at: usize,
+    /// The entry that touched it last.
+    pub touched: u64,
 }
 
 /// What stands at a slot.
@@ -222,6 +224,19 @@ impl State {
         matches!(self.mark(&slot::undo(step)), Mark::Applied | Mark::Passed { .. })
     }
 
+    /// Where something happened last that is not through: what lists show of it. A reconciling read is of interest only as long
+    /// as what it is to tell is not known.
+    #[must_use]
+    pub fn current(&self) -> Option<&str> {
+        let open = |name: &str, slot: &Slot| match slot::read_for(name) {
+            Some(effect) => matches!(self.mark(effect), Mark::Intended { .. } | Mark::Unknown { .. }),
+            None if name == slot::WORKER => false,
+            None => !matches!(slot.mark, Mark::Passed { .. } | Mark::Skipped | Mark::Applied),
+        };
+        let slots = self.slots.iter().filter(|(name, slot)| open(name, slot));
+        slots.max_by_key(|(_, slot)| slot.touched).map(|(name, _)| name.as_str())
+    }
+
     /// Its outcome, once it has one.
     #[must_use]
     pub fn ending(&self) -> Option<&Ending> {
@@ -294,7 +309,8 @@ impl State {
             Fact::CallbackIgnored { step } => self.at(step).looked_at += 1,
             Fact::ReviewOpened(opened) => {
                 self.ask = None;
-                self.overdue_asked |= opened.review == slot::OVERDUE;
+                // An operator may ask the same question earlier; then its time is still to come.
+                self.overdue_asked |= opened.review == slot::OVERDUE && at >= self.accepted.expires_at;
                 self.phase = Phase::InReview(opened.clone());
             }
             Fact::Decided(decided) => self.decide(decided, at),
@@ -400,7 +416,9 @@ impl State {
         if !self.slots.contains_key(name) {
             self.slots.insert(name.to_owned(), Slot::default());
         }
-        self.slots.entry(name.to_owned()).or_default()
+        let slot = self.slots.entry(name.to_owned()).or_default();
+        slot.touched = self.seq;
+        slot
     }
 
     /// Which fact may meet which phase: the state machine's table.

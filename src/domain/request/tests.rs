@@ -227,3 +227,32 @@ fn facts_survive_json() {
         assert_eq!(serde_json::from_str::<Fact>(&text).unwrap(), fact);
     }
 }
+
+#[test]
+fn where_it_is_is_where_something_happened_last() {
+    let failed = |slot: &str| Fact::Failed(Failed { slot: slot.into(), attempt: 1, cause: cause(), retry_at: Some(Time(40)) });
+    let unknown = [Fact::Started, failed("a_check"), intent(), result(EffectResult::Unknown), failed("reconcile.e")];
+    assert_eq!(after(&unknown).current(), Some("reconcile.e"));
+    let known = [&unknown[..], &[result(EffectResult::Applied)]].concat();
+    assert_eq!(after(&known).current(), Some("a_check"), "what the read was to tell is known");
+    let next = [&known[..], &[verdict("a_check", Verdict::Pass), failed("z_check")]].concat();
+    assert_eq!(after(&next).current(), Some("z_check"));
+    assert_eq!(after(&[Fact::Started, failed("z_check"), failed("a_check"), failed("m_check")]).current(), Some("m_check"));
+}
+
+#[test]
+fn a_person_who_is_asked_early_does_not_switch_off_the_expiry() {
+    let asked = Fact::ReviewOpened(ReviewOpened {
+        review: "overdue".into(),
+        ..match opened("overdue") {
+            Fact::ReviewOpened(opened) => opened,
+            _ => return,
+        }
+    });
+    let mut state = after(&[Fact::Started]);
+    state.apply(&asked, Time(999)).unwrap();
+    assert!(!state.overdue_asked, "its time is not up");
+    let mut state = after(&[Fact::Started]);
+    state.apply(&asked, Time(1_000)).unwrap();
+    assert!(state.overdue_asked);
+}

@@ -15,6 +15,7 @@ use crate::domain::request::plan;
 use crate::domain::request::scope::scope;
 use crate::domain::request::slot::{self, DONE_WHEN};
 use crate::domain::request::state::Mark;
+use crate::domain::time::Time;
 use crate::domain::triage::{Road, Tried, backoff};
 use crate::engine::breaker::dependency_group;
 use crate::engine::calls::{CallFailure, render};
@@ -29,6 +30,12 @@ const CONFIRM: Retry = Retry {
     attempts: u32::MAX,
     within: Duration::from_hours(24),
 };
+
+/// How long a call may take. A clock that is set back between the intent and the call makes it no longer than was intended:
+/// a call has its timeout at most, whatever the clock says.
+fn time_left(deadline: Time, now: Time, timeout: Duration) -> Duration {
+    deadline.since(now).min(timeout)
+}
 
 impl Drive {
     fn scope_at(&self, slot: &str) -> Scope {
@@ -52,6 +59,15 @@ impl Drive {
     /// Verify steps side by side; what they conclude is taken in file order.
     pub(super) async fn verify(&mut self, steps: &[usize]) -> Result<(), DriveError> {
         let results = join_all(steps.iter().map(|index| self.verify_one(*index))).await;
+        // A breaker that is tried again lets one call through at a time. Where that one was of this block, the others have not
+        // failed: they are planned again, and its answer decides about them, too.
+        let shut = |failure: &CallFailure| failure.cause.code == "breaker_open";
+        let went = steps
+            .iter()
+            .zip(&results)
+            .filter(|(_, result)| !matches!(result, Err(failure) if shut(failure)))
+            .filter_map(|(index, _)| self.connector(*index));
+        let went: Vec<String> = went.map(str::to_owned).collect();
         let mut checkpoint = false;
         let mut stop: Option<(String, Cause, Road)> = None;
         for (index, result) in steps.iter().zip(results) {
@@ -61,6 +77,7 @@ impl Drive {
             checkpoint |= verify.checkpoint;
             match result {
                 Ok(fact) => self.push(fact)?,
+                Err(failure) if shut(&failure) && failure.cause.connector.as_ref().is_some_and(|name| went.contains(name)) => {}
                 Err(failure) => {
                     let retry = verify.retry.clone();
                     let road = self.failed(&name, &failure, &retry)?;
@@ -78,6 +95,14 @@ impl Drive {
             Some((name, cause, road)) => self.park(&name, cause, &road).await,
             None if checkpoint => self.flush().await,
             None => Ok(()),
+        }
+    }
+
+    /// The connector that a verify step calls.
+    fn connector(&self, index: usize) -> Option<&str> {
+        match &self.process.steps.get(index)?.kind {
+            StepKind::Verify(verify) => verify.call.as_ref().map(|call| call.connector.as_str()),
+            _ => None,
         }
     }
 
@@ -173,7 +198,7 @@ impl Drive {
         // The commit may have taken long (an outage, a frozen process), and the lease with it. Whoever takes over believes in
         // the deadline: the call ends by then, or does not begin.
         self.core.may_start_effects().await?;
-        let left = deadline.since(self.core.clock.now());
+        let left = time_left(deadline, self.core.clock.now(), timeout);
         let result = if left.is_zero() {
             Err(CallFailure::from(Cause {
                 class: FailureClass::Transient,
@@ -284,7 +309,9 @@ impl Drive {
             cause: None,
             retry_at,
         }))?;
-        if result == EffectResult::NotApplied && at.attempts >= effect.retry.attempts {
+        // On the way back an effect that did not happen is not wanted any more; an undo still is.
+        let wanted = self.state.turned.is_none() || !slot::is_forward(name);
+        if result == EffectResult::NotApplied && wanted && at.attempts >= effect.retry.attempts {
             let cause = Cause {
                 class: FailureClass::Transient,
                 code: "exhausted".to_owned(),
@@ -335,5 +362,20 @@ impl Drive {
                 road => self.park(DONE_WHEN, failure.cause, &road).await,
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_never_gets_more_than_its_timeout() {
+        let (timeout, second) = (Duration::from_secs(10), Duration::from_secs(1));
+        let intended = Time(0).plus(Duration::from_hours(9));
+        let deadline = intended.plus(timeout);
+        assert_eq!(time_left(deadline, intended.plus(second), timeout), Duration::from_secs(9));
+        assert_eq!(time_left(deadline, deadline, timeout), Duration::ZERO);
+        assert_eq!(time_left(deadline, Time(0), timeout), timeout, "the clock was set back");
     }
 }

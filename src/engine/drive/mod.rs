@@ -27,6 +27,7 @@ use crate::domain::request::plan::{Next, plan};
 use crate::domain::request::react::react;
 use crate::domain::request::scope::Surroundings;
 use crate::domain::request::signal::Signal;
+use crate::domain::request::slot;
 use crate::domain::request::state::{Illegal, Phase, State};
 use crate::domain::time::Time;
 
@@ -128,21 +129,8 @@ impl Drive {
     /// # Errors
     /// A damaged ledger, or a process that is not known here.
     pub fn load(core: Arc<Core>, loaded: Loaded, mailbox: Arc<Mailbox>) -> Result<Drive, DriveError> {
+        let state = replay(&loaded)?;
         let row = loaded.row;
-        chain::verify(row.id, &loaded.entries)?;
-        let payload = serde_json::from_slice(&loaded.payload).map_err(|error| DriveError::Payload(error.to_string()))?;
-        let mut entries = loaded.entries.iter();
-        let Some(first) = entries.next() else { return Err(ChainError::OutOfOrder { expected: 1, found: 0 }.into()) };
-        let Fact::Accepted(accepted) = first.fact()? else {
-            return Err(ChainError::OutOfOrder { expected: 1, found: 2 }.into());
-        };
-        let mut state = State::begin(row.id, accepted, first.at, payload, first.hash);
-        for entry in entries {
-            // The stored payload is the newest one: corrections must not be applied to it again, which is harmless, since
-            // they replace whole fields with what is there already.
-            state.apply(&entry.fact()?, entry.at)?;
-            state.head = entry.hash;
-        }
         let (process, version) = (state.accepted.process.clone(), state.accepted.version);
         let found = core.processes.get(&process, version).ok_or(DriveError::NoProcess { process, version })?;
         Ok(Drive {
@@ -193,6 +181,22 @@ impl Drive {
         }
     }
 
+    /// Answers signals without taking them in; the ledger tells of it.
+    ///
+    /// # Errors
+    /// See [`DriveError`].
+    pub async fn refuse(&mut self, signals: Vec<(Uuid, Signal)>, why: &str) -> Result<(), DriveError> {
+        if self.state.ending().is_some() {
+            return Ok(());
+        }
+        for (signal, _) in signals {
+            self.seen += 1;
+            self.consumed.push(Consumed { signal, answer: why.to_owned() });
+        }
+        self.push(Fact::Noted { by: "mozhao".to_owned(), text: why.to_owned() })?;
+        self.flush().await
+    }
+
     /// Parks the request as one that kills its workers, and releases it.
     ///
     /// # Errors
@@ -202,13 +206,11 @@ impl Drive {
             Phase::Open => {}
             // It may kill in its first step, before anything is written.
             Phase::Queued if self.turn && !self.over_limit => self.push(Fact::Started)?,
-            _ => {
-                self.release(None).await?;
-                return Ok(self.state);
-            }
+            // It rests; until when, the plan says.
+            _ => return self.run(Vec::new()).await,
         }
         let cause = Cause { class: FailureClass::Poison, code: "poison".to_owned(), connector: None, status: None, detail };
-        self.park_defect("worker", cause).await?;
+        self.park_defect(slot::WORKER, cause).await?;
         self.release(Some(self.state.accepted.expires_at)).await?;
         Ok(self.state)
     }
@@ -338,6 +340,29 @@ impl Drive {
         let done: Vec<String> = self.state.effects.iter().filter(|step| self.state.touched(step)).cloned().collect();
         Some(same_done_part(&self.process, &target, &done).map(|()| target.digest.clone()))
     }
+}
+
+/// Rebuilds a request's state from its ledger.
+///
+/// # Errors
+/// A damaged ledger.
+pub fn replay(loaded: &Loaded) -> Result<State, DriveError> {
+    let id = loaded.row.id;
+    chain::verify(id, &loaded.entries)?;
+    let payload = serde_json::from_slice(&loaded.payload).map_err(|error| DriveError::Payload(error.to_string()))?;
+    let mut entries = loaded.entries.iter();
+    let Some(first) = entries.next() else { return Err(ChainError::OutOfOrder { expected: 1, found: 0 }.into()) };
+    let Fact::Accepted(accepted) = first.fact()? else {
+        return Err(ChainError::OutOfOrder { expected: 1, found: 2 }.into());
+    };
+    let mut state = State::begin(id, accepted, first.at, payload, first.hash);
+    for entry in entries {
+        // The stored payload is the newest one: corrections must not be applied to it again, which is harmless, since
+        // they replace whole fields with what is there already.
+        state.apply(&entry.fact()?, entry.at)?;
+        state.head = entry.hash;
+    }
+    Ok(state)
 }
 
 /// How many signals were consumed, where so many were ever sent and so many still wait.

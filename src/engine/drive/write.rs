@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::{Drive, DriveError};
 use crate::domain::request::chain::{Entry, Hash};
 use crate::domain::request::fact::{Cause, Ending, Fact};
-use crate::domain::request::notices::{cloud_event, notice};
+use crate::domain::request::notices::{Notice, cancelled, cloud_event, notices};
 use crate::domain::request::react::open_review;
-use crate::domain::request::state::{Phase, State};
+use crate::domain::request::state::Phase;
 use crate::domain::time::Time;
 use crate::domain::triage::fingerprint;
 use crate::engine::committer::CommitError;
@@ -248,7 +248,10 @@ impl Drive {
             let entry = Entry::seal(self.state.id, seq, &head, at, fact)?;
             head = entry.hash;
             entries.push(entry);
-            events.extend(self.event(fact, seq, at));
+            events.extend(notices(&self.process, &self.state, fact, seq).into_iter().map(|notice| self.event(notice, at)));
+        }
+        if let Some(ReviewChange::Cancelled(review)) = &self.review {
+            events.push(self.event(cancelled(&self.state, *review, seq), now));
         }
         let ending = match guarded {
             Some(Fact::Ended { ending }) => Some(ending),
@@ -281,7 +284,7 @@ impl Drive {
             (Some(Ending::Refused(refusal)), _) => ("refused", Some(refusal.slot.clone()), Some(refusal.reason.clone())),
             (Some(ending), _) | (None, Phase::Ended(ending)) => (ending.outcome(), None, None),
             (None, Phase::Queued) => ("queued", None, None),
-            (None, Phase::Open) => (if owned { "running" } else { "waiting" }, current(state), None),
+            (None, Phase::Open) => (if owned { "running" } else { "waiting" }, state.current().map(str::to_owned), None),
             (None, Phase::Parked { slot, code, .. }) => ("parked", Some(slot.clone()), Some(code.clone())),
             (None, Phase::InReview(opened)) => ("in_review", Some(opened.slot.clone()), Some(opened.review.clone())),
             (None, Phase::AskedCustomer { slot, review, .. }) => ("waiting", Some(slot.clone()), Some(review.clone())),
@@ -308,30 +311,22 @@ impl Drive {
         }
     }
 
-    fn event(&self, fact: &Fact, seq: u64, at: Time) -> Option<Event> {
-        let notice = notice(&self.process, &self.state, fact, seq)?;
+    fn event(&self, notice: Notice, at: Time) -> Event {
         let id = self.core.clock.id();
         let reply = notice.outcome.then(|| self.reply_to.clone()).flatten();
-        Some(Event {
+        Event {
             id,
             request: Some(self.state.id),
-            seq,
+            seq: notice.seq,
             body: cloud_event(id, &notice.topic, Some(self.state.id), at, &notice.data).into(),
             topic: notice.topic,
             correlation: reply.as_ref().and(self.correlation.clone()),
             reply_to: reply,
             at,
-        })
+        }
     }
 }
 
 fn class_word(cause: &Cause) -> String {
     serde_json::to_value(cause.class).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
-}
-
-/// The slot that something happened at last and that is not through.
-fn current(state: &State) -> Option<String> {
-    use crate::domain::request::state::Mark;
-    let through = |mark: &Mark| matches!(mark, Mark::Passed { .. } | Mark::Skipped | Mark::Applied);
-    state.slots.iter().find(|(_, slot)| !through(&slot.mark)).map(|(name, _)| name.clone())
 }

@@ -108,6 +108,10 @@ pub struct LimitCount {
     pub max: u32,
 }
 
+/// A request under which this many workers died is carried alone. Whoever waits for its turn alone belongs to nobody: the next
+/// death is not its.
+pub const SUSPECT: u32 = 2;
+
 /// An owner's step forward.
 #[derive(Debug, Clone)]
 pub struct Advance {
@@ -313,7 +317,8 @@ pub trait Store: Send + Sync + 'static {
     /// Writes a batch in one transaction; one answer per write, in order.
     async fn commit(&self, worker: WorkerId, batch: &[Write]) -> Result<Vec<Written>, StoreError>;
     /// Takes up to `limit` due requests: unowned ones become the worker's (`wake_at` cleared), its own with new signals are
-    /// reported once. Oldest `wake_at` first; requests locked by another claim are skipped. [`StoreError::Fenced`] where the worker's row is gone.
+    /// reported once. Oldest `wake_at` first; requests locked by another claim are skipped. Of those under which [`SUSPECT`] workers or
+    /// more died it takes one, and none while the worker owns one. [`StoreError::Fenced`] where the worker's row is gone.
     async fn claim(&self, worker: WorkerId, limit: usize) -> Result<Vec<Claimed>, StoreError>;
     /// Up to `limit` requests that the worker owns: for its audit that it really carries them.
     async fn owned(&self, worker: WorkerId, limit: usize) -> Result<Vec<RequestId>, StoreError>;

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::breaker::{BreakerView, Breakers};
 use super::clock::Aligned;
 use super::core::{Callbacks, Changes};
+use super::drive::replay;
 pub use super::intake::{Payload, Submission, Submitted};
 use super::ports::broker::Publisher;
 use super::ports::clock::Clock;
@@ -248,14 +249,15 @@ impl Engine {
         if let ReviewAct::Decide { decision, .. } = &act {
             let process = self.inner.processes.get(&row.process, row.process_version);
             let process = process.ok_or(EngineError::NotFound("process version"))?;
-            // Only an amendment is held against the payload, which does not come without the ledger.
-            let payload = match decision.choice {
-                Choice::Amend => Some(self.inner.store.load(row.request).await?.payload),
+            // Only an amendment depends on what has happened so far.
+            let state = match decision.choice {
+                Choice::Amend => {
+                    let loaded = self.inner.store.load(row.request).await?;
+                    Some(replay(&loaded).map_err(|error| EngineError::Invalid(error.to_string()))?)
+                }
                 _ => None,
             };
-            let payload = payload.map(|payload| serde_json::from_slice(&payload)).transpose();
-            let payload = payload.map_err(|error| EngineError::Invalid(error.to_string()))?;
-            check_decision(&process, &row.options, payload.as_ref(), decision).map_err(EngineError::Invalid)?;
+            check_decision(&process, &row.options, state.as_ref(), decision).map_err(EngineError::Invalid)?;
         }
         let put = self.inner.store.review_act(review, &act, id, self.inner.clock.now()).await?;
         let told = match &put {

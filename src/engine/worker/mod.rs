@@ -17,13 +17,11 @@ use super::core::Core;
 use super::drive::{Drive, DriveError, Mailbox};
 use super::intake::Fresh;
 use super::ports::records::{DefectRow, RequestRow, WorkerRow};
-use super::ports::store::{Advance, RequestId, StoreError, Summary, Write};
+use super::ports::store::{Advance, RequestId, SUSPECT, StoreError, Summary, Write};
 use crate::domain::request::fact::{Cause, FailureClass};
 use crate::domain::time::Time;
 use crate::domain::triage::fingerprint;
 
-/// A request under which this many workers died is run alone.
-const SUSPECT: u32 = 2;
 /// A request under which this many workers died is parked.
 const POISON: u32 = 3;
 /// When a request that this worker cannot carry is looked at again.
@@ -182,7 +180,12 @@ impl Worker {
             return Err(DriveError::Lost);
         }
         let (deaths, signals) = (loaded.row.deaths, loaded.signals.clone());
-        let drive = Drive::load(self.core.clone(), loaded, mailbox)?;
+        let mut drive = Drive::load(self.core.clone(), loaded, mailbox)?;
+        if deaths > POISON && !signals.is_empty() {
+            // They were taken in alone, and the worker died again: of one of them, or of what followed.
+            drive.refuse(signals, "workers died when they took this in: it was not applied").await?;
+            return drive.park_poisoned(format!("workers died while they carried it, {deaths} times in a row")).await;
+        }
         if deaths >= POISON && signals.is_empty() {
             return drive.park_poisoned(format!("workers died while they carried it, {POISON} times in a row")).await;
         }

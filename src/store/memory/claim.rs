@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::State;
 use crate::domain::request::signal::Signal;
 use crate::domain::time::Time;
-use crate::engine::ports::store::{Claimed, Loaded, RequestId, StoreError, WorkerId};
+use crate::engine::ports::store::{Claimed, Loaded, RequestId, SUSPECT, StoreError, WorkerId};
 
 impl State {
     pub(super) fn claim(&mut self, worker: WorkerId, limit: usize, now: Time) -> Result<Vec<Claimed>, StoreError> {
@@ -19,6 +19,10 @@ impl State {
             .collect();
         due.sort_unstable();
         due.truncate(limit);
+        let suspect = |id: &RequestId| self.requests.get(id).is_some_and(|held| held.row.deaths >= SUSPECT);
+        let free = |id: &RequestId| self.requests.get(id).is_some_and(|held| held.row.owner.is_none());
+        let mut alone = self.requests.values().any(|held| held.row.owner == Some(worker) && held.row.deaths >= SUSPECT);
+        due.retain(|(_, id)| !suspect(id) || !free(id) || !std::mem::replace(&mut alone, true));
         let take = |(_, id)| {
             let row = &mut self.requests.get_mut(&id)?.row;
             row.wake_at = None;

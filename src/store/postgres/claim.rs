@@ -6,17 +6,22 @@ use uuid::Uuid;
 use super::commit::alive;
 use super::{PostgresStore, rows};
 use crate::domain::request::signal::Signal;
-use crate::engine::ports::store::{Claimed, Loaded, RequestId, StoreError, WorkerId};
+use crate::engine::ports::store::{Claimed, Loaded, RequestId, SUSPECT, StoreError, WorkerId};
 use crate::store::rows::int;
 
 /// Never waits: what another claim or a step holds is left for the next time.
 const CLAIM: &str = "\
     WITH due AS (
-        SELECT id, wake_at, owner IS NOT NULL AS mine FROM requests
+        SELECT id, wake_at, owner IS NOT NULL AS mine, deaths >= $3 AS suspect FROM requests
         WHERE wake_at <= mozhao_now() AND (owner IS NULL OR owner = $1)
-        ORDER BY wake_at, id LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED)
-    UPDATE requests AS r SET owner = $1, wake_at = NULL FROM due WHERE r.id = due.id AND r.id = ANY(ARRAY(SELECT id FROM due))
-    RETURNING r.id, due.wake_at, due.mine";
+        ORDER BY wake_at, id LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED),
+    alone AS (
+        SELECT id FROM due
+        WHERE suspect AND NOT mine AND NOT EXISTS (SELECT 1 FROM requests WHERE owner = $1 AND deaths >= $3)
+        ORDER BY wake_at, id LIMIT 1),
+    taken AS (SELECT id, wake_at, mine FROM due WHERE NOT suspect OR mine OR id IN (SELECT id FROM alone))
+    UPDATE requests AS r SET owner = $1, wake_at = NULL FROM taken WHERE r.id = taken.id AND r.id = ANY(ARRAY(SELECT id FROM taken))
+    RETURNING r.id, taken.wake_at, taken.mine";
 const OWNED: &str = "SELECT id FROM requests WHERE owner = $1 ORDER BY id LIMIT $2";
 const PAYLOAD: &str = "SELECT body FROM payloads WHERE request = $1";
 /// Up to the row's head: entries written after the row was read belong to another picture.
@@ -33,7 +38,7 @@ impl PostgresStore {
         let due = |row: &sqlx::postgres::PgRow| {
             Ok((row.try_get::<i64, _>("wake_at")?, row.try_get::<Uuid, _>("id")?, row.try_get::<bool, _>("mine")?))
         };
-        let mut due = tx.read(sqlx::query(CLAIM).bind(worker).bind(int(limit)?), due).await?;
+        let mut due = tx.read(sqlx::query(CLAIM).bind(worker).bind(int(limit)?).bind(i64::from(SUSPECT)), due).await?;
         tx.commit().await?;
         due.sort_unstable();
         Ok(due.into_iter().map(|(_, request, mine_already)| Claimed { request, mine_already }).collect())

@@ -6,10 +6,12 @@ use uuid::Uuid;
 use super::commit::alive;
 use super::{SqliteStore, db, rows};
 use crate::domain::request::signal::Signal;
-use crate::engine::ports::store::{Claimed, Loaded, RequestId, StoreError, WorkerId};
+use crate::engine::ports::store::{Claimed, Loaded, RequestId, SUSPECT, StoreError, WorkerId};
 
 const DUE: &str = "\
-    SELECT id, owner IS NOT NULL AS mine FROM requests
+    SELECT id, owner IS NOT NULL AS mine, deaths >= ?4 AS suspect,
+        EXISTS (SELECT 1 FROM requests AS other WHERE other.owner = ?1 AND other.deaths >= ?4) AS alone
+    FROM requests
     WHERE wake_at <= ?2 AND (owner IS NULL OR owner = ?1)
     ORDER BY wake_at, id LIMIT ?3";
 const TAKE: &str = "UPDATE requests SET owner = ?2, wake_at = NULL WHERE id = ?1";
@@ -29,9 +31,13 @@ impl SqliteStore {
         let due = sqlx::query(DUE).bind(worker).bind(db::now().0).bind(crate::store::rows::int(limit)?);
         let claim = |row: &_| -> Result<_, sqlx::Error> {
             let row: &sqlx::sqlite::SqliteRow = row;
-            Ok(Claimed { request: row.try_get("id")?, mine_already: row.try_get("mine")? })
+            let claimed = Claimed { request: row.try_get("id")?, mine_already: row.try_get("mine")? };
+            Ok((claimed, row.try_get::<bool, _>("suspect")?, row.try_get::<bool, _>("alone")?))
         };
-        let due = tx.read(due, claim).await?;
+        let mut due = tx.read(due.bind(SUSPECT), claim).await?;
+        let mut alone = due.iter().any(|(.., alone)| *alone);
+        due.retain(|(claimed, suspect, _)| !suspect || claimed.mine_already || !std::mem::replace(&mut alone, true));
+        let due: Vec<Claimed> = due.into_iter().map(|(claimed, ..)| claimed).collect();
         if due.is_empty() {
             tx.rollback().await?;
             return Ok(due);

@@ -22,6 +22,7 @@ steps:
     pass_when: "answer.status == 'bound'"
     otherwise: {review: unclear}
   - wait: code
+    clause: {id: C-2, text: The code comes back in time}
     callback: sms
     within: 2h
     otherwise: {refuse: no_code}
