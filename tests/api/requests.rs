@@ -179,9 +179,11 @@ async fn a_supplement_is_taken_only_when_it_was_asked_for() {
     world.until(&id, "waiting").await;
     let asked = world.get("app", &format!("/v1/requests/{id}")).await.expect(200);
     assert_eq!(asked.body["asked"]["note"], "Which name do you have?");
-    let wrong = world.post("app", &path, &json!({"fields": {"who": ""}})).await.expect(422);
-    assert!(wrong.body["detail"].as_str().unwrap().contains("/who"), "{}", wrong.text);
-    world.post("app", &path, &json!({"fields": {"who": "sure"}})).await.expect(200);
+    for (fields, place) in [(json!({"known_as": ""}), "/known_as"), (json!({"who": "sure"}), "`customer`")] {
+        let wrong = world.post("app", &path, &json!({"fields": fields})).await.expect(422);
+        assert!(wrong.body["detail"].as_str().unwrap().contains(place), "{}", wrong.text);
+    }
+    world.post("app", &path, &json!({"fields": {"known_as": "sure"}})).await.expect(200);
     world.until(&id, "done").await;
     world.post("app", &path, &json!({"fields": {}})).await.expect(422);
 }

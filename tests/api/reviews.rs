@@ -147,13 +147,14 @@ async fn an_ill_formed_decision_is_told_at_once() {
         (json!({"version": 1, "choice": "retry", "note": "x"}), "invalid"),
         (json!({"version": 1, "choice": "refuse", "note": "x"}), "invalid"),
         (json!({"version": 1, "choice": "refuse", "reason": "rude", "note": "x"}), "invalid"),
-        (json!({"version": 1, "choice": "amend", "note": "x", "fields": {"who": 5}}), "invalid"),
+        (json!({"version": 1, "choice": "amend", "note": "x", "fields": {"known_as": 5}}), "invalid"),
+        (json!({"version": 1, "choice": "amend", "note": "x", "fields": {"who": "other"}}), "invalid"),
         (json!({"version": 1, "choice": "approve", "note": "x", "force": true}), "bad-body"),
     ] {
         let reply = world.post("li", &path, &body).await.expect(422);
         assert_eq!(reply.problem(), word, "{body}: {}", reply.text);
     }
-    let amend = json!({"version": 1, "choice": "amend", "note": "typing error", "fields": {"who": "sure"}});
+    let amend = json!({"version": 1, "choice": "amend", "note": "typing error", "fields": {"known_as": "sure"}});
     world.post("li", &path, &amend).await.expect(200);
     world.until(&id, "done").await;
 }

@@ -17,7 +17,7 @@ const CLAIM: &str = "\
         ORDER BY wake_at, id LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED),
     alone AS (
         SELECT id FROM due
-        WHERE suspect AND NOT mine AND NOT EXISTS (SELECT 1 FROM requests WHERE owner = $1 AND deaths >= $3)
+        WHERE CASE WHEN suspect AND NOT mine THEN NOT EXISTS (SELECT 1 FROM requests WHERE owner = $1 AND deaths >= $3) ELSE FALSE END
         ORDER BY wake_at, id LIMIT 1),
     taken AS (SELECT id, wake_at, mine FROM due WHERE NOT suspect OR mine OR id IN (SELECT id FROM alone))
     UPDATE requests AS r SET owner = $1, wake_at = NULL FROM taken WHERE r.id = taken.id AND r.id = ANY(ARRAY(SELECT id FROM taken))

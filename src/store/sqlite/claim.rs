@@ -10,7 +10,7 @@ use crate::engine::ports::store::{Claimed, Loaded, RequestId, SUSPECT, StoreErro
 
 const DUE: &str = "\
     SELECT id, owner IS NOT NULL AS mine, deaths >= ?4 AS suspect,
-        EXISTS (SELECT 1 FROM requests AS other WHERE other.owner = ?1 AND other.deaths >= ?4) AS alone
+        deaths >= ?4 AND EXISTS (SELECT 1 FROM requests AS other WHERE other.owner = ?1 AND other.deaths >= ?4) AS alone
     FROM requests
     WHERE wake_at <= ?2 AND (owner IS NULL OR owner = ?1)
     ORDER BY wake_at, id LIMIT ?3";
