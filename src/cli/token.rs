@@ -14,6 +14,7 @@ use crate::api::permit::Role;
 use crate::api::tokens::{NewToken, fresh};
 use crate::engine::clock::SystemClock;
 use crate::engine::ports::clock::Clock as _;
+use crate::engine::processes::MAX_VERSIONS;
 use crate::store;
 
 /// `mozhao token …`
@@ -114,7 +115,7 @@ async fn create(new: &NewToken, config: &ConfigArgs, out: Out) -> Done {
         return Err(Failure::new(Exit::Conflict, message)
             .hint("choose another name; revoked ones keep theirs, so that the record stays clear"));
     }
-    let published = store.processes().await.map_err(|error| Failure::store("cannot read the processes", &error))?;
+    let published = store.processes(MAX_VERSIONS).await.map_err(|error| Failure::store("cannot read the processes", &error))?;
     for name in new.processes.iter().filter(|name| !published.iter().any(|process| process.name == **name)) {
         say(&format!(
             "note: no process `{name}` has been published here yet; the token will be good for one with that very name"

@@ -52,7 +52,7 @@ pub(super) struct Reader<'s> {
 /// The entries of one map, of which only known keys are left.
 pub(super) struct Fields<'n> {
     pub(super) at: Span,
-    what: &'static str,
+    pub(super) what: &'static str,
     entries: &'n [(Key, Node)],
     /// Keys that are probably there under a misspelt name: reporting them as missing as well would be noise.
     meant: Vec<String>,
