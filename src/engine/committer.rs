@@ -74,7 +74,9 @@ impl Committer {
     ) -> Committer {
         let (queue, items) = mpsc::channel(MAX_QUEUED);
         let in_hand = Arc::<Mutex<Option<Instant>>>::default();
-        tokio::spawn(Task { store, clock, worker, stop, outgoing, in_hand: in_hand.clone(), outage: Outage::default() }.run(items));
+        tokio::spawn(
+            Task { store, clock, worker, stop, outgoing, in_hand: in_hand.clone(), outage: Outage::default() }.run(items),
+        );
         Committer { queue, in_hand }
     }
 

@@ -11,5 +11,5 @@ mod poison;
 mod races;
 mod support;
 mod target;
-mod versions;
 mod told;
+mod versions;

@@ -283,15 +283,13 @@ fn fill(message: &Incoming, limits: &Limits, known: &mut Known) -> Result<(Optio
     check_known(message, known)?;
     let reply_to = reply_to(message, limits)?;
     if message.correlation_id.is_some() && correlation(message).is_none() {
-        return fault(Code::BadId, "the `correlation_id` has control characters, or more than 255 bytes; send a plain text");
+        return fault(
+            Code::BadCorrelation,
+            "the `correlation_id` has control characters, or more than 255 bytes; send a plain text",
+        );
     }
     let traceparent = traceparent.or_else(|| message.traceparent.clone()).filter(|text| text::is_traceparent(text));
     Ok((reply_to, traceparent))
-}
-
-/// Can it be given back with the outcome? It is stored until then, and a database's text holds no NUL.
-fn is_correlation(id: &str) -> bool {
-    !id.chars().any(char::is_control)
 }
 
 /// Where the sender wants to hear from us: never one of our own queues.

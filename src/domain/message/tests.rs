@@ -94,7 +94,7 @@ fn poison_is_named_and_its_sender_is_known() {
         ("compressed", Incoming { content_encoding: Some("gzip".to_owned()), ..plain(b"{}") }, "bad_content_type"),
         ("headers that nest", Incoming { headers_fault: Some(HeadersFault::Unreadable), ..plain(b"{}") }, "bad_header"),
         // It was stored beside the answer, and no database holds a NUL: the message came again for ever.
-        ("a correlation with NUL", Incoming { correlation_id: Some("a\0b".to_owned()), ..plain(b"{}") }, "bad_id"),
+        ("a correlation with NUL", Incoming { correlation_id: Some("a\0b".to_owned()), ..plain(b"{}") }, "bad_correlation"),
         ("a number that would be rounded", plain(b"{\"account\":123456789012345678901}"), "bad_json"),
         ("many values", plain(format!("{{\"a\":[{}]}}", vec!["0"; 60_000].join(",")).as_bytes()), "too_large"),
         ("huge headers", Incoming { headers_fault: Some(HeadersFault::Cut), ..plain(b"{}") }, "bad_header"),
