@@ -27,6 +27,7 @@ use super::requests::ended;
 use crate::domain::request::amend;
 use crate::domain::request::react::APPLIED;
 use crate::domain::request::signal::Signal;
+use crate::domain::request::state::Phase;
 use crate::engine::drive::replay;
 use crate::engine::service::Told;
 
@@ -158,6 +159,7 @@ async fn supplement(
     let loaded = api.engine().store().load(act.id).await?;
     if let Some(process) = api.engine().processes().get(&loaded.row.process, loaded.row.version)
         && let Ok(state) = replay(&loaded)
+        && matches!(state.phase, Phase::AskedCustomer { .. })
     {
         amend::check(&process, &state, &fields).map_err(|why| Problem::new(&kinds::INVALID, why))?;
     }
