@@ -112,7 +112,7 @@ async fn victim(stage: &Stage) -> (World, Arc<Fate>) {
 fn many_that_were_in_flight_with_one_culprit_are_not_taken_for_it() {
     let ok = || vec![slowly(json!({ "ok": true, "account": "A1" }), 1)];
     let answers = vec![("card", ok()), ("customer", ok()), ("cut", ok())];
-    play(answers, |mut stage| async move {
+    play(answers, |stage| async move {
         stage.add(SWAP);
         let (mut world, fate) = victim(&stage).await;
         let mut requests = Vec::new();
