@@ -54,7 +54,7 @@ async fn a_second_worker_on_the_same_file_is_refused() {
     let mut second = world.launch(free_port(), &[]);
     let status = second.process.wait(LEASE * 5).await;
     let logs = second.process.logs();
-    assert_eq!(status.code(), Some(1), "{logs}");
+    assert_eq!(status.code(), Some(6), "a conflict: {logs}");
     assert!(logs.contains("another worker") && logs.contains("mozhao.db"), "{logs}");
     // The first one does not mind.
     let client = world.client(&first, "ada").await;
