@@ -242,6 +242,7 @@ async fn a_cancelled_call_leaves_nothing_behind() {
         assert!(call.await.unwrap_err().is_cancelled());
         run(&mut other, "ROLLBACK").await;
         // The server notices when its statement ends; the row is free then, and unchanged.
+        blocked(&url, 0).await;
         assert_eq!(world.store.request(id).await.unwrap().seq, 2);
     }
     assert_eq!(world.write(worker, step(id, 2)).await, Written::Advanced);
