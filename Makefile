@@ -1,5 +1,5 @@
 # Thin on purpose: each target is one command that also works without make.
-.PHONY: demo test lint bench
+.PHONY: demo test lint bench mutants
 
 demo: ## the whole product on this machine, no server needed
 	cargo run -- demo
@@ -10,6 +10,9 @@ test: ## everything, against private PostgreSQL and RabbitMQ servers
 lint:
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
+
+mutants: ## known bugs, switched on one by one: which of them the simulation catches
+	cargo test --features faults --test simulation mutants -- --nocapture
 
 bench: ## what the core costs: throughput, CPU, latency, memory (private servers; see benches/README.md)
 	cargo bench --bench throughput

@@ -10,6 +10,7 @@ pub mod config;
 pub mod connectors;
 pub mod domain;
 pub mod engine;
+pub mod faults;
 pub mod proof;
 pub mod queue;
 pub mod sandbox;

@@ -1,14 +1,17 @@
 //! The real clock and the real dice: the one place that reads either.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::ports::clock::Clock;
 use crate::domain::time::Time;
+
+/// What [`SystemClock::steady`] counts from.
+static BEGINNING: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// The machine's clock.
 #[derive(Debug, Clone, Copy, Default)]
@@ -19,6 +22,10 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
     fn now(&self) -> Time {
         Time(jiff::Timestamp::now().as_microsecond())
+    }
+
+    fn steady(&self) -> Duration {
+        BEGINNING.elapsed()
     }
 
     fn id(&self) -> Uuid {
@@ -75,6 +82,10 @@ impl Clock for Aligned {
         self.machine.now().plus(self.behind())
     }
 
+    fn steady(&self) -> Duration {
+        self.machine.steady()
+    }
+
     fn id(&self) -> Uuid {
         self.machine.id()
     }
@@ -99,6 +110,10 @@ mod aligned_tests {
     impl Clock for At {
         fn now(&self) -> Time {
             self.0
+        }
+
+        fn steady(&self) -> Duration {
+            Duration::ZERO
         }
 
         fn id(&self) -> Uuid {

@@ -12,7 +12,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::outage::Outage;
@@ -58,7 +57,8 @@ struct Item {
 #[derive(Clone)]
 pub struct Committer {
     queue: mpsc::Sender<Item>,
-    in_hand: Arc<Mutex<Option<Instant>>>,
+    clock: Arc<dyn Clock>,
+    in_hand: Arc<Mutex<Option<Duration>>>,
 }
 
 impl Committer {
@@ -73,17 +73,18 @@ impl Committer {
         outgoing: Option<Arc<Outgoing>>,
     ) -> Committer {
         let (queue, items) = mpsc::channel(MAX_QUEUED);
-        let in_hand = Arc::<Mutex<Option<Instant>>>::default();
+        let in_hand = Arc::<Mutex<Option<Duration>>>::default();
         tokio::spawn(
-            Task { store, clock, worker, stop, outgoing, in_hand: in_hand.clone(), outage: Outage::default() }.run(items),
+            Task { store, clock: clock.clone(), worker, stop, outgoing, in_hand: in_hand.clone(), outage: Outage::default() }
+                .run(items),
         );
-        Committer { queue, in_hand }
+        Committer { queue, clock, in_hand }
     }
 
     /// For how long the present batch has been tried; `None`: there is none.
     #[must_use]
     pub fn in_hand(&self) -> Option<Duration> {
-        self.in_hand.lock().unwrap_or_else(PoisonError::into_inner).map(|since| since.elapsed())
+        self.in_hand.lock().unwrap_or_else(PoisonError::into_inner).map(|since| self.clock.steady().saturating_sub(since))
     }
 
     /// Writes; returns once the transaction that holds the write has committed.
@@ -106,7 +107,7 @@ struct Task {
     stop: CancellationToken,
     outgoing: Option<Arc<Outgoing>>,
     /// Since when there is a batch.
-    in_hand: Arc<Mutex<Option<Instant>>>,
+    in_hand: Arc<Mutex<Option<Duration>>>,
     outage: Outage,
 }
 
@@ -128,7 +129,7 @@ impl Task {
             let (writes, answers): (Vec<_>, Vec<_>) =
                 batch.drain(..fitting(&batch)).map(|item| (item.write, item.answer)).unzip();
             metrics::histogram!("mozhao_commit_batch").record(f64::from(u32::try_from(writes.len()).unwrap_or(u32::MAX)));
-            self.hold(Some(Instant::now()));
+            self.hold(Some(self.clock.steady()));
             let results = self.commit(&writes).await;
             self.hold(None);
             if let Some(outgoing) = &self.outgoing {
@@ -145,7 +146,7 @@ impl Task {
     async fn commit(&self, writes: &[Write]) -> Vec<Result<Written, CommitError>> {
         let mut pause = Duration::from_millis(20);
         loop {
-            let begun = Instant::now();
+            let begun = self.clock.steady();
             let error = match self.store.commit(self.worker, writes).await {
                 Ok(written) => {
                     self.outage.worked();
@@ -154,7 +155,9 @@ impl Task {
                 Err(error) => error,
             };
             match error {
-                StoreError::Transient(why) if !self.stop.is_cancelled() && writes.len() > 1 && begun.elapsed() >= TOO_LONG => {
+                StoreError::Transient(why)
+                    if !self.stop.is_cancelled() && writes.len() > 1 && self.clock.steady().saturating_sub(begun) >= TOO_LONG =>
+                {
                     tracing::warn!(%why, writes = writes.len(), "a batch took too long; it is tried in halves");
                     return self.halves(writes).await;
                 }
@@ -186,7 +189,7 @@ impl Task {
         results
     }
 
-    fn hold(&self, since: Option<Instant>) {
+    fn hold(&self, since: Option<Duration>) {
         *self.in_hand.lock().unwrap_or_else(PoisonError::into_inner) = since;
     }
 }

@@ -8,7 +8,6 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use tokio::sync::Notify;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -16,7 +15,7 @@ use super::calls::Caller;
 use super::committer::Committer;
 use super::drive::DriveError;
 use super::outage::Outage;
-use super::ports::clock::Clock;
+use super::ports::clock::{Clock, within};
 use super::ports::store::{Store, WorkerId};
 use super::processes::Processes;
 use super::relay::Outgoing;
@@ -75,17 +74,18 @@ impl Core {
     /// # Errors
     /// The worker stops, or was declared dead, in the meantime.
     pub async fn may_start_effects(&self) -> Result<(), DriveError> {
-        while !self.heart.fresh() {
+        while !self.heart.fresh(self.clock.steady()) {
             tokio::select! {
-                () = self.heart.renewed.notified() => {}
+                biased;
                 () = self.kill.cancelled() => return Err(DriveError::Stopped("no fresh heartbeat".into())),
+                () = self.heart.renewed.notified() => {}
             }
         }
         Ok(())
     }
 }
 
-/// The heartbeat as this process knows it, by its monotonic clock: nothing is started when it is older than two thirds
+/// The heartbeat as this process knows it, by its monotonic clock ([`Clock::steady`]): nothing is started when it is older than two thirds
 /// of the lease, because another worker may be about to take over.
 #[derive(Debug)]
 pub struct Heart {
@@ -96,38 +96,37 @@ pub struct Heart {
 
 #[derive(Debug, Clone, Copy)]
 struct Beats {
-    last: Instant,
+    last: Duration,
     /// When the present row of beats without a gap began.
-    since: Instant,
+    since: Duration,
 }
 
 impl Beats {
-    fn beat(&mut self, sent: Instant, lease: Duration) {
+    fn beat(&mut self, sent: Duration, lease: Duration) {
         if !self.fresh(sent, lease) {
             self.since = sent;
         }
         self.last = sent;
     }
 
-    fn fresh(&self, now: Instant, lease: Duration) -> bool {
-        now.saturating_duration_since(self.last) < lease * 2 / 3
+    fn fresh(&self, now: Duration, lease: Duration) -> bool {
+        now.saturating_sub(self.last) < lease * 2 / 3
     }
 
-    fn whole_lease(&self, now: Instant, lease: Duration) -> bool {
-        self.fresh(now, lease) && now.saturating_duration_since(self.since) >= lease
+    fn whole_lease(&self, now: Duration, lease: Duration) -> bool {
+        self.fresh(now, lease) && now.saturating_sub(self.since) >= lease
     }
 }
 
 impl Heart {
     /// Beaten just now; `None`: there is no lease (process tests).
     #[must_use]
-    pub fn new(lease: Option<Duration>) -> Heart {
-        let now = Instant::now();
+    pub fn new(lease: Option<Duration>, now: Duration) -> Heart {
         Heart { beats: Mutex::new(Beats { last: now, since: now }), lease, renewed: Notify::new() }
     }
 
     /// A heartbeat that was sent at `sent` has succeeded.
-    pub fn beat(&self, sent: Instant) {
+    pub fn beat(&self, sent: Duration) {
         let lease = self.lease.unwrap_or(Duration::from_hours(24));
         self.beats.lock().unwrap_or_else(PoisonError::into_inner).beat(sent, lease);
         self.renewed.notify_waiters();
@@ -139,21 +138,21 @@ impl Heart {
 
     /// How old the last successful heartbeat is.
     #[must_use]
-    pub fn age(&self) -> Duration {
-        self.beats().last.elapsed()
+    pub fn age(&self, now: Duration) -> Duration {
+        now.saturating_sub(self.beats().last)
     }
 
     /// May an effect be started?
     #[must_use]
-    pub fn fresh(&self) -> bool {
-        self.lease.is_none_or(|lease| self.beats().fresh(Instant::now(), lease))
+    pub fn fresh(&self, now: Duration) -> bool {
+        self.lease.is_none_or(|lease| self.beats().fresh(now, lease))
     }
 
     /// May another worker be declared dead? Only after a whole lease of beats without a gap: after an outage of the database
     /// everybody's heartbeat is old, and the first to come back would take the living for dead.
     #[must_use]
-    pub fn may_rescue(&self) -> bool {
-        self.lease.is_some_and(|lease| self.beats().whole_lease(Instant::now(), lease))
+    pub fn may_rescue(&self, now: Duration) -> bool {
+        self.lease.is_some_and(|lease| self.beats().whole_lease(now, lease))
     }
 }
 
@@ -220,9 +219,11 @@ impl Changes {
     /// Waits for a change, `limit` at the longest. It listens from the call on, not from the first poll: call it, look, and
     /// wait then, so that no change gets lost in between. Changes by other workers are not heard: `limit` bounds how late
     /// they are seen.
-    pub fn wait(&self, request: Uuid, limit: Duration) -> impl Future<Output = ()> + '_ {
+    pub fn wait<'a>(&'a self, clock: &'a dyn Clock, request: Uuid, limit: Duration) -> impl Future<Output = ()> + 'a {
         let heard = self.shard(request).notified();
-        async move { drop(tokio::time::timeout(limit, heard).await) }
+        async move {
+            within(clock, limit, heard).await;
+        }
     }
 }
 
@@ -232,7 +233,7 @@ mod tests {
 
     #[test]
     fn an_outage_makes_a_rescuer_wait_a_whole_lease() {
-        let (lease, begin) = (Duration::from_secs(3), Instant::now());
+        let (lease, begin) = (Duration::from_secs(3), Duration::from_hours(1));
         let at = |fifths: u32| begin + lease / 5 * fifths;
         let mut beats = Beats { last: begin, since: begin };
         for fifths in 1..=5 {

@@ -151,6 +151,10 @@ async fn take(core: &Core, row: ControlRow, step: &Step, now: Time) -> Result<()
                 sent = core.store.resume_some(&row.group, &signal, now, before, Uuid::nil(), 1).await?;
             }
             let row = ControlRow { canary: sent.first().copied(), version: next.version + 1, ..next };
+            // Who is left was parked after this resume began (by the clock of the worker that parked them): it is over, and does
+            // not stand in the way of the next one.
+            let over = sent.is_empty() && now.since(before) > CANARY_TIME;
+            let row = if over { ControlRow { state: "closed".into(), probe_at: None, since: None, ..row } } else { row };
             core.store.put_control(&row).await?;
         }
         Step::More(more) => {

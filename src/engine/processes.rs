@@ -98,6 +98,13 @@ impl Processes {
         known.get(name).map(|versions| versions.values().cloned().collect()).unwrap_or_default()
     }
 
+    /// What is known, for another worker in this process.
+    #[must_use]
+    pub fn copy(&self) -> Processes {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).clone();
+        Processes { known: RwLock::new(known), ..Processes::default() }
+    }
+
     /// Adds a version.
     pub fn add(&self, process: Process) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);

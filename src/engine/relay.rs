@@ -18,10 +18,11 @@ use uuid::Uuid;
 
 use super::committer::CommitError;
 use super::ports::broker::Publisher;
-use super::ports::clock::Clock;
+use super::ports::clock::{Clock, within};
 use super::ports::records::Event;
 use super::ports::store::{Store, StoreError, WorkerId, Write, Written};
 use crate::domain::time::Time;
+use crate::faults::bug;
 
 /// The most events in one window of confirms.
 const WINDOW: usize = 256;
@@ -153,7 +154,9 @@ impl Relay {
                     Done::Published(ids, all) => {
                         windows -= 1;
                         unmarked.extend(ids);
-                        mark_at = mark_at.or_else(|| Some(self.clock.now().plus(MARK_AFTER)));
+                        if !unmarked.is_empty() {
+                            mark_at = mark_at.or_else(|| Some(self.clock.now().plus(MARK_AFTER)));
+                        }
                         if !all {
                             (behind, look_at) = (true, self.clock.now().plus(PAUSE));
                         }
@@ -188,7 +191,12 @@ impl Relay {
             return Done::Published(Vec::new(), true);
         }
         let acked = self.publisher.publish(&events).await;
-        let ids: Vec<_> = events.iter().zip(&acked).filter(|(_, acked)| **acked).map(|(event, _)| event.id).collect();
+        let ids: Vec<_> = events
+            .iter()
+            .zip(&acked)
+            .filter(|(_, acked)| **acked || bug("marked_unconfirmed"))
+            .map(|(event, _)| event.id)
+            .collect();
         if ids.len() < events.len() {
             tracing::warn!(unconfirmed = events.len() - ids.len(), "events were not confirmed; they are published again");
         }
@@ -239,8 +247,8 @@ impl Relay {
     /// The last words: what the draining worker wrote.
     async fn finish(&self, mut behind: bool, mut unmarked: Vec<Uuid>) {
         while !behind && self.publisher.connected() {
-            let waiting = tokio::time::timeout(Duration::ZERO, self.outgoing.next()).await;
-            let Ok(Some(events)) = waiting else { break };
+            let waiting = within(self.clock.as_ref(), Duration::ZERO, self.outgoing.next()).await;
+            let Some(Some(events)) = waiting else { break };
             let Done::Published(ids, all) = self.publish(events).await else { break };
             unmarked.extend(ids);
             behind = !all;

@@ -113,6 +113,10 @@ impl Clock for VirtualClock {
         self.lock().now
     }
 
+    fn steady(&self) -> Duration {
+        self.lock().now.since(BEGINNING)
+    }
+
     fn id(&self) -> Uuid {
         let mut inner = self.lock();
         inner.ids += 1;

@@ -104,7 +104,7 @@ impl World {
             worker: id,
             stop: CancellationToken::new(),
             kill,
-            heart: Heart::new(None),
+            heart: Heart::new(None, clock.steady()),
             callbacks: Arc::new(Callbacks::new("https://mozhao.example", b"test".to_vec())),
             changes: Arc::new(Changes::default()),
             looked_for_parked: Mutex::default(),

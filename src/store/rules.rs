@@ -10,6 +10,7 @@ use crate::domain::time::Time;
 pub(super) use crate::engine::ports::records::outcome;
 use crate::engine::ports::records::{RequestFilter, RequestRow, ReviewRow};
 use crate::engine::ports::store::{ReviewAct, Summary};
+use crate::faults::bug;
 
 /// The row's `wake_at` after an owner's step, where `now` is the database's clock and `signalled` the count in the database.
 ///
@@ -20,7 +21,7 @@ pub(super) fn wake_after(row: &RequestRow, summary: &Summary, seen: u64, now: Ti
         return None;
     }
     let queued = summary.state == "queued";
-    let pending = row.signalled > seen || (queued && row.turn);
+    let pending = (row.signalled > seen && !bug("signal_lost")) || (queued && row.turn);
     match (summary.owned, pending) {
         (true, true) => row.wake_at.or(summary.wake_at),
         (false, true) => Some(now),
@@ -102,7 +103,7 @@ pub(super) fn act(row: &ReviewRow, act: &ReviewAct, now: Time) -> Acted {
             if row.decision.as_ref() == Some(decision) && version.checked_add(1) == Some(row.version) {
                 return Acted::Changed(row.clone());
             }
-            if *version != row.version {
+            if *version != row.version && !bug("stale_decision_taken") {
                 return Acted::Stale;
             }
             if decided_first(&decision.by) || held_by_another(&decision.by) {
@@ -114,7 +115,7 @@ pub(super) fn act(row: &ReviewRow, act: &ReviewAct, now: Time) -> Acted {
 }
 
 fn decide(row: &ReviewRow, next: ReviewRow, decision: &Decision) -> Acted {
-    if !row.four_eyes {
+    if !row.four_eyes || bug("four_eyes_off") {
         let next = ReviewRow { state: "deciding".into(), decision: Some(decision.clone()), ..next };
         return Acted::Sent(next, Signal::Decide(decision.clone()));
     }

@@ -9,7 +9,9 @@ use mozhao::domain::process::{Known, parse};
 use mozhao::domain::request::fact::FailureClass;
 use mozhao::engine::groups;
 use mozhao::engine::ports::clock::Clock;
+use mozhao::engine::ports::records::ControlRow;
 use mozhao::engine::ports::remote::{Answer, BreakerSettings, Failure, Remote, RemoteCall};
+use mozhao::proof::clock::BEGINNING;
 use mozhao::proof::script::Script;
 use mozhao::proof::world::{Parts, World};
 use serde_json::json;
@@ -118,6 +120,28 @@ fn one_bad_record_does_not_hold_up_the_others_and_becomes_a_defect() {
         assert!(row.parked.as_deref().is_some_and(|group| group.starts_with("defect:")), "{row:?}");
         let defects = stage.store.defects(&[], 10).await.unwrap();
         assert_eq!((defects.len(), defects[0].code.as_str(), defects[0].status), (1, "status", Some(500)));
+    });
+}
+
+#[test]
+fn a_resume_that_finds_nobody_gives_way_to_the_next_one() {
+    let broken = says(json!({ "okay": "yes" }));
+    play(vec![("funds", vec![broken, says(json!({ "ok": true }))])], |mut stage| async move {
+        let request = parked(&mut stage, 1).await[0];
+        stage.at(60).await;
+        let group = stage.world.row(request).await.unwrap().parked.unwrap();
+        // It began just before the request was parked: another worker's clock is a little ahead.
+        let (begun, now) = (BEGINNING.minus(Duration::from_millis(100)), stage.clock.now());
+        let row = ControlRow { since: Some(begun), ..groups::opened(&group, "resumed", Some(now), None, now) };
+        assert!(stage.store.put_control(&row).await.unwrap());
+        tended(&stage, 200).await;
+        let row = stage.store.controls().await.unwrap().pop().unwrap();
+        assert_eq!((row.state.as_str(), stage.state(request).await.as_str()), ("closed", "parked"));
+        let now = stage.clock.now();
+        let next = groups::opened(&group, "resumed", Some(now), Some(&row), now);
+        assert!(stage.store.put_control(&ControlRow { since: Some(now), ..next }).await.unwrap());
+        tended(&stage, 30).await;
+        assert_eq!(stage.state(request).await, "done");
     });
 }
 

@@ -9,6 +9,7 @@ mod lanes;
 mod mortal;
 mod poison;
 mod races;
+mod relay;
 mod support;
 mod target;
 mod told;

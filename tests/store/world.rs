@@ -370,6 +370,10 @@ struct WallClock;
 
 #[async_trait]
 impl Clock for WallClock {
+    fn steady(&self) -> Duration {
+        Duration::from_micros(u64::try_from(self.now().0).unwrap())
+    }
+
     fn now(&self) -> Time {
         let now = Uuid::now_v7();
         // The milliseconds of a fresh UUIDv7: tests read no clock.

@@ -244,7 +244,10 @@ impl Planner<'_> {
             return Next::Rest(Some(due));
         }
         let window = effect.idempotent.then(|| (self.around.key_window)(&effect.call.connector)).flatten();
-        let in_window = window.is_some_and(|window| at.first_intent.is_none_or(|first| self.around.now.since(first) < window));
+        // The key must still be known when the call arrives at the latest.
+        let takes = effect.call.timeout.unwrap_or_default();
+        let in_window =
+            window.is_some_and(|window| at.first_intent.is_none_or(|first| self.around.now.since(first) + takes < window));
         if again && in_window && at.attempts < effect.retry.attempts {
             return Next::Effect(name.to_owned());
         }
@@ -252,7 +255,11 @@ impl Planner<'_> {
             let read = self.state.slot(&slot::reconcile(name));
             return self.later(&read).map_or_else(|| Next::Reconcile(name.to_owned()), |due| Next::Rest(Some(due)));
         }
-        Next::Ask(Ask { slot: name.to_owned(), review: slot::UNKNOWN_EFFECT.into() })
+        match at.mark {
+            // Whoever looks before the call has given up may miss what a frozen worker is still about to do.
+            Mark::Unknown { deadline } if deadline > self.around.now => Next::Rest(Some(deadline)),
+            _ => Next::Ask(Ask { slot: name.to_owned(), review: slot::UNKNOWN_EFFECT.into() }),
+        }
     }
 
     fn wait(&self, step: &Step, at: &Slot) -> Next {

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::chain::Hash;
 use super::fact::{Accepted, Decided, EffectResult, Ending, Fact, FailureClass, Refusal, ReviewOpened, Verdict, VerdictFact};
 use super::slot;
+use crate::domain::process::model::{Process, StepKind};
 use crate::domain::time::Time;
 use crate::domain::words::Choice;
 
@@ -237,6 +238,15 @@ impl State {
         slots.max_by_key(|(_, slot)| slot.touched).map(|(name, _)| name.as_str())
     }
 
+    /// Is this a wait step with a body of its callback that it has not looked at?
+    #[must_use]
+    pub fn looks_at_callback(&self, process: &Process, step: &str) -> bool {
+        let Some(StepKind::Wait(wait)) = process.step(step).map(|step| &step.kind) else { return false };
+        let slot = self.slot(step);
+        let came = self.callbacks.get(&wait.callback).map_or(0, Vec::len);
+        matches!(slot.mark, Mark::Awaiting { .. }) && came > slot.looked_at
+    }
+
     /// Its outcome, once it has one.
     #[must_use]
     pub fn ending(&self) -> Option<&Ending> {
@@ -330,6 +340,10 @@ impl State {
             Fact::Moved { version, digest, .. } => {
                 self.accepted.version = *version;
                 self.accepted.digest.clone_from(digest);
+                // What one version could not read another may.
+                for slot in self.slots.values_mut().filter(|slot| matches!(slot.mark, Mark::Awaiting { .. })) {
+                    slot.looked_at = 0;
+                }
             }
             Fact::TurnedBack { ending } => {
                 self.turned = Some(ending.clone());

@@ -218,10 +218,11 @@ impl Engine {
 
     async fn answer(&self, request: Uuid, signal: Uuid, wait: Duration) -> Result<Told, EngineError> {
         self.worker().ring(request);
-        let deadline = tokio::time::Instant::now() + wait.min(MAX_WAIT);
+        let clock = self.inner.clock.as_ref();
+        let deadline = clock.steady() + wait.min(MAX_WAIT);
         loop {
-            let left = deadline.saturating_duration_since(tokio::time::Instant::now());
-            let changed = self.inner.changes.wait(request, left.min(LOOK_AGAIN));
+            let left = deadline.saturating_sub(clock.steady());
+            let changed = self.inner.changes.wait(clock, request, left.min(LOOK_AGAIN));
             // The row first: what ends the request also answers what its owner knew of. Whatever came in between stays unanswered.
             let ended = outcome(&self.inner.store.request(request).await?.state);
             if let Some(answer) = self.inner.store.signal_answer(signal).await? {
@@ -271,7 +272,7 @@ impl Engine {
     /// Waits until something about the request may have changed, `limit` at the longest. Listens from the call on: call it,
     /// look, and wait then.
     pub fn changed(&self, request: Uuid, limit: Duration) -> impl Future<Output = ()> + '_ {
-        self.inner.changes.wait(request, limit.min(LOOK_AGAIN))
+        self.inner.changes.wait(self.inner.clock.as_ref(), request, limit.min(LOOK_AGAIN))
     }
 
     /// The address of a request's callback.
@@ -298,13 +299,13 @@ impl Engine {
         let worker = self.worker();
         let draining = self.inner.stop.is_cancelled();
         Status {
-            ready: !draining && !worker.fenced.is_cancelled() && worker.core.heart.fresh(),
+            ready: !draining && !worker.fenced.is_cancelled() && worker.core.heart.fresh(self.inner.clock.steady()),
             draining,
             broker: self.inner.publisher.as_ref().map(|publisher| publisher.connected()),
             in_flight: worker.in_flight(),
             in_flight_limit: worker.limit(),
             worker: worker.core.worker,
-            heartbeat_age: worker.core.heart.age(),
+            heartbeat_age: worker.core.heart.age(self.inner.clock.steady()),
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::engine::clock::Aligned;
 use crate::engine::committer::Committer;
 use crate::engine::core::{Callbacks, Changes, Core, Heart};
 use crate::engine::outage::Outage;
-use crate::engine::ports::clock::Clock;
+use crate::engine::ports::clock::{Clock, within};
 use crate::engine::ports::remote::Remote;
 use crate::engine::ports::store::{Store, StoreError};
 use crate::engine::processes::{Processes, ProcessesError};
@@ -27,11 +27,19 @@ impl Engine {
     /// # Errors
     /// The processes have errors, or the store failed.
     pub async fn start(parts: Parts) -> Result<Engine, ProcessesError> {
+        Engine::start_knowing(parts, Processes::default()).await
+    }
+
+    /// The same, where some published versions are known already and need not be read.
+    ///
+    /// # Errors
+    /// As [`Engine::start`].
+    pub async fn start_knowing(parts: Parts, processes: Processes) -> Result<Engine, ProcessesError> {
         let Parts { store, remote, publisher, clock, settings } = parts;
         let aligned = Arc::new(Aligned::new(clock));
         align(&aligned, store.as_ref()).await?;
         let clock: Arc<dyn Clock> = aligned.clone();
-        let processes = Arc::new(Processes::default());
+        let processes = Arc::new(processes);
         processes.load(store.as_ref(), settings.processes.as_deref(), &remote.names(), clock.now()).await?;
         let fresh: [u8; 32] = rand::random();
         let secret = store.setting("callback_secret", &fresh).await?;
@@ -124,6 +132,7 @@ impl Engine {
             tasks.spawn(feed_only(store, clock, worker, over.clone()));
         }
         tokio::select! {
+            biased;
             () = inner.stop.cancelled() => {}
             () = worker.fenced.cancelled() => worker.core.kill.cancel(),
             () = inner.kill.cancelled() => worker.core.kill.cancel(),
@@ -133,6 +142,7 @@ impl Engine {
         // What a fenced incarnation still carries cannot be written: it ends by itself, and the next incarnation does not wait for it.
         let drain = if fenced { Duration::ZERO } else { inner.settings.drain };
         tokio::select! {
+            biased;
             _ = worker.drained(drain) => {}
             () = inner.kill.cancelled() => {}
         }
@@ -143,7 +153,7 @@ impl Engine {
         }
         beating.cancel();
         tasks.close();
-        drop(tokio::time::timeout(Duration::from_secs(5), tasks.wait()).await);
+        within(inner.clock.as_ref(), Duration::from_secs(5), tasks.wait()).await;
         !fenced || inner.stop.is_cancelled()
     }
 }
@@ -188,7 +198,7 @@ impl Shared<'_> {
             worker: id,
             stop,
             kill,
-            heart: Heart::new(Some(settings.lease)),
+            heart: Heart::new(Some(settings.lease), self.clock.steady()),
             callbacks: callbacks.clone(),
             changes: changes.clone(),
             looked_for_parked: std::sync::Mutex::default(),
@@ -204,6 +214,7 @@ async fn feed_only(store: Arc<dyn Store>, clock: Arc<dyn Clock>, worker: Uuid, s
     const EVERY: Duration = Duration::from_secs(10);
     loop {
         let last = tokio::select! {
+            biased;
             () = stop.cancelled() => true,
             () = clock.sleep(EVERY) => false,
         };
@@ -227,8 +238,9 @@ async fn align(clock: &Aligned, store: &dyn Store) -> Result<(), StoreError> {
 async fn align_loop(clock: Arc<Aligned>, store: Arc<dyn Store>, every: Duration, stop: CancellationToken) {
     loop {
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(every) => {}
+            () = clock.sleep(every) => {}
         }
         // The heartbeat says it when the database is away.
         drop(align(&clock, store.as_ref()).await);
@@ -244,6 +256,7 @@ async fn sweep_loop(store: Arc<dyn Store>, clock: Arc<dyn Clock>, processes: Arc
     let outage = Outage::default();
     loop {
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = clock.sleep(EVERY) => {}
         }

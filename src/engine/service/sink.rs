@@ -12,6 +12,7 @@ use crate::domain::request::signal::Decision;
 use crate::engine::intake::{self, Rejection};
 use crate::engine::ports::broker::{DecisionSink, IntakeSink, RefusedDecision, Taken, ToolDecision};
 use crate::engine::ports::store::{ReviewAct, ReviewPut};
+use crate::faults::bug;
 
 /// How long a tool's decision waits for the request's owner before it counts as taken.
 const DECISION_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
@@ -32,6 +33,11 @@ impl IntakeSink for Engine {
                     correlation: envelope.correlation,
                     traceparent: envelope.traceparent,
                 };
+                if bug("ack_before_commit") {
+                    let engine = self.clone();
+                    tokio::spawn(async move { engine.submit_with_room(submission).await });
+                    return Taken::Stored;
+                }
                 self.submit_with_room(submission).await.map(drop)
             }
             Err(unreadable) => {

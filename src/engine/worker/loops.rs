@@ -3,13 +3,13 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Worker;
 use crate::engine::groups;
 use crate::engine::ports::records::Heartbeat;
 use crate::engine::ports::store::RequestId;
+use crate::faults::bug;
 
 /// How often due requests are looked for when nothing is heard.
 const CLAIM_EVERY: Duration = Duration::from_millis(200);
@@ -25,6 +25,7 @@ impl Worker {
     pub async fn claim_loop(self: Arc<Self>) {
         loop {
             tokio::select! {
+                biased;
                 () = self.core.stop.cancelled() => return,
                 () = self.fenced.cancelled() => return,
                 () = self.due.notified() => {}
@@ -66,7 +67,7 @@ impl Worker {
     /// Renews the heartbeat until the worker ends; a lost row fences the worker.
     pub async fn heartbeat_loop(self: Arc<Self>, lease: Duration, until: CancellationToken) {
         loop {
-            let sent = Instant::now();
+            let sent = self.core.clock.steady();
             if let Some(held) = self.core.committer.in_hand().filter(|held| *held > lease * STUCK) {
                 tracing::error!(?held, "a batch cannot be written; no heartbeat until it is");
             } else {
@@ -87,8 +88,9 @@ impl Worker {
                 }
             }
             tokio::select! {
+                biased;
                 () = until.cancelled() => return,
-                () = tokio::time::sleep(lease / 5) => {}
+                () = self.core.clock.sleep(lease / 5) => {}
             }
         }
     }
@@ -97,11 +99,12 @@ impl Worker {
     pub async fn rescue_loop(self: Arc<Self>, lease: Duration) {
         loop {
             tokio::select! {
+                biased;
                 () = self.core.stop.cancelled() => return,
                 () = self.fenced.cancelled() => return,
-                () = tokio::time::sleep(lease / 3) => {}
+                () = self.core.clock.sleep(lease / 3) => {}
             }
-            if !self.core.heart.may_rescue() {
+            if bug("rescue_off") || !self.core.heart.may_rescue(self.core.clock.steady()) {
                 continue;
             }
             match self.core.store.rescue(self.core.worker, lease).await {
@@ -119,6 +122,7 @@ impl Worker {
     pub async fn group_loop(self: Arc<Self>) {
         loop {
             tokio::select! {
+                biased;
                 () = self.core.stop.cancelled() => return,
                 () = self.fenced.cancelled() => return,
                 () = self.core.clock.sleep(groups::TICK) => {}
@@ -136,6 +140,7 @@ impl Worker {
         let mut audit = Audit::default();
         loop {
             tokio::select! {
+                biased;
                 () = self.core.stop.cancelled() => return,
                 () = self.fenced.cancelled() => return,
                 () = self.core.clock.sleep(AUDIT_EVERY) => {}

@@ -16,11 +16,13 @@ use uuid::Uuid;
 use super::core::Core;
 use super::drive::{Drive, DriveError, Mailbox};
 use super::intake::Fresh;
+use super::ports::clock::within;
 use super::ports::records::{DefectRow, RequestRow, WorkerRow};
 use super::ports::store::{Advance, RequestId, SUSPECT, StoreError, Summary, Write};
 use crate::domain::request::fact::{Cause, FailureClass};
 use crate::domain::time::Time;
 use crate::domain::triage::fingerprint;
+use crate::faults::bug;
 
 /// A request under which this many workers died is parked.
 const POISON: u32 = 3;
@@ -134,6 +136,8 @@ impl Worker {
                 // ours again, or a sender, for whom it is still to be claimed.
                 worker.take_up(request, permit);
                 worker.due.notify_one();
+            } else if bug("permit_leaked") {
+                permit.forget();
             } else {
                 drop(permit);
             }
@@ -264,7 +268,7 @@ impl Worker {
     /// Waits until every drive has come to a safe point, `limit` at the longest.
     pub async fn drained(&self, limit: Duration) -> bool {
         self.tasks.close();
-        tokio::time::timeout(limit, self.tasks.wait()).await.is_ok()
+        within(self.core.clock.as_ref(), limit, self.tasks.wait()).await.is_some()
     }
 
     /// How many requests it holds at most.

@@ -8,13 +8,16 @@ use super::{Count, Held, Key, Lane, Outgoing, State};
 use crate::domain::time::Time;
 use crate::engine::ports::records::{Event, RejectedRow, RequestRow};
 use crate::engine::ports::store::{Accept, Advance, ReviewChange, StoreError, WorkerId, Write, Written};
+use crate::faults::bug;
 use crate::store::batch;
 use crate::store::rules;
 
 impl State {
     pub(super) fn commit(&mut self, worker: WorkerId, batch: &[Write], now: Time) -> Result<Vec<Written>, StoreError> {
         let mut parts = batch::parts(batch)?;
-        self.alive(worker)?;
+        if !bug("dropped_fence") {
+            self.alive(worker)?;
+        }
         for (_, accept) in &parts.accepts {
             let key = (accept.producer.clone(), accept.message.clone());
             if !self.inbox.contains_key(&key) && self.requests.contains_key(&accept.row.id) {
@@ -48,8 +51,12 @@ impl State {
     }
 
     fn accept(&mut self, worker: WorkerId, accept: &Accept, now: Time) -> Written {
+        if bug("dedupe_off") {
+            self.inbox.remove(&(accept.producer.clone(), accept.message.clone()));
+        }
         match self.inbox.entry((accept.producer.clone(), accept.message.clone())) {
             Slot::Occupied(key) if key.get().body_sha256 == accept.body_sha256 => return Written::Duplicate(key.get().request),
+            Slot::Occupied(key) if bug("conflict_taken") => return Written::Duplicate(key.get().request),
             Slot::Occupied(key) => return Written::KeyConflict(key.get().request),
             Slot::Vacant(free) => {
                 free.insert(Key { body_sha256: accept.body_sha256, request: Some(accept.row.id), at: accept.row.accepted_at })
@@ -64,13 +71,14 @@ impl State {
                 (Some(lane.next_no - 1), lane.head_no == lane.next_no - 1)
             }
         };
+        row.turn |= bug("lane_ignored");
         if !row.turn {
             (row.owner, row.wake_at) = (None, Some(row.expires_at));
         }
         row.over_limit = accept.limit.as_ref().is_some_and(|limit| {
             let count = self.limits.entry((limit.key.clone(), limit.window)).or_insert(Count { n: 0, until: limit.until });
             count.n += 1;
-            count.n > limit.max
+            count.n > limit.max && !bug("limit_off")
         });
         let written = Written::Accepted { lane_no: row.lane_no, turn: row.turn, over_limit: row.over_limit };
         self.tally("accepted", 1);
@@ -105,10 +113,11 @@ impl State {
 
     fn advance(&mut self, worker: WorkerId, advance: &Advance, now: Time) -> Written {
         let Some(held) = self.requests.get_mut(&advance.request) else { return Written::Lost };
-        if held.row.owner != Some(worker) || held.row.seq != advance.expect_seq {
+        let lost = held.row.owner != Some(worker) || held.row.seq != advance.expect_seq;
+        if lost && !bug("owner_unchecked") {
             return Written::Lost;
         }
-        if advance.quiet && held.row.signalled > advance.seen {
+        if advance.quiet && !bug("unguarded_intent") && held.row.signalled > advance.seen {
             return Written::Signalled;
         }
         let summary = &advance.summary;
@@ -130,7 +139,7 @@ impl State {
         }
         if let Some(outcome) = summary.ended_at.and(rules::outcome(summary.state)) {
             self.open.remove(&advance.request);
-            self.tally(outcome, 1);
+            self.tally(outcome, if bug("counted_twice") { 2 } else { 1 });
             if !summary.person {
                 self.tally("automated", 1);
             }

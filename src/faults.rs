@@ -1,0 +1,62 @@
+//! Known bugs on demand: what the tests would be worth if they caught none.
+//!
+//! Each promise could be broken by one wrong line. [`BUGS`] names such lines; a program built with the feature `faults` has
+//! them as switches (`MOZHAO_BUG=<name>`), and `tests/simulation/mutants.rs` shows that a suite catches each of them. Without the
+//! feature [`bug`] is always false and leaves no trace in the program; with it a build without debug assertions is an error,
+//! so that no release can have it.
+
+#[cfg(all(feature = "faults", not(debug_assertions)))]
+compile_error!("the feature `faults` builds known bugs in: it is for tests, never for a release");
+
+/// Are the bugs built in?
+pub const BUILT_IN: bool = cfg!(feature = "faults");
+
+/// Every bug, with what it breaks.
+#[cfg(feature = "faults")]
+pub const BUGS: [(&str, &str); 30] = [
+    ("ack_before_commit", "a message is acknowledged before it is stored"),
+    ("dedupe_off", "the same message twice is two requests"),
+    ("conflict_taken", "the same key with another body counts as a repetition"),
+    ("dropped_fence", "a worker that was declared dead still commits"),
+    ("owner_unchecked", "a step is written whoever owns the request and wherever its head is"),
+    ("skipped_intent", "an effect is called before its intent is written"),
+    ("late_call", "an effect is called after its deadline and without a fresh heartbeat"),
+    ("unknown_commit_is_done", "a commit whose outcome is unknown counts as made"),
+    ("timeout_is_failure", "a call without an answer counts as one that came to nothing"),
+    ("takeover_is_failure", "an intent without a result counts as nothing done"),
+    ("settle_ignored", "a reconciling read that says no is believed at once"),
+    ("key_changes", "every attempt has a key of its own"),
+    ("window_ignored", "a key is used for longer than its target remembers it"),
+    ("undo_skipped", "an undo is recorded and not carried out"),
+    ("unguarded_intent", "an intent is written although a signal waits"),
+    ("signal_lost", "a release does not look at signals that came meanwhile"),
+    ("withdrawal_ignored", "a withdrawal is told `applied` and nothing happens"),
+    ("lane_ignored", "requests of one key run side by side"),
+    ("limit_off", "a limit is not counted"),
+    ("four_eyes_off", "one person decides where two must"),
+    ("stale_decision_taken", "a decision about an earlier question counts"),
+    ("broken_answer_passes", "an answer that breaks its contract passes"),
+    ("outcome_unverified", "a request is done without a look at its outcome"),
+    ("marked_unconfirmed", "an event is marked as published without a confirm"),
+    ("outcome_told_twice", "an outcome is told by two events"),
+    ("payload_told", "an event carries the payload"),
+    ("chain_cut", "an entry does not follow from its predecessor"),
+    ("counted_twice", "a counter counts an ending twice"),
+    ("rescue_off", "nobody takes over from the dead"),
+    ("permit_leaked", "an ended request keeps its place in the in-flight limit"),
+];
+
+/// Is this bug switched on? Always false without the feature `faults`.
+#[cfg(feature = "faults")]
+#[must_use]
+pub fn bug(name: &str) -> bool {
+    static WANTED: std::sync::LazyLock<Option<String>> = std::sync::LazyLock::new(|| std::env::var("MOZHAO_BUG").ok());
+    WANTED.as_deref() == Some(name)
+}
+
+/// Is this bug switched on? Always false without the feature `faults`.
+#[cfg(not(feature = "faults"))]
+#[must_use]
+pub const fn bug(_name: &str) -> bool {
+    false
+}

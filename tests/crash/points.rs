@@ -1,0 +1,198 @@
+//! Points between two durable facts, by name: before and after every call of the database, of a remote system and of the
+//! broker. At a chosen one the process is killed, frozen, or told of an error.
+
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use mozhao::domain::request::chain::Entry;
+use mozhao::domain::request::fact::FailureClass;
+use mozhao::domain::request::signal::Signal;
+use mozhao::domain::time::Time;
+use mozhao::engine::ports::broker::Publisher;
+use mozhao::engine::ports::records::{
+    Balance, ControlRow, Counted, DefectRow, Event, Heartbeat, ProcessRow, RejectedRow, RequestFilter, RequestRow, ReviewFilter,
+    ReviewRow, TokenRow, Version, WorkerRow,
+};
+use mozhao::engine::ports::remote::{Answer, BreakerSettings, Failure, Remote, RemoteCall};
+use mozhao::engine::ports::store::{
+    Claimed, Loaded, RequestId, ReviewAct, ReviewPut, Sent, Store, StoreError, WorkerId, Write, Written,
+};
+use uuid::Uuid;
+
+use crate::wrapped_store;
+use crate::wrapped_store::Kind;
+
+/// What happens at the chosen point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Blow {
+    Kill,
+    Error,
+    Stall,
+}
+
+/// The chosen point: its name, and which time it is passed (from 1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Chosen {
+    pub(crate) blow: Blow,
+    pub(crate) hit: u32,
+    pub(crate) name: String,
+}
+
+pub(crate) struct Points {
+    chosen: Option<Chosen>,
+    passed: Mutex<BTreeMap<String, u32>>,
+    /// Every name in the order in which it was passed.
+    log: PathBuf,
+}
+
+impl Points {
+    pub(crate) fn new(chosen: Option<Chosen>, log: PathBuf) -> Arc<Points> {
+        Arc::new(Points { chosen, passed: Mutex::default(), log })
+    }
+
+    /// Passes a point; true where an error is to be told.
+    fn pass(&self, name: &str) -> bool {
+        let hit = {
+            let mut passed = self.passed.lock().unwrap();
+            let hit = passed.entry(name.to_owned()).or_default();
+            *hit += 1;
+            *hit
+        };
+        append(&self.log, name);
+        let Some(chosen) = self.chosen.as_ref().filter(|chosen| chosen.name == name && chosen.hit == hit) else { return false };
+        match chosen.blow {
+            Blow::Error => return true,
+            Blow::Kill => std::process::abort(),
+            // Its own SIGSTOP: it goes on when somebody continues it.
+            Blow::Stall => {
+                let me = std::process::id().to_string();
+                assert!(Command::new("kill").args(["-STOP", &me]).status().unwrap().success());
+            }
+        }
+        false
+    }
+}
+
+pub(crate) fn append(path: &PathBuf, line: &str) {
+    let mut file = OpenOptions::new().create(true).append(true).open(path).unwrap();
+    file.write_all(format!("{line}\n").as_bytes()).unwrap();
+}
+
+pub(crate) struct PointStore {
+    pub(crate) inner: Arc<dyn Store>,
+    pub(crate) points: Arc<Points>,
+}
+
+impl PointStore {
+    async fn through<T>(
+        &self,
+        kind: Kind,
+        name: &str,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        if self.points.pass(&format!("before {name}")) {
+            return Err(StoreError::Transient("the line broke".to_owned()));
+        }
+        let result = call.await;
+        if self.points.pass(&format!("after {name}")) {
+            let why = "the line broke".to_owned();
+            return Err(if kind == Kind::Read { StoreError::Transient(why) } else { StoreError::Unknown(why) });
+        }
+        result
+    }
+
+    async fn through_commit(&self, worker: WorkerId, batch: &[Write]) -> Result<Vec<Written>, StoreError> {
+        self.through(Kind::Change, &format!("commit of {}", words(batch)), self.inner.commit(worker, batch)).await
+    }
+
+    async fn through_rescue(&self, by: WorkerId, lease: Duration) -> Result<Vec<WorkerId>, StoreError> {
+        self.through(Kind::Change, "rescue", self.inner.rescue(by, lease)).await
+    }
+
+    async fn through_published(&self, worker: WorkerId, ids: &[Uuid]) -> Result<(), StoreError> {
+        let name = if ids.is_empty() { "mark of nothing" } else { "mark of events" };
+        self.through(Kind::Change, name, self.inner.published(worker, ids)).await
+    }
+}
+
+fn words(batch: &[Write]) -> String {
+    let word = |write: &Write| match write {
+        Write::Accept(_) => "accepted".to_owned(),
+        Write::Reject(_) => "rejected".to_owned(),
+        Write::Advance(advance) => {
+            let facts: Vec<&str> = advance.entries.iter().map(|entry| entry.fact().unwrap().word()).collect();
+            if advance.summary.owned { facts.join("+") } else { format!("{} and release", facts.join("+")) }
+        }
+    };
+    batch.iter().map(word).collect::<Vec<_>>().join(", ")
+}
+
+wrapped_store!(PointStore);
+
+pub(crate) struct PointRemote<R> {
+    pub(crate) inner: R,
+    pub(crate) points: Arc<Points>,
+}
+
+fn failure(class: FailureClass, code: &'static str) -> Failure {
+    Failure { class, code, status: None, detail: "the line broke".to_owned(), retry_after: None }
+}
+
+#[async_trait]
+impl<R: Remote> Remote for PointRemote<R> {
+    async fn call(&self, call: &RemoteCall) -> Result<Answer, Failure> {
+        if self.points.pass(&format!("before call {}", call.slot)) {
+            return Err(failure(FailureClass::Transient, "connect"));
+        }
+        let answer = self.inner.call(call).await;
+        if self.points.pass(&format!("after call {}", call.slot)) {
+            return Err(failure(if call.effect { FailureClass::Unknown } else { FailureClass::Transient }, "reset"));
+        }
+        answer
+    }
+
+    fn timeout(&self, connector: &str) -> Duration {
+        self.inner.timeout(connector)
+    }
+
+    fn key_window(&self, connector: &str) -> Option<Duration> {
+        self.inner.key_window(connector)
+    }
+
+    fn breaker(&self, connector: &str) -> BreakerSettings {
+        self.inner.breaker(connector)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.inner.names()
+    }
+}
+
+/// A broker that is a file: a line for each event that it has confirmed.
+pub(crate) struct PointPublisher {
+    pub(crate) sink: PathBuf,
+    pub(crate) points: Arc<Points>,
+}
+
+#[async_trait]
+impl Publisher for PointPublisher {
+    async fn publish(&self, events: &[Event]) -> Vec<bool> {
+        if self.points.pass("before publish") {
+            return vec![false; events.len()];
+        }
+        for event in events {
+            append(&self.sink, &format!("{} {}", event.topic, event.id));
+        }
+        vec![!self.points.pass("after publish"); events.len()]
+    }
+
+    fn connected(&self) -> bool {
+        true
+    }
+}
