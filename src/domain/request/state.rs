@@ -242,9 +242,8 @@ impl State {
     #[must_use]
     pub fn looks_at_callback(&self, process: &Process, step: &str) -> bool {
         let Some(StepKind::Wait(wait)) = process.step(step).map(|step| &step.kind) else { return false };
-        let slot = self.slot(step);
         let came = self.callbacks.get(&wait.callback).map_or(0, Vec::len);
-        matches!(slot.mark, Mark::Awaiting { .. }) && came > slot.looked_at
+        came > self.slot(step).looked_at && matches!(self.mark(step), Mark::Awaiting { .. })
     }
 
     /// Its outcome, once it has one.
