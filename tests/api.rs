@@ -22,5 +22,7 @@ mod requests;
 mod reviews;
 #[path = "api/stream.rs"]
 mod stream;
+#[path = "api/tools.rs"]
+mod tools;
 #[path = "api/world.rs"]
 mod world;

@@ -110,13 +110,10 @@ impl Api {
 }
 
 fn check(token: &TokenRow, now: Time) -> Result<(), Problem> {
-    if token.revoked_at.is_some() {
-        return Err(Problem::new(&kinds::TOKEN, "the token was revoked"));
+    match token.over(now) {
+        Some(why) => Err(Problem::new(&kinds::TOKEN, format!("the token {why}"))),
+        None => Ok(()),
     }
-    if token.expires_at.is_some_and(|end| end <= now) {
-        return Err(Problem::new(&kinds::TOKEN, "the token has expired"));
-    }
-    Ok(())
 }
 
 impl Caller {
@@ -155,7 +152,7 @@ impl Caller {
 
     /// Is the token good for this process?
     pub(super) fn covers(&self, process: &str) -> bool {
-        self.0.processes.is_empty() || self.0.processes.iter().any(|known| known == process)
+        self.0.covers(process)
     }
 
     /// May it read everybody's requests, with what is inside them?
@@ -171,8 +168,7 @@ impl Caller {
 
     /// Has it the reviewers' role that a review asks for?
     pub(super) fn has_review_role(&self, role: Option<&str>) -> bool {
-        let admin = self.0.roles.iter().any(|word| word == Role::Admin.as_str());
-        role.is_none_or(|role| admin || self.0.review_roles.iter().any(|known| known == role))
+        self.0.has_review_role(role)
     }
 
     /// The processes that a list may show: what was asked for, as far as the token covers it. `None`: nothing at all (an
@@ -254,6 +250,13 @@ pub(super) mod tests {
         assert_eq!(some.narrow(list(&["y", "z"])), Some(list(&["y"])));
         assert_eq!(some.narrow(list(&["z"])), None);
         assert_eq!(caller("a", &["operator"], &[]).narrow(list(&[])), Some(list(&[])));
+    }
+
+    #[test]
+    fn the_engine_and_the_table_agree_who_decides() {
+        for role in crate::api::permit::ROLES {
+            assert_eq!(caller("a", &[role.as_str()], &[]).token().decides(), allows(role, Action::Review), "{role:?}");
+        }
     }
 
     #[test]

@@ -144,7 +144,7 @@ impl<'a> Act<'a> {
                 return Err(NotDone::Refused(why, row).problem(self.api, self.caller));
             }
             (ReviewPut::Done(_, Some(_)), Some(Told::Ended(outcome))) => return Err(super::requests::ended(outcome)),
-            (ReviewPut::Done(row, None), _) if deciding && row.decision.is_none() => ("set_aside", row),
+            (ReviewPut::SetAside(row), _) => ("set_aside", row),
             (ReviewPut::Done(row, None), _) if deciding => ("second_needed", row),
             (ReviewPut::Done(row, _), _) => (APPLIED, row),
         };

@@ -73,7 +73,7 @@ fn secrets() -> Value {
         })
     };
     json!({
-        "description": "The secret that each reviewers' tool signs its decisions with: {TOOL: {env: VARIABLE}} or {TOOL: {file: PATH}}.",
+        "description": "The secret that each reviewers' tool signs its decisions with: {TOOL: {env: VARIABLE}} or {TOOL: {file: PATH}}. What it may decide says the token of the same name.",
         "type": ["object", "null"],
         "additionalProperties": { "oneOf": [place("env"), place("file")] },
     })

@@ -138,8 +138,11 @@ async fn happen(world: &World, request: Uuid, event: &Event) -> Result<(), World
             };
             let put = world.decide(request, review, decision).await?;
             return match (put, told) {
-                (ReviewPut::Done(..), Told::Taken) | (ReviewPut::Stale(_) | ReviewPut::Taken(_), Told::TurnedDown) => Ok(()),
-                (ReviewPut::Done(..), Told::TurnedDown) => Err(WorldError::Odd("the decision was taken".to_owned())),
+                (ReviewPut::Done(..) | ReviewPut::SetAside(_), Told::Taken)
+                | (ReviewPut::Stale(_) | ReviewPut::Taken(_), Told::TurnedDown) => Ok(()),
+                (ReviewPut::Done(..) | ReviewPut::SetAside(_), Told::TurnedDown) => {
+                    Err(WorldError::Odd("the decision was taken".to_owned()))
+                }
                 (_, Told::Taken) => {
                     let why = "the decision was turned down (with four eyes the second person must be another one)";
                     Err(WorldError::Odd(why.to_owned()))

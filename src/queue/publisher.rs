@@ -23,6 +23,8 @@ use super::{QueueConfig, QueueError};
 use crate::engine::ports::broker::Publisher;
 use crate::engine::ports::records::Event;
 
+/// How long a queue named in `reply_to` has to take its copy.
+const REPLY_PATIENCE: Duration = Duration::from_secs(2);
 /// How often a quiet connection is looked at.
 const LOOK: Duration = Duration::from_millis(250);
 /// The delivery mode of a message that survives the broker.
@@ -108,9 +110,13 @@ impl AmqpPublisher {
                 Some(channel.basic_publish("".into(), queue, options, &event.body, properties).await?)
             }
         };
-        let mut acked = first.await?.is_ack();
-        if let Some(copy) = copy {
-            acked &= copy.await?.is_ack();
+        let acked = first.await?.is_ack();
+        // The answer's queue is its owner's business: full, or without a majority, it must not hold up everybody's events, nor
+        // have them published again and again.
+        if let Some(copy) = copy
+            && !matches!(timeout(REPLY_PATIENCE, copy).await, Ok(Ok(confirm)) if confirm.is_ack())
+        {
+            tracing::warn!(event = %event.id, topic = %event.topic, "the queue in reply_to did not take its copy of an event");
         }
         Ok(acked)
     }

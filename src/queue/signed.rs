@@ -1,7 +1,7 @@
 //! A reviewers' tool says what a person decided: JSON, signed with a secret of that tool. Pure.
 //!
 //! The signature is an HMAC-SHA256 over the body's bytes, in the header `mozhao-signature: sha256=<hex>`. It proves which
-//! tool speaks; who the reviewer is, the tool vouches for. A message that is sent twice, by whomever, carries a review's
+//! tool speaks; what that tool may decide says the token of its name; who the reviewer is, the tool vouches for. A message that is sent twice, by whomever, carries a review's
 //! version that has passed, and changes nothing; `at` only keeps very old ones out.
 //!
 //! ```json

@@ -9,7 +9,7 @@ use crate::domain::request::signal::{Decision, Signal};
 use crate::domain::time::Time;
 pub(super) use crate::engine::ports::records::outcome;
 use crate::engine::ports::records::{RequestFilter, RequestRow, ReviewRow};
-use crate::engine::ports::store::{ReviewAct, Summary};
+use crate::engine::ports::store::{ReviewAct, ReviewPut, Summary};
 use crate::faults::bug;
 
 /// The row's `wake_at` after an owner's step, where `now` is the database's clock and `signalled` the count in the database.
@@ -134,9 +134,12 @@ fn decide(row: &ReviewRow, next: ReviewRow, decision: &Decision) -> Acted {
     }
 }
 
-/// The signal whose answer is the decision's; none while the review is open, for then it was a note.
-pub(super) fn sent(row: &ReviewRow, signal: Uuid) -> Option<Uuid> {
-    (row.state != "open").then_some(signal)
+/// What a reviewer hears whose act has stored this signal, now or when it was sent before.
+pub(super) fn put(row: ReviewRow, id: Uuid, signal: &Signal) -> ReviewPut {
+    match signal {
+        Signal::Note { .. } => ReviewPut::SetAside(Box::new(row)),
+        _ => ReviewPut::Done(Box::new(row), Some(id)),
+    }
 }
 
 /// A decision in one line. The values of amended fields stay out: the ledger keeps notes for ever.

@@ -1,10 +1,12 @@
 //! The questions put to people: found, claimed, decided once.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::world::World;
 
-fn approve(version: u32) -> Value {
+pub(crate) fn approve(version: u32) -> Value {
     json!({"version": version, "choice": "approve", "note": "the passport fits"})
 }
 
@@ -86,53 +88,98 @@ async fn of_decisions_at_the_same_moment_one_counts() {
     }
 }
 
-#[tokio::test]
-async fn four_eyes_are_two_people_who_agree() {
-    let world = World::start().await;
+/// A request whose open review asks for four eyes, and where that is decided.
+pub(crate) async fn four_eyes(world: &World) -> (String, String) {
     let id = world.submit_until("big-1", "in_review").await;
-    let review = world.review_of(&id).await;
-    let first = world.get("li", &format!("/v1/reviews/{review}")).await.body;
     // The verify step of this customer asks first.
-    assert_eq!(first["name"], "unsure");
-    world.post("li", &format!("/v1/reviews/{review}/decide"), &approve(1)).await.expect(200);
-    let review = loop {
+    let unsure = world.review_of(&id).await;
+    world.post("li", &format!("/v1/reviews/{unsure}/decide"), &approve(1)).await.expect(200);
+    loop {
         world.until(&id, "in_review").await;
         let open = world.get("audit", &format!("/v1/reviews?request={id}")).await;
         if open.body["items"][0]["name"] == "big_change" {
-            break open.body["items"][0]["id"].as_str().unwrap().to_owned();
+            let review = open.body["items"][0]["id"].as_str().unwrap();
+            return (id, format!("/v1/reviews/{review}"));
         }
-    };
-    let path = format!("/v1/reviews/{review}/decide");
-    let kept = world.post("li", &path, &approve(1)).await.expect(200);
-    assert_eq!((&kept.body["answer"], &kept.body["review"]["first_by"]), (&"second_needed".into(), &"li".into()));
-    let version = u32::try_from(kept.body["review"]["version"].as_u64().unwrap()).unwrap();
-    let same = world.post("li", &path, &approve(version)).await.expect(423);
-    assert_eq!(same.body["detail"], "you decided first; a second person must decide too");
-    assert!(world.get("wang", &format!("/v1/reviews/{review}")).await.body.get("decision").is_none());
-    // They disagree: both decisions are in the record, and it starts over.
-    let other = json!({"version": version, "choice": "refuse", "reason": "gone", "note": "the photo is old"});
-    let apart = world.post("wang", &path, &other).await.expect(200);
-    assert_eq!((&apart.body["answer"], apart.body["review"].get("first_by")), (&"set_aside".into(), None));
-    let noted = || async {
-        let shown = world.get("audit", &format!("/v1/requests/{id}/timeline?limit=200")).await.body;
-        let entries = shown["items"].as_array().unwrap().clone();
-        entries.iter().find(|entry| entry["kind"] == "noted").map(|entry| entry["fact"]["text"].as_str().unwrap().to_owned())
-    };
-    let mut text = noted().await;
-    while text.is_none() {
-        world.get("audit", &format!("/v1/requests/{id}?wait=1s")).await;
-        text = noted().await;
     }
-    assert_eq!(
-        text.unwrap(),
-        "two people disagree, and both decisions are set aside: li decided approve: the passport fits; \
-         wang decided refuse (gone): the photo is old"
-    );
-    let again = world.post("wang", &path, &approve(version + 1)).await.expect(200);
-    assert_eq!(again.body["answer"], "second_needed");
-    let second = world.post("li", &path, &approve(version + 2)).await.expect(200);
-    assert_eq!(second.body["answer"], "applied");
+}
+
+/// The notes in a request's timeline, as soon as there are so many.
+pub(crate) async fn notes(world: &World, request: &str, count: usize) -> Vec<String> {
+    let id = request.parse().unwrap();
+    loop {
+        let changed = world.engine.changed(id, Duration::from_secs(1));
+        let shown = world.get("audit", &format!("/v1/requests/{request}/timeline?limit=200")).await.expect(200).body;
+        let entries = shown["items"].as_array().unwrap().iter().filter(|entry| entry["kind"] == "noted");
+        let notes: Vec<_> = entries.map(|entry| entry["fact"]["text"].as_str().unwrap().to_owned()).collect();
+        if notes.len() >= count {
+            return notes;
+        }
+        changed.await;
+    }
+}
+
+#[tokio::test]
+async fn four_eyes_are_two_people_who_agree() {
+    let world = World::start().await;
+    let (id, review) = four_eyes(&world).await;
+    let decide = format!("{review}/decide");
+    let kept = world.post("li", &decide, &approve(1)).await.expect(200).body;
+    assert_eq!((&kept["answer"], &kept["review"]["first_by"]), (&"second_needed".into(), &"li".into()));
+    assert_eq!((&kept["review"]["state"], &kept["review"]["version"]), (&"open".into(), &2.into()));
+    let same = world.post("li", &decide, &approve(2)).await.expect(423);
+    assert_eq!(same.body["detail"], "you decided first; a second person must decide too");
+    // The second person is not told how the first decided.
+    assert!(world.get("wang", &review).await.body.get("decision").is_none());
+    let second = world.post("wang", &decide, &approve(2)).await.expect(200).body;
+    assert_eq!((&second["answer"], &second["review"]["state"]), (&"applied".into(), &"decided".into()));
     world.until(&id, "done").await;
+}
+
+#[tokio::test]
+async fn two_people_who_disagree_start_over() {
+    for world in [World::start().await, World::on_sqlite().await] {
+        let (id, review) = four_eyes(&world).await;
+        let decide = format!("{review}/decide");
+        let refuse = |version: u32, reason: &str| json!({"version": version, "choice": "refuse", "reason": reason, "note": "the photo is old"});
+        world.post("li", &decide, &approve(1)).await.expect(200);
+        world.post("wang", &format!("{review}/claim"), &json!({})).await.expect(200);
+        let apart = world.post_once("wang", &decide, "apart-1", &refuse(2, "gone")).await.expect(200).body;
+        // The review is as if nobody had decided, and anybody's.
+        assert_eq!(apart["answer"], "set_aside");
+        let open = &apart["review"];
+        assert_eq!((&open["state"], &open["version"]), (&"open".into(), &3.into()));
+        for gone in ["first_by", "decision", "claimed_by", "closed_at"] {
+            assert_eq!(open.get(gone), None, "{gone}");
+        }
+        let shown = world.get("root", &review).await.expect(200).body;
+        assert_eq!((&shown["state"], &shown["version"], shown.get("first_by")), (&"open".into(), &3.into(), None));
+        let text = "two people disagree, and both decisions are set aside: li decided approve: the passport fits; \
+                    wang decided refuse (gone): the photo is old";
+        assert_eq!(notes(&world, &id, 1).await, [text]);
+        // The request waits on, and nothing was done to the customer.
+        assert_eq!(world.get("app", &format!("/v1/requests/{id}")).await.body["state"], "in_review");
+        assert!(world.bank.changed.lock().unwrap().is_empty());
+
+        // Whoever looked before, or did not hear the answer.
+        let stale = world.post("root", &decide, &approve(2)).await.expect(409);
+        assert_eq!((stale.problem(), &stale.body["current"]["version"]), ("stale", &3.into()));
+        let again = world.post_once("wang", &decide, "apart-1", &refuse(2, "gone")).await.expect(200).body;
+        assert_eq!(again, apart);
+
+        // The one who decided second may be the first now; the lost answer is heard as it was even then.
+        let first = world.post("wang", &decide, &approve(3)).await.expect(200).body;
+        assert_eq!((&first["answer"], &first["review"]["first_by"]), (&"second_needed".into(), &"wang".into()));
+        let again = world.post_once("wang", &decide, "apart-1", &refuse(2, "gone")).await.expect(200).body;
+        assert_eq!((&again["answer"], &again["review"]["version"]), (&"set_aside".into(), &4.into()));
+        let second = world.post("li", &decide, &approve(4)).await.expect(200).body;
+        assert_eq!((&second["answer"], &second["review"]["state"]), (&"applied".into(), &"decided".into()));
+        world.until(&id, "done").await;
+        let again = world.post_once("wang", &decide, "apart-1", &refuse(2, "gone")).await.expect(200).body;
+        assert_eq!((&again["answer"], &again["review"]["state"]), (&"set_aside".into(), &"decided".into()));
+        assert_eq!(notes(&world, &id, 1).await, [text], "one note of one disagreement");
+        assert_eq!(*world.bank.changed.lock().unwrap(), ["big-1"]);
+    }
 }
 
 #[tokio::test]

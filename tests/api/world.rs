@@ -44,7 +44,7 @@ pub(crate) struct World {
     work: JoinHandle<()>,
     tokens: BTreeMap<String, String>,
     keys: AtomicU32,
-    _folder: tempfile::TempDir,
+    folders: Vec<tempfile::TempDir>,
 }
 
 impl Drop for World {
@@ -91,6 +91,16 @@ impl World {
         World::on(Arc::new(MemoryStore::new(Arc::new(SystemClock))), &[], change).await
     }
 
+    /// On a database in a file.
+    pub(crate) async fn on_sqlite() -> World {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("mozhao.db").display());
+        let store = mozhao::store::open::open(&url, mozhao::store::Role::Worker).await.unwrap();
+        let mut world = World::on(store, &[], |_| {}).await;
+        world.folders.push(folder);
+        world
+    }
+
     /// On a store of its own, with more processes beside the usual two.
     pub(crate) async fn on(store: Arc<dyn Store>, more: &[(&str, &str)], change: impl FnOnce(&mut ApiSettings)) -> World {
         let folder = tempfile::tempdir().unwrap();
@@ -113,6 +123,7 @@ impl World {
             ("li", Role::Reviewer, vec![], vec!["identity"]),
             ("wang", Role::Reviewer, vec![], vec!["identity"]),
             ("zhao", Role::Reviewer, vec![], vec!["money"]),
+            ("desk", Role::Reviewer, vec![], vec!["identity"]),
             ("ops", Role::Operator, vec![], vec![]),
             ("narrow-ops", Role::Operator, vec!["texted"], vec![]),
             ("audit", Role::Auditor, vec![], vec![]),
@@ -138,7 +149,7 @@ impl World {
         let server = tokio::spawn(serve(listener, router(engine.clone(), settings), stopping.clone()));
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap();
         let (server, keys) = (Some(server), AtomicU32::new(0));
-        World { addr, engine, store, bank, stopping, http, server, work, tokens, keys, _folder: folder }
+        World { addr, engine, store, bank, stopping, http, server, work, tokens, keys, folders: vec![folder] }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -172,6 +183,12 @@ impl World {
 
     pub(crate) async fn post(&self, who: &str, path: &str, body: &Value) -> Reply {
         self.send(self.http.post(self.url(path)).bearer_auth(self.secret(who)).json(body)).await
+    }
+
+    /// Sends it under an `Idempotency-Key`.
+    pub(crate) async fn post_once(&self, who: &str, path: &str, key: &str, body: &Value) -> Reply {
+        let request = self.http.post(self.url(path)).bearer_auth(self.secret(who)).header("idempotency-key", key);
+        self.send(request.json(body)).await
     }
 
     /// Sends a request of `change` for a customer and waits until it ends.

@@ -19,8 +19,11 @@ use super::world::{PATIENCE, Worker, World};
 use crate::harness::ports::free_port;
 use crate::harness::wait;
 
-const WAITING: usize = 20_000;
-const PARKED: usize = 20_000;
+/// How many wait in the broker, and how many are parked: 20,000, or what `MOZHAO_BACKLOG` says.
+fn mountain() -> usize {
+    std::env::var("MOZHAO_BACKLOG").map_or(20_000, |text| text.parse().unwrap())
+}
+
 /// What either may cost.
 const GROWTH: u64 = 20 << 20;
 /// Parked requests that come back per second (`groups::DEFAULT_RATE`).
@@ -58,14 +61,14 @@ async fn a_backlog_in_the_broker_costs_no_memory() {
         let payload = bank::unbind(&format!("U{number}"), &format!("K{number}"));
         Message::plain("app", &format!("m-{number}"), "card_unbind", &payload)
     };
-    let messages: Vec<Message> = (0..WAITING).map(message).collect();
+    let messages: Vec<Message> = (0..mountain()).map(message).collect();
     world.publish(&messages).await;
     let (amqp, queue) = (world.amqp.clone().unwrap(), format!("{}.requests", world.prefix));
     let ready = broker::depth(&amqp, &queue).await.unwrap() as usize;
     let highest = worker.process.resident_bytes();
     let accepted = usize::try_from(world.balance().await.unwrap().accepted).unwrap() - sent.len();
     println!("{ready} messages wait, {accepted} were taken; the worker has {} MiB, {} MiB before", highest >> 20, before >> 20);
-    assert!(ready >= WAITING / 2, "the backlog is in the broker");
+    assert!(ready >= mountain() / 2, "the backlog is in the broker");
     assert!(highest < before + GROWTH, "it grew by {} bytes", highest - before);
     // Then the target recovers, and the cards are unknown to it: all are refused. A part of them is enough.
     world.bank.lift(hang);
@@ -80,7 +83,7 @@ async fn a_backlog_in_the_broker_costs_no_memory() {
     // What was taken stands in the books; the rest is still in the broker.
     let balance = world.balance().await.unwrap();
     assert!(balance.holds(), "{balance:?}");
-    let left = WAITING + sent.len() - usize::try_from(balance.accepted).unwrap();
+    let left = mountain() + sent.len() - usize::try_from(balance.accepted).unwrap();
     let left = u32::try_from(left).unwrap();
     wait::until("the rest to be in the broker", PATIENCE, || async { broker::depth(&amqp, &queue).await == Some(left) }).await;
 }
@@ -91,7 +94,7 @@ async fn parked_requests_cost_no_memory_and_come_back_paced() {
     let worker = small(&mut world).await;
     let (before, warm) = warm(&mut world, &worker, "warm").await;
     let digest = world.store.processes(99).await.unwrap().into_iter().find(|row| row.name == "card_unbind").unwrap().digest;
-    for number in 0..PARKED {
+    for number in 0..mountain() {
         bank::put_card(&world.bank, &format!("U{number}"), &format!("K{number}"));
     }
     park(&world.database, &digest, world.store.now().await.unwrap()).await;
@@ -108,7 +111,7 @@ async fn parked_requests_cost_no_memory_and_come_back_paced() {
         async { world.balance().await.is_some_and(|balance| resumed(&balance)) }
     })
     .await;
-    println!("{PARKED} were parked; the worker had at most {} MiB, {} MiB before", highest >> 20, before >> 20);
+    println!("{} were parked; the worker had at most {} MiB, {} MiB before", mountain(), highest >> 20, before >> 20);
     assert!(highest < before + GROWTH, "it grew by {} bytes", highest - before);
 
     // By the database's own times: never more than the rate allows since the first batch. A worker that had no processor for
@@ -126,10 +129,10 @@ async fn parked_requests_cost_no_memory_and_come_back_paced() {
 
     // It is stopped with most of them still parked: they are in the books as such.
     let balance = world.balance().await.unwrap();
-    assert!(balance.holds() && balance.parked > PARKED as u64 / 2, "{balance:?}");
+    assert!(balance.holds() && balance.parked > mountain() as u64 / 2, "{balance:?}");
     drop(worker);
     let mut wrong = Vec::new();
-    for row in world.requests().await.iter().step_by(40) {
+    for row in world.requests().await.iter().step_by(mountain() / 500) {
         if let Err(error) = super::ledgers::Ledger::read(world.store.as_ref(), row.id).await {
             wrong.push(error);
         }
@@ -157,7 +160,7 @@ async fn park(database: &str, digest: &str, now: Time) {
     let then = now.minus(Duration::from_mins(1));
     let (mut ids, mut customers, mut bodies, mut heads, mut messages) = (vec![], vec![], vec![], vec![], vec![]);
     let (mut owners, mut seqs, mut facts, mut hashes) = (vec![], vec![], vec![], vec![]);
-    for number in 0..PARKED {
+    for number in 0..mountain() {
         let (id, customer) = (Uuid::now_v7(), format!("U{number}"));
         let payload = canonical(&bank::unbind(&customer, &format!("K{number}")));
         let accepted = Accepted {
@@ -212,7 +215,7 @@ async fn park(database: &str, digest: &str, now: Time) {
     query.execute(&mut connection).await.unwrap();
     let tallies = "INSERT INTO tallies (worker, name, n) VALUES ('00000000-0000-0000-0000-000000000000', 'accepted', $1)
         ON CONFLICT (worker, name) DO UPDATE SET n = tallies.n + EXCLUDED.n";
-    sqlx::query(tallies).bind(i64::try_from(PARKED).unwrap()).execute(&mut connection).await.unwrap();
+    sqlx::query(tallies).bind(i64::try_from(mountain()).unwrap()).execute(&mut connection).await.unwrap();
     sqlx::raw_sql("ANALYZE").execute(&mut connection).await.unwrap();
 }
 

@@ -67,7 +67,7 @@ fn an_expiry_cancels_the_review_aloud_and_what_a_person_was_asked_early_expires_
         assert_eq!(stage.state(request).await, "parked");
         stage.send(request, &Signal::MoveToReview { by: "li".into(), note: "look".into() }).await;
         stage.at(3_700).await;
-        stage.world.decide(request, "overdue", decision("li", Choice::Retry)).await.unwrap();
+        stage.world.decide(request, "handed_over", decision("li", Choice::Retry)).await.unwrap();
         stage.at(2 * 3_600).await;
         assert_eq!(stage.state(request).await, "parked");
         stage.send(request, &Signal::MoveToReview { by: "li".into(), note: "look again".into() }).await;

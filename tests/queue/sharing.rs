@@ -239,6 +239,29 @@ async fn events_reach_who_is_bound_and_the_rest_is_kept() {
 }
 
 #[tokio::test]
+async fn a_reply_queue_that_is_full_holds_up_nothing() {
+    let broker = rabbitmq::broker().await;
+    let queue = Queue::start(config(&broker.url, &broker.prefix)).unwrap();
+    let (names, publisher) = (queue.names().clone(), queue.publisher());
+    queue.publishing().wait_up().await;
+    let raw = Raw::new(&broker.url).await;
+    let (done, full) = (format!("{}-done", broker.prefix), format!("{}-full", broker.prefix));
+    raw.queue(&done, &names.events, "request.*.done").await;
+    let mut bounds = FieldTable::default();
+    bounds.insert("x-max-length".into(), AMQPValue::LongInt(1));
+    bounds.insert("x-overflow".into(), AMQPValue::LongString("reject-publish".into()));
+    let options = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
+    raw.channel.queue_declare(full.as_str().into(), options, bounds).await.unwrap();
+    raw.publish("", &full, b"there first", BasicProperties::default()).await;
+
+    let events: Vec<_> = (0..5).map(|_| event("request.card_unbind.done", Some(&full))).collect();
+    assert_eq!(publisher.publish(&events).await, [true; 5]);
+    assert_eq!(raw.drain(&done, 5).await.len(), 5);
+    assert!(publisher.connected());
+    queue.stop().await;
+}
+
+#[tokio::test]
 async fn the_queues_can_be_looked_at() {
     let broker = rabbitmq::broker().await;
     let settings = config(&broker.url, &broker.prefix);

@@ -36,6 +36,11 @@ async fn act(world: &World, review: &ReviewRow, act: &ReviewAct) -> ReviewPut {
 }
 
 #[track_caller]
+fn set_aside(put: ReviewPut) -> ReviewRow {
+    let ReviewPut::SetAside(row) = put else { panic!("{put:?}") };
+    *row
+}
+
 fn done(put: ReviewPut) -> ReviewRow {
     let ReviewPut::Done(row, None) = put else { panic!("{put:?}") };
     *row
@@ -107,8 +112,10 @@ pub(super) async fn four_eyes(world: &World) {
         assert_eq!(act(world, &review, &again).await, ReviewPut::Taken(Box::new(first.clone())));
     }
     // They disagree: it starts over.
-    let reopened = done(act(world, &review, &decide(&review, "bob", 2, Choice::Refuse)).await);
-    assert_eq!((reopened.state.as_str(), reopened.version, reopened.decision), ("open", 3, None));
+    let (apart, refuse) = (world.id(), decide(&review, "bob", 2, Choice::Refuse));
+    let reopened = set_aside(world.store.review_act(review.id, &refuse, apart, T0).await.unwrap());
+    assert_eq!((reopened.state.as_str(), reopened.version, &reopened.decision), ("open", 3, &None));
+    assert_eq!(set_aside(world.store.review_act(review.id, &refuse, apart, T0).await.unwrap()), reopened);
     let signals = world.store.signals(request).await.unwrap();
     let [(_, Signal::Note { by, text })] = signals.as_slice() else { panic!("{signals:?}") };
     assert_eq!(by, "bob");
@@ -122,6 +129,9 @@ pub(super) async fn four_eyes(world: &World) {
     assert_eq!((row.state.as_str(), row.version, sent), ("deciding", 5, signal_id));
     assert_eq!((decision.by.as_str(), decision.first_by.as_deref()), ("ann", Some("bob")));
     assert_eq!(world.store.signals(request).await.unwrap()[1..], [(signal_id, Signal::Decide(decision))]);
+    // Whoever was set aside hears so even now: the decision that came of it is not theirs.
+    let late = set_aside(world.store.review_act(review.id, &refuse, apart, T0).await.unwrap());
+    assert_eq!((late.state.as_str(), late.version), ("deciding", 5));
     // The same choice for another reason, or with other fields, is not the same decision.
     let (_, review) = world.in_review(worker, true).await;
     let with_reason = |by: &str, version, reason: &str| {
@@ -130,7 +140,7 @@ pub(super) async fn four_eyes(world: &World) {
         ReviewAct::Decide { version, decision }
     };
     done(act(world, &review, &with_reason("ann", 1, "face_mismatch")).await);
-    assert_eq!(done(act(world, &review, &with_reason("bob", 2, "not_your_card")).await).decision, None);
+    assert_eq!(set_aside(act(world, &review, &with_reason("bob", 2, "not_your_card")).await).decision, None);
 }
 
 /// Whoever sends the first of two decisions again, because no answer came, hears what the first sending came to.

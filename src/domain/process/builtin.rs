@@ -11,11 +11,13 @@ use super::model::{Choice, ReviewSpec, Texts};
 pub const UNKNOWN_EFFECT: &str = "unknown_effect";
 /// The request's time is up and something has been applied, so that it cannot expire.
 pub const OVERDUE: &str = "overdue";
+/// A colleague put the request to a person; the note says why.
+pub(super) const HANDED_OVER: &str = "handed_over";
 /// An undo could not be carried out.
 pub const UNDO_FAILED: &str = "undo_failed";
 
 /// Their names.
-pub const BUILTIN_REVIEWS: [&str; 3] = [UNKNOWN_EFFECT, OVERDUE, UNDO_FAILED];
+pub const BUILTIN_REVIEWS: [&str; 4] = [UNKNOWN_EFFECT, OVERDUE, HANDED_OVER, UNDO_FAILED];
 /// The languages of their texts.
 pub const BUILTIN_LANGUAGES: [&str; 2] = ["en", "zh-CN"];
 
@@ -33,6 +35,10 @@ pub fn builtin_review(name: &str) -> Option<ReviewSpec> {
         OVERDUE => {
             ("The request's time is up and it could not be finished. What now?", "该申请已超过办理时限仍未办结，如何处理？")
         }
+        HANDED_OVER => (
+            "A colleague put this request to a person; the note says why. What now?",
+            "同事将该申请转交人工处理，原因见备注。如何处理？",
+        ),
         UNDO_FAILED => (
             "An effect could not be reversed by itself. Is it reversed by now, or shall it be tried again?",
             "有一项操作未能自动撤销。现在是否已撤销，或是否需要再试一次？",
@@ -47,7 +53,7 @@ pub fn builtin_review(name: &str) -> Option<ReviewSpec> {
 pub fn builtin_options(name: &str) -> &'static [Choice] {
     match name {
         UNKNOWN_EFFECT => &[Choice::Applied, Choice::NotApplied, Choice::Retry],
-        OVERDUE => &[Choice::Retry, Choice::Refuse],
+        OVERDUE | HANDED_OVER => &[Choice::Retry, Choice::Refuse],
         UNDO_FAILED => &[Choice::Retry, Choice::Applied],
         _ => &[],
     }

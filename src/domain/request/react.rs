@@ -68,7 +68,7 @@ pub fn react(
             if !matches!(state.phase, Phase::Parked { .. } | Phase::Open | Phase::AskedCustomer { .. }) {
                 return told("the request is not waiting for anything but a person or its turn");
             }
-            let Some(opened) = open_review(process, slot::OVERDUE, slot::OVERDUE, id, now) else {
+            let Some(opened) = open_review(process, slot::HANDED_OVER, slot::HANDED_OVER, id, now) else {
                 return told("the process has no such review");
             };
             let note = Fact::Noted { by: by.clone(), text: note.clone() };

@@ -6,6 +6,8 @@ pub const DONE_WHEN: &str = "done_when";
 pub const LIMIT: &str = "limit";
 /// The question what to do with a request that is past its time; also that review's name.
 pub const OVERDUE: &str = "overdue";
+/// The question of a colleague who put the request to a person; also that review's name.
+pub const HANDED_OVER: &str = "handed_over";
 /// Where a request is parked under which workers died: no place of the process.
 pub const WORKER: &str = "worker";
 /// The built-in review for an effect that nobody knows about.
@@ -34,7 +36,7 @@ pub fn read_for(slot: &str) -> Option<&str> {
 /// Is this a step's own slot (not an undo's, a reconcile's or a built-in one)?
 #[must_use]
 pub fn is_forward(slot: &str) -> bool {
-    !slot.contains('.') && slot != DONE_WHEN && slot != LIMIT && slot != OVERDUE
+    !slot.contains('.') && ![DONE_WHEN, LIMIT, OVERDUE, HANDED_OVER].contains(&slot)
 }
 
 /// The step that a slot belongs to.

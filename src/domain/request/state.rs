@@ -318,8 +318,7 @@ impl State {
             Fact::CallbackIgnored { step } => self.at(step).looked_at += 1,
             Fact::ReviewOpened(opened) => {
                 self.ask = None;
-                // An operator may ask the same question earlier; then its time is still to come.
-                self.overdue_asked |= opened.review == slot::OVERDUE && at >= self.accepted.expires_at;
+                self.overdue_asked |= opened.review == slot::OVERDUE;
                 self.phase = Phase::InReview(opened.clone());
             }
             Fact::Decided(decided) => self.decide(decided, at),
@@ -384,7 +383,7 @@ impl State {
                 let reason = decided.reason.clone().unwrap_or_default();
                 self.refusal = Some(Refusal { reason, slot: name, clause: None, by: Some(decided.by.clone()) });
             }
-            Choice::Retry if name == slot::OVERDUE => self.reset_budgets(),
+            Choice::Retry if name == slot::OVERDUE || name == slot::HANDED_OVER => self.reset_budgets(),
             // On the way back a forward effect is not done again: whether it happened is still to be found out.
             Choice::Retry if self.turned.is_some() && slot::is_forward(&name) => self.reset_budgets(),
             Choice::Retry | Choice::NotApplied => {

@@ -239,20 +239,3 @@ fn where_it_is_is_where_something_happened_last() {
     assert_eq!(after(&next).current(), Some("z_check"));
     assert_eq!(after(&[Fact::Started, failed("z_check"), failed("a_check"), failed("m_check")]).current(), Some("m_check"));
 }
-
-#[test]
-fn a_person_who_is_asked_early_does_not_switch_off_the_expiry() {
-    let asked = Fact::ReviewOpened(ReviewOpened {
-        review: "overdue".into(),
-        ..match opened("overdue") {
-            Fact::ReviewOpened(opened) => opened,
-            _ => return,
-        }
-    });
-    let mut state = after(&[Fact::Started]);
-    state.apply(&asked, Time(999)).unwrap();
-    assert!(!state.overdue_asked, "its time is not up");
-    let mut state = after(&[Fact::Started]);
-    state.apply(&asked, Time(1_000)).unwrap();
-    assert!(state.overdue_asked);
-}

@@ -307,6 +307,36 @@ pub struct TokenRow {
     pub revoked_at: Option<Time>,
 }
 
+impl TokenRow {
+    /// Why it is not good any more.
+    #[must_use]
+    pub fn over(&self, now: Time) -> Option<&'static str> {
+        if self.revoked_at.is_some() {
+            return Some("was revoked");
+        }
+        self.expires_at.is_some_and(|end| end <= now).then_some("has expired")
+    }
+
+    /// Is it good for this process?
+    #[must_use]
+    pub fn covers(&self, process: &str) -> bool {
+        self.processes.is_empty() || self.processes.iter().any(|known| known == process)
+    }
+
+    /// May it decide reviews at all?
+    #[must_use]
+    pub fn decides(&self) -> bool {
+        self.roles.iter().any(|role| role == "reviewer" || role == "admin")
+    }
+
+    /// Has it the reviewers' role that a review asks for?
+    #[must_use]
+    pub fn has_review_role(&self, role: Option<&str>) -> bool {
+        let admin = self.roles.iter().any(|word| word == "admin");
+        role.is_none_or(|role| admin || self.review_roles.iter().any(|known| known == role))
+    }
+}
+
 /// Which requests a list shows; empty fields match all.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RequestFilter {

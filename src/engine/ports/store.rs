@@ -254,6 +254,8 @@ pub enum Sent {
 pub enum ReviewPut {
     /// Done; the row as it is now, and for a decision that went to the owner the signal's id.
     Done(Box<ReviewRow>, Option<Uuid>),
+    /// The second person came to another decision than the first: both are in the ledger and count no more. The row as it is now.
+    SetAside(Box<ReviewRow>),
     /// Not done: the row is not what the caller saw. The row as it is now says what changed.
     Stale(Box<ReviewRow>),
     /// Not done: somebody else holds it, or the second person must differ.
@@ -334,7 +336,7 @@ pub trait Store: Send + Sync + 'static {
     /// What the owner answered; `None` while it has not. An unknown or swept signal is [`StoreError::NotFound`].
     async fn signal_answer(&self, id: Uuid) -> Result<Option<String>, StoreError>;
     /// Changes a review under its own guard; a decision's signal is stored in the same transaction under `signal_id`. The same
-    /// `signal_id` again, after it was stored, is [`ReviewPut::Done`] without another change.
+    /// `signal_id` again, after it was stored, changes nothing and is answered as before, with the row as it is by then.
     async fn review_act(&self, review: Uuid, act: &ReviewAct, signal_id: Uuid, at: Time) -> Result<ReviewPut, StoreError>;
 
     // Events.

@@ -260,9 +260,14 @@ impl Engine {
             };
             check_decision(&process, &row.options, state.as_ref(), decision).map_err(EngineError::Invalid)?;
         }
-        let put = self.inner.store.review_act(review, &act, id, self.inner.clock.now()).await?;
-        let told = match &put {
-            ReviewPut::Done(row, Some(signal)) => Some(self.answer(row.request, *signal, wait).await?),
+        let mut put = self.inner.store.review_act(review, &act, id, self.inner.clock.now()).await?;
+        let told = match &mut put {
+            ReviewPut::Done(row, Some(signal)) => {
+                let told = self.answer(row.request, *signal, wait).await?;
+                // The owner has closed it in the meantime.
+                **row = self.inner.store.review(review).await?;
+                Some(told)
+            }
             _ => None,
         };
         self.inner.changes.tell(row.request);

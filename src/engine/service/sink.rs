@@ -11,9 +11,11 @@ use crate::domain::request::react::APPLIED;
 use crate::domain::request::signal::Decision;
 use crate::engine::intake::{self, Rejection};
 use crate::engine::ports::broker::{DecisionSink, IntakeSink, RefusedDecision, Taken, ToolDecision};
-use crate::engine::ports::store::{ReviewAct, ReviewPut};
+use crate::engine::ports::store::{ReviewAct, ReviewPut, StoreError};
 use crate::faults::bug;
 
+/// The code of a decision that came too late, or from somebody whom it is not for.
+const NOT_APPLIED: &str = "not_applied";
 /// How long a tool's decision waits for the request's owner before it counts as taken.
 const DECISION_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
 
@@ -67,72 +69,22 @@ impl IntakeSink for Engine {
 #[async_trait]
 impl DecisionSink for Engine {
     async fn decide(&self, sent: ToolDecision) -> Taken {
-        let decision = Decision {
-            review: sent.review,
-            choice: sent.choice,
-            by: format!("{}@{}", sent.reviewer, sent.tool),
-            first_by: None,
-            first_note: None,
-            reason: sent.reason,
-            note: sent.note,
-            fields: sent.fields,
+        let (tool, review, nonce) = (sent.tool.clone(), sent.review, sent.nonce.clone());
+        let refused = match self.apply(sent).await {
+            Ok(None) => return Taken::Stored,
+            Ok(Some(refused)) => refused,
+            Err(error) => return self.taken(Err(error)),
         };
-        // The same decision sent twice is the same signal.
-        let id = Uuid::new_v5(&sent.review, format!("{}:{}", sent.tool, sent.nonce).as_bytes());
-        let act = ReviewAct::Decide { version: sent.version, decision };
-        let why = match self.review_act(sent.review, act, id, DECISION_WAIT).await {
-            Ok(answer) => match (answer.put, answer.told) {
-                (ReviewPut::Done(..), None | Some(Told::Pending)) => return Taken::Stored,
-                (ReviewPut::Done(..), Some(Told::Answer(answer))) if answer == APPLIED => return Taken::Stored,
-                (ReviewPut::Done(..), Some(Told::Answer(answer))) => answer,
-                (ReviewPut::Done(..), Some(Told::Ended(outcome))) => format!("the request has ended: {outcome}"),
-                (ReviewPut::Stale(row), _) => format!("the review is {} at version {} by now", row.state, row.version),
-                (ReviewPut::Taken(row), _) => match row.claimed_by {
-                    Some(holder) => format!("{holder} works on it"),
-                    None => "the second person must be another one".to_owned(),
-                },
-            },
-            Err(EngineError::Invalid(why)) => why,
-            Err(EngineError::NotFound(what)) => format!("{what} was not found"),
-            Err(EngineError::Busy(_) | EngineError::Store(_)) => return self.taken(Err(EngineError::Busy(String::new()))),
-        };
-        let process = self.inner.store.review(sent.review).await.map(|row| row.process).unwrap_or_default();
-        let refused = Refused {
-            code: "not_applied",
-            detail: why,
-            tool: Some(sent.tool),
-            review: Some(sent.review),
-            nonce: Some(sent.nonce),
-        };
-        self.answer_refused(refused, process).await
+        let Rejection { code, detail } = refused;
+        self.refuse(RefusedDecision { code, detail, tool: Some(tool), review: Some(review), nonce: Some(nonce) }).await
     }
 
+    /// Records a decision that was not applied; its sender hears of it as an event.
     async fn refuse(&self, refused: RefusedDecision) -> Taken {
         let process = match refused.review {
             Some(review) => self.inner.store.review(review).await.map(|row| row.process).unwrap_or_default(),
             None => String::new(),
         };
-        let RefusedDecision { code, detail, tool, review, nonce } = refused;
-        self.answer_refused(Refused { code, detail, tool, review, nonce }, process).await
-    }
-
-    async fn ready(&self) {
-        IntakeSink::ready(self).await;
-    }
-}
-
-/// A decision that was not applied.
-struct Refused {
-    code: &'static str,
-    detail: String,
-    tool: Option<String>,
-    review: Option<Uuid>,
-    nonce: Option<String>,
-}
-
-impl Engine {
-    /// Records a decision that was not applied; its sender hears of it as an event.
-    async fn answer_refused(&self, refused: Refused, process: String) -> Taken {
         let topic = format!("review.{}.decision_refused", if process.is_empty() { "unknown" } else { &process });
         let review = refused.review.map(|id| id.to_string()).unwrap_or_default();
         let submission = Submission {
@@ -148,6 +100,83 @@ impl Engine {
         let rejection = Rejection { code: refused.code, detail: refused.detail };
         let recorded = intake::record(&self.worker().core, &submission, &topic, &rejection).await;
         self.taken(recorded.map_err(|error| EngineError::Busy(error.to_string())))
+    }
+
+    async fn ready(&self) {
+        IntakeSink::ready(self).await;
+    }
+}
+
+impl Engine {
+    /// Applies a tool's decision; `Some` says why it has no effect.
+    async fn apply(&self, sent: ToolDecision) -> Result<Option<Rejection>, EngineError> {
+        let refuse = |code: &'static str, detail: String| Ok(Some(Rejection { code, detail }));
+        if let Some(why) = self.tool_may_not(&sent).await? {
+            return refuse("not_allowed", why);
+        }
+        let decision = Decision {
+            review: sent.review,
+            choice: sent.choice,
+            by: format!("{}@{}", sent.reviewer, sent.tool),
+            first_by: None,
+            first_note: None,
+            reason: sent.reason,
+            note: sent.note,
+            fields: sent.fields,
+        };
+        // The same decision sent twice is the same signal.
+        let id = Uuid::new_v5(&sent.review, format!("{}:{}", sent.tool, sent.nonce).as_bytes());
+        let act = ReviewAct::Decide { version: sent.version, decision };
+        let answer = match self.review_act(sent.review, act, id, DECISION_WAIT).await {
+            Ok(answer) => answer,
+            Err(EngineError::Invalid(why)) => return refuse(NOT_APPLIED, why),
+            Err(EngineError::NotFound(what)) => return refuse(NOT_APPLIED, format!("{what} was not found")),
+            Err(error) => return Err(error),
+        };
+        match (answer.put, answer.told) {
+            (ReviewPut::Done(..), None | Some(Told::Pending)) => Ok(None),
+            (ReviewPut::Done(..), Some(Told::Answer(answer))) if answer == APPLIED => Ok(None),
+            (ReviewPut::Done(..), Some(Told::Answer(answer))) => refuse(NOT_APPLIED, answer),
+            (ReviewPut::Done(..), Some(Told::Ended(outcome))) => refuse(NOT_APPLIED, format!("the request has ended: {outcome}")),
+            (ReviewPut::SetAside(_), _) => {
+                let why = "the first person decided otherwise: both decisions are in the ledger, and two must decide anew";
+                refuse("set_aside", why.to_owned())
+            }
+            (ReviewPut::Stale(row), _) => {
+                refuse(NOT_APPLIED, format!("the review is {} at version {} by now", row.state, row.version))
+            }
+            (ReviewPut::Taken(row), _) => match row.claimed_by {
+                Some(holder) => refuse(NOT_APPLIED, format!("{holder} works on it")),
+                None => refuse(NOT_APPLIED, "the second person must be another one".to_owned()),
+            },
+        }
+    }
+
+    /// Why a tool may not decide this review: its rights are those of the token that has its name.
+    async fn tool_may_not(&self, sent: &ToolDecision) -> Result<Option<String>, EngineError> {
+        let review = match self.inner.store.review(sent.review).await {
+            Ok(review) => review,
+            // The act says so.
+            Err(StoreError::NotFound(_)) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let tool = &sent.tool;
+        let Some(token) = self.inner.store.tokens().await?.into_iter().find(|token| token.name == *tool) else {
+            let mend = format!("`mozhao token create {tool} --role reviewer` gives it rights");
+            return Ok(Some(format!("no token is named {tool}, so it may decide nothing; {mend}")));
+        };
+        let role = review.role.as_deref();
+        Ok(if let Some(why) = token.over(self.inner.clock.now()) {
+            Some(format!("the token {tool} {why}"))
+        } else if !token.decides() {
+            Some(format!("the token {tool} has not the role reviewer"))
+        } else if !token.covers(&review.process) {
+            Some(format!("the token {tool} is not good for the process {}", review.process))
+        } else if !token.has_review_role(role) {
+            Some(format!("the token {tool} has not the reviewers' role {}, which the review asks for", role.unwrap_or_default()))
+        } else {
+            None
+        })
     }
 
     fn taken(&self, result: Result<(), EngineError>) -> Taken {

@@ -21,25 +21,25 @@ impl State {
         batch::plain(rules::actor(act))?;
         let row = self.reviews.get(&review).ok_or(StoreError::NotFound("the review"))?.clone();
         let ended = self.held(row.request)?.row.ended_at.is_some();
-        if self.signals.contains_key(&signal_id) {
-            let sent = rules::sent(&row, signal_id);
-            return Ok(ReviewPut::Done(Box::new(row), sent));
+        if let Some(stored) = self.signals.get(&signal_id) {
+            return Ok(rules::put(row, signal_id, &stored.signal));
         }
         if ended {
             return Ok(ReviewPut::Stale(Box::new(row)));
         }
-        let (next, sent) = match rules::act(&row, act, now) {
+        let put = match rules::act(&row, act, now) {
             Acted::Stale => return Ok(ReviewPut::Stale(Box::new(row))),
             Acted::Taken => return Ok(ReviewPut::Taken(Box::new(row))),
-            Acted::Changed(next) => (next, None),
+            Acted::Changed(next) => ReviewPut::Done(Box::new(next), None),
             Acted::Sent(next, signal) => {
                 self.deliver(signal_id, row.request, &signal, at, now);
-                let sent = rules::sent(&next, signal_id);
-                (next, sent)
+                rules::put(next, signal_id, &signal)
             }
         };
-        self.reviews.insert(review, next.clone());
-        Ok(ReviewPut::Done(Box::new(next), sent))
+        if let ReviewPut::Done(next, _) | ReviewPut::SetAside(next) = &put {
+            self.reviews.insert(review, (**next).clone());
+        }
+        Ok(put)
     }
 
     pub(super) fn list_reviews(&self, filter: &ReviewFilter, after: Option<(Time, Uuid)>, limit: usize) -> Vec<ReviewRow> {

@@ -3,8 +3,8 @@
 use sqlx::Row as _;
 use uuid::Uuid;
 
-use super::PostgresStore;
 use super::db::Tx;
+use super::{PostgresStore, rows};
 use crate::domain::request::signal::Signal;
 use crate::domain::time::Time;
 use crate::engine::ports::store::{RequestId, Sent, StoreError};
@@ -13,7 +13,7 @@ use crate::store::rules;
 /// Whoever sends a signal, takes a step or ends a request holds its row meanwhile.
 const LOCK: &str = "SELECT state FROM requests WHERE id = $1 FOR NO KEY UPDATE";
 /// A statement of its own, after the lock: one in the same statement would look at the time before it was granted.
-const KNOWN: &str = "SELECT 1 FROM signals WHERE id = $1";
+const KNOWN: &str = "SELECT id, body FROM signals WHERE id = $1";
 const BUMP: &str = "\
     UPDATE requests SET signalled = signalled + 1, wake_at = mozhao_now() WHERE id = $1 AND ended_at IS NULL RETURNING signalled";
 const STORE: &str = "INSERT INTO signals (id, request, no, at, body) VALUES ($1, $2, $3, $4, $5)";
@@ -26,7 +26,7 @@ impl PostgresStore {
             tx.rollback().await?;
             return Err(StoreError::NotFound("the request"));
         };
-        if known(&mut tx, id).await? {
+        if known(&mut tx, id).await?.is_some() {
             tx.rollback().await?;
             return Ok(Sent::Stored(id));
         }
@@ -50,9 +50,9 @@ pub(super) async fn lock(tx: &mut Tx<'_>, request: RequestId) -> Result<Option<S
     tx.first(sqlx::query(LOCK).bind(request), |row| row.try_get("state")).await
 }
 
-/// Was this signal stored before?
-pub(super) async fn known(tx: &mut Tx<'_>, id: Uuid) -> Result<bool, StoreError> {
-    Ok(tx.first(sqlx::query(KNOWN).bind(id), |_| Ok(())).await?.is_some())
+/// The signal with this id, where it was stored before.
+pub(super) async fn known(tx: &mut Tx<'_>, id: Uuid) -> Result<Option<Signal>, StoreError> {
+    Ok(tx.first(sqlx::query(KNOWN).bind(id), rows::signal).await?.map(|(_, signal)| signal))
 }
 
 /// Stores a signal for an open request whose row is locked, and makes it due.

@@ -103,26 +103,25 @@ async fn put(
     signal_id: Uuid,
     at: Time,
 ) -> Result<ReviewPut, StoreError> {
-    if known(tx, signal_id).await? {
-        let sent = rules::sent(&row, signal_id);
-        return Ok(ReviewPut::Done(Box::new(row), sent));
+    if let Some(signal) = known(tx, signal_id).await? {
+        return Ok(rules::put(row, signal_id, &signal));
     }
     if ended {
         return Ok(ReviewPut::Stale(Box::new(row)));
     }
     let now = tx.first(sqlx::query(NOW), |row| rows::time(row, "now")).await?.unwrap_or(at);
-    let (next, sent) = match rules::act(&row, act, now) {
+    let put = match rules::act(&row, act, now) {
         Acted::Stale => return Ok(ReviewPut::Stale(Box::new(row))),
         Acted::Taken => return Ok(ReviewPut::Taken(Box::new(row))),
-        Acted::Changed(next) => (next, None),
+        Acted::Changed(next) => ReviewPut::Done(Box::new(next), None),
         Acted::Sent(next, signal) => {
             deliver(tx, signal_id, row.request, &signal, at).await?;
-            let sent = rules::sent(&next, signal_id);
-            (next, sent)
+            rules::put(next, signal_id, &signal)
         }
     };
+    let (ReviewPut::Done(next, _) | ReviewPut::SetAside(next)) = &put else { return Ok(put) };
     let query = sqlx::query(CHANGE).bind(next.id).bind(&next.state).bind(i64::from(next.version)).bind(&next.claimed_by);
-    let query = query.bind(next.claimed_until.map(|at| at.0)).bind(i64::from(next.escalated)).bind(rows::decision(&next)?);
+    let query = query.bind(next.claimed_until.map(|at| at.0)).bind(i64::from(next.escalated)).bind(rows::decision(next)?);
     tx.execute(query).await?;
-    Ok(ReviewPut::Done(Box::new(next), sent))
+    Ok(put)
 }

@@ -3,14 +3,14 @@
 use sqlx::Row as _;
 use uuid::Uuid;
 
-use super::SqliteStore;
 use super::db::{self, Tx};
+use super::{SqliteStore, rows};
 use crate::domain::request::signal::Signal;
 use crate::domain::time::Time;
 use crate::engine::ports::store::{RequestId, Sent, StoreError};
 use crate::store::rules;
 
-const KNOWN: &str = "SELECT 1 FROM signals WHERE id = ?1";
+const KNOWN: &str = "SELECT id, body FROM signals WHERE id = ?1";
 const STATE: &str = "SELECT state FROM requests WHERE id = ?1";
 const BUMP: &str =
     "UPDATE requests SET signalled = signalled + 1, wake_at = ?2 WHERE id = ?1 AND ended_at IS NULL RETURNING signalled";
@@ -25,7 +25,7 @@ impl SqliteStore {
             tx.rollback().await?;
             return Err(StoreError::NotFound("the request"));
         };
-        if known(&mut tx, id).await? {
+        if known(&mut tx, id).await?.is_some() {
             tx.rollback().await?;
             return Ok(Sent::Stored(id));
         }
@@ -44,9 +44,9 @@ impl SqliteStore {
     }
 }
 
-/// Was this signal stored before?
-pub(super) async fn known(tx: &mut Tx<'_>, id: Uuid) -> Result<bool, StoreError> {
-    Ok(tx.first(sqlx::query(KNOWN).bind(id), |_| Ok(())).await?.is_some())
+/// The signal with this id, where it was stored before.
+pub(super) async fn known(tx: &mut Tx<'_>, id: Uuid) -> Result<Option<Signal>, StoreError> {
+    Ok(tx.first(sqlx::query(KNOWN).bind(id), rows::signal).await?.map(|(_, signal)| signal))
 }
 
 /// Stores a signal for an open request and makes it due; false where it has ended.
