@@ -252,13 +252,14 @@ async fn send(world: &World, dice: &Dice, row: &ReviewRow, decision: Decision) {
         let short = match &result {
             Some(Ok(answer)) => match &answer.put {
                 ReviewPut::Done(..) => format!("done, {:?}", answer.told),
+                ReviewPut::SetAside(_) => "set aside".to_owned(),
                 ReviewPut::Stale(_) => "stale".to_owned(),
                 ReviewPut::Taken(_) => "taken".to_owned(),
             },
             Some(Err(error)) => error.to_string(),
             None => "no answer".to_owned(),
         };
-        if stale && matches!(&result, Some(Ok(answer)) if matches!(answer.put, ReviewPut::Done(..))) {
+        if stale && matches!(&result, Some(Ok(answer)) if matches!(answer.put, ReviewPut::Done(..) | ReviewPut::SetAside(_))) {
             world.trace.violation(format!("m{n} a decision about another version than the open one was taken"));
         }
         world.trace.say(format!("{said}: {short}"));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mozhao::domain::process::{Known, parse};
 use mozhao::engine::ports::clock::{Clock, within};
-use mozhao::engine::ports::records::ProcessRow;
+use mozhao::engine::ports::records::{ProcessRow, TokenRow};
 use mozhao::engine::ports::store::Store;
 use mozhao::engine::processes::Processes;
 use mozhao::engine::service::{Engine, Parts, Settings};
@@ -135,6 +135,17 @@ pub(crate) fn play(seed: u64) -> Outcome {
 impl World {
     async fn live(self: Arc<Self>) -> u64 {
         self.store.setting("callback_secret", b"simulated").await.unwrap();
+        let desk = TokenRow {
+            name: "desk".to_owned(),
+            sha256: [0; 32],
+            roles: vec!["admin".to_owned()],
+            processes: vec![],
+            review_roles: vec![],
+            created_at: self.clock.now(),
+            expires_at: None,
+            revoked_at: None,
+        };
+        self.store.add_token(&desk).await.unwrap();
         for process in PROCESSES.all() {
             self.publish(&process.name, process.version, &process.digest, &process.source).await;
         }
