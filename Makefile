@@ -15,7 +15,7 @@ mutants: ## known bugs, switched on one by one: which of them the simulation cat
 	cargo test --features faults --test simulation mutants -- --nocapture
 
 bench: ## what the core costs: throughput, CPU, latency, memory (private servers; see benches/README.md)
-	cargo bench --bench throughput
+	cargo bench --profile release --bench throughput
 
 .PHONY: chaos-input
 chaos: chaos-input

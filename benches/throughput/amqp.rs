@@ -26,13 +26,14 @@ pub(crate) struct FrontEnd {
     publish: Channel,
     consume: Channel,
     queue: String,
+    process: String,
     exchange: String,
     _connections: [Connection; 2],
 }
 
 impl FrontEnd {
-    /// Connects and binds a queue of its own to the events of the benchmark's requests.
-    pub(crate) async fn open(url: &str, prefix: &str) -> anyhow::Result<FrontEnd> {
+    /// Connects and binds a queue of its own to the outcomes of a process's requests.
+    pub(crate) async fn open(url: &str, prefix: &str, process: &str) -> anyhow::Result<FrontEnd> {
         let connect = || Connection::connect(url, ConnectionProperties::default());
         let connections = [connect().await?, connect().await?];
         for exchange in ["requests", "events"] {
@@ -46,10 +47,20 @@ impl FrontEnd {
         let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
         consume.queue_declare(queue.as_str().into(), durable, arguments).await?;
         let events = format!("{prefix}.events");
-        let all = ("request.bench.*".into(), QueueBindOptions::default(), FieldTable::default());
-        consume.queue_bind(queue.as_str().into(), events.as_str().into(), all.0, all.1, all.2).await?;
+        for outcome in ["done", "refused", "withdrawn", "expired"] {
+            let key = format!("request.{process}.{outcome}");
+            let (options, arguments) = (QueueBindOptions::default(), FieldTable::default());
+            consume.queue_bind(queue.as_str().into(), events.as_str().into(), key.as_str().into(), options, arguments).await?;
+        }
         consume.basic_qos(1024, BasicQosOptions::default()).await?;
-        Ok(FrontEnd { publish, consume, queue, exchange: format!("{prefix}.requests"), _connections: connections })
+        Ok(FrontEnd {
+            publish,
+            consume,
+            queue,
+            process: process.to_owned(),
+            exchange: format!("{prefix}.requests"),
+            _connections: connections,
+        })
     }
 
     /// Sends `count` requests whose ids start with `run`, and hears their outcomes.
@@ -92,7 +103,7 @@ impl FrontEnd {
             let body = payload(number);
             let sent = self.publish.basic_publish(
                 self.exchange.as_str().into(),
-                "bench".into(),
+                self.process.as_str().into(),
                 BasicPublishOptions::default(),
                 body.as_bytes(),
                 properties,
@@ -189,11 +200,9 @@ async fn hear(mut consumer: Consumer, run: String, book: Arc<Mutex<Book>>, room:
         let patience = if complete { Duration::from_millis(300) } else { Duration::from_secs(20) };
         let Ok(next) = tokio::time::timeout(patience, consumer.next()).await else { break };
         let delivery = next.context("the consumer was cancelled")??;
-        let topic = delivery.routing_key.as_str();
-        let outcome = topic.strip_prefix("request.bench.").filter(|word| *word != "accepted" && *word != "waiting");
-        if let Some(outcome) = outcome
-            && let Some(number) = number_of(&delivery.data, &run)
-            && lock(&book).end(number, outcome == "done")
+        let done = delivery.routing_key.as_str().ends_with(".done");
+        if let Some(number) = number_of(&delivery.data, &run)
+            && lock(&book).end(number, done)
         {
             room.add_permits(1);
         }

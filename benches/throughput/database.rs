@@ -17,13 +17,15 @@ pub(crate) struct Mark {
     transactions: i64,
     /// The write-ahead log's position.
     wal: i64,
+    /// Rows inserted, updated and deleted, as far as the sessions have reported them.
+    rows: i64,
 }
 
 impl Mark {
-    /// Transactions and bytes of log since then.
-    pub(crate) fn since(self, before: Mark) -> (u64, u64) {
+    /// Transactions, bytes of log and rows since then.
+    pub(crate) fn since(self, before: Mark) -> (u64, u64, u64) {
         let spent = |now: i64, then: i64| u64::try_from(now - then).unwrap_or_default();
-        (spent(self.transactions, before.transactions), spent(self.wal, before.wal))
+        (spent(self.transactions, before.transactions), spent(self.wal, before.wal), spent(self.rows, before.rows))
     }
 }
 
@@ -36,11 +38,12 @@ impl Database {
     /// How far it has got.
     pub(crate) async fn mark(&mut self) -> anyhow::Result<Mark> {
         let row = sqlx::query(
-            "SELECT pg_snapshot_xmax(pg_current_snapshot())::TEXT::BIGINT AS transactions, (pg_current_wal_insert_lsn() - '0/0')::BIGINT AS wal",
+            "SELECT pg_snapshot_xmax(pg_current_snapshot())::TEXT::BIGINT AS transactions, (pg_current_wal_insert_lsn() - '0/0')::BIGINT AS wal,
+                (SELECT tup_inserted + tup_updated + tup_deleted FROM pg_stat_database WHERE datname = current_database()) AS rows",
         )
         .fetch_one(&mut self.connection)
         .await?;
-        Ok(Mark { transactions: row.try_get("transactions")?, wal: row.try_get("wal")? })
+        Ok(Mark { transactions: row.try_get("transactions")?, wal: row.try_get("wal")?, rows: row.try_get("rows")? })
     }
 
     /// Durable transactions per second, one after the other, one row each.

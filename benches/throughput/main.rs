@@ -9,6 +9,7 @@
 
 mod amqp;
 mod database;
+mod floor;
 #[path = "../../tests/harness/mod.rs"]
 mod harness;
 mod http;
@@ -19,7 +20,7 @@ mod usage;
 mod web;
 mod worker;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ use self::load::{Outcome, Pace};
 use self::report::{Report, Round};
 use self::stub::Stub;
 use self::usage::{Groups, peak_mib};
-use self::worker::{Servers, Worker};
+use self::worker::{Program, Servers, Worker};
 
 /// What the core costs: throughput, CPU, latency, memory
 #[derive(Debug, Parser)]
@@ -59,6 +60,12 @@ struct Args {
     /// Another build of the program, measured in turns with this one: NAME=PATH (repeatable)
     #[arg(long = "against", value_name = "NAME=PATH")]
     against: Vec<String>,
+    /// `bench`: every step durable before the next; `bench_plain`: verdicts wait for the next effect
+    #[arg(long, default_value = "bench")]
+    process: String,
+    /// Without the floor
+    #[arg(long)]
+    no_floor: bool,
     /// Count PostgreSQL's statements and show the dearest (costs a little)
     #[arg(long)]
     statements: bool,
@@ -72,8 +79,14 @@ struct Args {
 
 /// Requests that wait for their outcome over HTTP: below what the worker lets wait at once.
 const WAITING: usize = 128;
+/// Seconds at half of the maximum.
+const HALF_SECONDS: usize = 4;
 /// Requests before anything is measured: plans, pools and caches.
 const WARM_UP: usize = 1_000;
+
+/// The allocator that the worker uses: for the floor, which is this program too.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The servers of the whole run.
 struct Around {
@@ -84,12 +97,19 @@ struct Around {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
+    if let Ok(settings) = std::env::var(floor::FLOOR) {
+        return floor::run(serde_json::from_str(&settings)?).await;
+    }
     let args = Args::parse();
-    let mut programs = vec![("this".to_owned(), PathBuf::from(env!("CARGO_BIN_EXE_mozhao")))];
+    let mut programs = Vec::new();
+    if !args.no_floor {
+        programs.push((report::FLOOR.to_owned(), Program::Floor));
+    }
     for other in &args.against {
         let (name, path) = other.split_once('=').context("--against NAME=PATH")?;
-        programs.insert(programs.len() - 1, (name.to_owned(), path.into()));
+        programs.push((name.to_owned(), Program::Mozhao(path.into())));
     }
+    programs.push(("this".to_owned(), Program::Mozhao(PathBuf::from(env!("CARGO_BIN_EXE_mozhao")))));
     let stub = Stub::start()?;
     let stub_limit = stub.limit(64, Duration::from_secs(1)).await?;
     println!("the stub alone: {stub_limit:.0} calls/s at the least (its caller takes the other half of the machine)");
@@ -109,7 +129,7 @@ async fn main() -> anyhow::Result<()> {
     around.limits(&mut report).await?;
     for number in 1..=around.args.rounds {
         for (name, program) in &programs {
-            if around.args.only.as_deref() != Some("postgres") {
+            if around.args.only.as_deref() != Some("postgres") && name != report::FLOOR {
                 report.rounds.push(around.sqlite(name, program).await?);
             }
             if let Some((postgres, rabbitmq)) = &around.postgres {
@@ -122,6 +142,11 @@ async fn main() -> anyhow::Result<()> {
     std::fs::create_dir_all(&folder)?;
     let file = folder.join("throughput.json");
     std::fs::write(&file, serde_json::to_vec_pretty(&report)?)?;
+    for (name, rate, cpu, latency) in report.ratios() {
+        println!(
+            "{name}: ratio_to_floor {rate:.2} (requests/s), {cpu:.2} (CPU per request), {latency:.2} (p50 at the fixed rate)"
+        );
+    }
     println!("written: {}", file.canonicalize()?.display());
     ensure!(report.sound(), "requests were lost, duplicated, or did not end as they should");
     Ok(())
@@ -169,7 +194,7 @@ impl Around {
         format!("http://{}", self.stub.address)
     }
 
-    async fn sqlite(&self, name: &str, program: &Path) -> anyhow::Result<Round> {
+    async fn sqlite(&self, name: &str, program: &Program) -> anyhow::Result<Round> {
         let worker = Worker::start(program, &Servers::Sqlite, &self.target()).await?;
         let front = web::FrontEnd { address: ([127, 0, 0, 1], worker.port).into(), token: worker.token()? };
         let groups = Groups { tops: vec![("worker", worker.pid())], stub: self.stub.thread };
@@ -180,16 +205,16 @@ impl Around {
         Ok(round)
     }
 
-    async fn both(&self, name: &str, program: &Path, postgres: &Postgres, rabbitmq: &RabbitMq) -> anyhow::Result<Round> {
+    async fn both(&self, name: &str, program: &Program, postgres: &Postgres, rabbitmq: &RabbitMq) -> anyhow::Result<Round> {
         let url = postgres.create_database().await;
         let prefix = format!("b{}", uuid::Uuid::now_v7().simple());
         let servers = Servers::Both { postgres: url.clone(), rabbitmq: rabbitmq.url(), prefix: prefix.clone() };
         let worker = Worker::start(program, &servers, &self.target()).await?;
-        let front = amqp::FrontEnd::open(&rabbitmq.url(), &prefix).await?;
+        let front = amqp::FrontEnd::open(&rabbitmq.url(), &prefix, &self.args.process).await?;
         let tops = vec![("worker", worker.pid()), ("database", postgres.pid()), ("broker", rabbitmq.pid())];
         let groups = Groups { tops, stub: self.stub.thread };
         let mut database = Database::open(&url).await?;
-        let measured = self.measure(name, "postgres+rabbitmq", &worker, groups, Some(&mut database), async |run, count, pace| {
+        let measured = self.measure(name, report::BOTH, &worker, groups, Some(&mut database), async |run, count, pace| {
             front.run(run, count, pace).await
         });
         let round = measured.await?;
@@ -231,15 +256,21 @@ impl Around {
             Command::new("kill").args(["-INT", &perf.id().to_string()]).status()?;
             perf.wait()?;
         }
-        let (mut transactions, mut wal_bytes) = (None, None);
+        let (mut transactions, mut wal_bytes, mut rows) = (None, None, None);
         if let (Some(database), Some(mark)) = (&mut database, mark) {
-            let (all, bytes) = database.mark().await?.since(mark);
-            (transactions, wal_bytes) = (Some(all), Some(bytes));
+            // Sessions report their rows once a second.
+            tokio::time::sleep(Duration::from_millis(1500)).await;
+            let (all, bytes, changed) = database.mark().await?.since(mark);
+            (transactions, wal_bytes, rows) = (Some(all), Some(bytes), Some(changed));
             if self.args.statements {
                 println!("\n{name}, statements of {} requests:\n\n{}", full.done, database.statements().await?);
             }
         }
         let after = worker.commits().await?;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a rate")]
+        let rate = ((full.done as f64 / full.seconds / 2.0) as u32).max(1);
+        let count = usize::try_from(rate).unwrap_or(usize::MAX).saturating_mul(HALF_SECONDS);
+        let half = run("half", count, Pace::Fixed { per_second: rate }).await?;
         let peak_mib = peak_mib(worker.pid())?;
         eprintln!("{name} on {servers}: {} requests in {:.1} s", full.done, full.seconds);
         Ok(Round {
@@ -247,11 +278,13 @@ impl Around {
             servers,
             full,
             fixed,
+            half,
             cpu_ms,
             commits: after.batches - before.batches,
             writes: after.writes - before.writes,
             transactions,
             wal_bytes,
+            rows,
             peak_mib,
         })
     }

@@ -18,6 +18,8 @@ pub(crate) struct Round {
     pub full: Outcome,
     /// At the fixed rate.
     pub fixed: Outcome,
+    /// At half of its own maximum.
+    pub half: Outcome,
     /// CPU of the full part in milliseconds, by group of processes.
     pub cpu_ms: BTreeMap<String, u64>,
     /// Transactions of the committer, in the full part.
@@ -28,6 +30,8 @@ pub(crate) struct Round {
     pub transactions: Option<u64>,
     /// Bytes of write-ahead log in the full part; PostgreSQL only.
     pub wal_bytes: Option<u64>,
+    /// Rows inserted, updated and deleted in the full part; PostgreSQL only.
+    pub rows: Option<u64>,
     /// The worker's peak resident memory.
     pub peak_mib: u64,
 }
@@ -55,6 +59,28 @@ pub(crate) struct Report {
     pub rounds: Vec<Round>,
 }
 
+/// The floor's label.
+pub(crate) const FLOOR: &str = "floor";
+/// The servers that the floor runs on.
+pub(crate) const BOTH: &str = "postgres+rabbitmq";
+
+impl Round {
+    /// Everything that was sent and heard.
+    fn parts(&self) -> [&Outcome; 3] {
+        [&self.full, &self.fixed, &self.half]
+    }
+}
+
+/// CPU of the full part, in seconds per thousand requests.
+#[expect(clippy::cast_precision_loss, reason = "numbers for people")]
+fn per_thousand(round: &Round, group: &str) -> f64 {
+    round.cpu_ms.get(group).copied().unwrap_or_default() as f64 / round.full.done.max(1) as f64
+}
+
+fn cpu(round: &Round) -> f64 {
+    ["worker", "database", "broker"].iter().map(|group| per_thousand(round, group)).sum()
+}
+
 /// A column: its head, and its value in a round.
 type Column<'r> = (&'static str, Box<dyn Fn(&Round) -> f64 + 'r>);
 
@@ -62,14 +88,10 @@ type Column<'r> = (&'static str, Box<dyn Fn(&Round) -> f64 + 'r>);
 impl Report {
     /// The median of all rounds, one line per program and kind of servers, in Markdown.
     pub(crate) fn table(&self) -> String {
-        let per_thousand = |round: &Round, group: &str| {
-            let ms = round.cpu_ms.get(group).copied().unwrap_or_default();
-            ms as f64 / round.full.done.max(1) as f64
-        };
         let each = |round: &Round, value: f64| value / round.full.done.max(1) as f64;
         let columns: Vec<Column<'_>> = vec![
             ("requests/s", Box::new(|round| round.full.done as f64 / round.full.seconds)),
-            ("CPU-s/1000", Box::new(move |r| ["worker", "database", "broker"].iter().map(|group| per_thousand(r, group)).sum())),
+            ("CPU-s/1000", Box::new(cpu)),
             ("worker", Box::new(move |round| per_thousand(round, "worker"))),
             ("database", Box::new(move |round| per_thousand(round, "database"))),
             ("broker", Box::new(move |round| per_thousand(round, "broker"))),
@@ -79,13 +101,18 @@ impl Report {
             ("p95 full", Box::new(|round| round.full.p95_ms)),
             ("p50 fixed", Box::new(|round| round.fixed.p50_ms)),
             ("p95 fixed", Box::new(|round| round.fixed.p95_ms)),
+            ("p99 fixed", Box::new(|round| round.fixed.p99_ms)),
+            ("p50 half", Box::new(|round| round.half.p50_ms)),
+            ("p95 half", Box::new(|round| round.half.p95_ms)),
+            ("p99 half", Box::new(|round| round.half.p99_ms)),
             ("commits/request", Box::new(move |round| each(round, round.transactions.map_or(round.commits, |all| all as f64)))),
             ("writes/commit", Box::new(|round| round.writes / round.commits.max(1.0))),
+            ("rows/request", Box::new(move |round| each(round, round.rows.unwrap_or_default() as f64))),
             ("WAL KiB/request", Box::new(move |round| each(round, round.wal_bytes.unwrap_or_default() as f64 / 1024.0))),
             ("peak MiB", Box::new(|round| round.peak_mib as f64)),
-            ("lost", Box::new(|round| (round.full.lost + round.fixed.lost) as f64)),
-            ("duplicated", Box::new(|round| (round.full.duplicated + round.fixed.duplicated) as f64)),
-            ("not done", Box::new(|round| (round.full.other + round.fixed.other) as f64)),
+            ("lost", Box::new(|round| round.parts().iter().map(|part| part.lost).sum::<usize>() as f64)),
+            ("duplicated", Box::new(|round| round.parts().iter().map(|part| part.duplicated).sum::<usize>() as f64)),
+            ("not done", Box::new(|round| round.parts().iter().map(|part| part.other).sum::<usize>() as f64)),
             ("others' cores", Box::new(|r| r.cpu_ms.get("others").copied().unwrap_or_default() as f64 / 1e3 / r.full.seconds)),
         ];
         let mut table = String::from("| program | servers |");
@@ -119,7 +146,22 @@ impl Report {
     /// Did every request end as it should, once?
     pub(crate) fn sound(&self) -> bool {
         let fine = |outcome: &Outcome| outcome.lost == 0 && outcome.duplicated == 0 && outcome.other == 0;
-        self.rounds.iter().all(|round| fine(&round.full) && fine(&round.fixed))
+        self.rounds.iter().all(|round| round.parts().iter().all(|part| fine(part)))
+    }
+
+    /// Each program against the floor of the same round: requests per second, CPU per request, median latency at the fixed rate.
+    pub(crate) fn ratios(&self) -> Vec<(String, f64, f64, f64)> {
+        let floors: Vec<&Round> = self.rounds.iter().filter(|round| round.program == FLOOR).collect();
+        let mut programs: Vec<&str> = self.rounds.iter().map(|round| round.program.as_str()).collect();
+        programs.sort_unstable();
+        programs.dedup();
+        let of = |program: &str, value: &dyn Fn(&Round) -> f64| {
+            let rounds = self.rounds.iter().filter(|round| round.program == program && round.servers == BOTH);
+            median(rounds.zip(&floors).map(|(round, floor)| value(round) / value(floor)).collect())
+        };
+        let others = programs.into_iter().filter(|program| *program != FLOOR && !floors.is_empty());
+        let rate = |round: &Round| round.full.done as f64 / round.full.seconds;
+        others.map(|name| (name.to_owned(), of(name, &rate), of(name, &cpu), of(name, &|round| round.fixed.p50_ms))).collect()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The worker under measurement: the release program, started as an operator would, on files of the benchmark's own.
+//! What is measured: the worker, started as an operator would, on files of the benchmark's own; or the floor.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -6,21 +6,33 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 
+use super::floor::{self, FLOOR};
 use super::harness::child::{Folder, Running};
 use super::harness::{ports, process, wait};
 use super::http::Connection;
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/data");
+const LOG: &str = "program";
+const ERRORS: &str = "program.err";
 const READY: Duration = Duration::from_mins(1);
 
-/// A running `mozhao serve`.
+/// What is started.
+#[derive(Debug, Clone)]
+pub(crate) enum Program {
+    /// The minimal program.
+    Floor,
+    /// A build of the worker.
+    Mozhao(PathBuf),
+}
+
+/// A running program under measurement.
 pub(crate) struct Worker {
     // Before the folder: fields drop in order.
     running: Running,
-    /// Where its HTTP interface listens.
+    /// Where its HTTP interface listens; the floor has none.
     pub port: u16,
     settings: Vec<(String, String)>,
-    program: PathBuf,
+    program: Program,
     folder: Folder,
 }
 
@@ -50,7 +62,26 @@ pub(crate) struct Commits {
 
 impl Worker {
     /// Starts `program` and waits until it is ready.
-    pub(crate) async fn start(program: &Path, servers: &Servers, target: &str) -> anyhow::Result<Worker> {
+    pub(crate) async fn start(program: &Program, servers: &Servers, target: &str) -> anyhow::Result<Worker> {
+        match program {
+            Program::Floor => Worker::start_floor(servers, target),
+            Program::Mozhao(path) => Worker::start_mozhao(path, servers, target).await,
+        }
+    }
+
+    /// It is ready once its names are on the broker, which the front end waits for.
+    fn start_floor(servers: &Servers, target: &str) -> anyhow::Result<Worker> {
+        let Servers::Both { postgres, rabbitmq, prefix } = servers else { bail!("the floor needs both servers") };
+        let (postgres, rabbitmq) = (postgres.clone(), rabbitmq.clone());
+        let settings = floor::Settings { postgres, rabbitmq, prefix: prefix.clone(), target: target.to_owned() };
+        let folder = Folder::new("bench");
+        let mut command = Command::new(std::env::current_exe()?);
+        command.current_dir(folder.path()).env(FLOOR, serde_json::to_string(&settings)?);
+        let running = Running::start(command, folder.path(), LOG);
+        Ok(Worker { running, port: 0, settings: Vec::new(), program: Program::Floor, folder })
+    }
+
+    async fn start_mozhao(program: &Path, servers: &Servers, target: &str) -> anyhow::Result<Worker> {
         let folder = Folder::new("bench");
         let port = ports::free_port();
         let set = |name: &str, value: String| (format!("MOZHAO__{name}"), value);
@@ -70,8 +101,8 @@ impl Worker {
         }
         let mut command = Command::new(program);
         command.arg("serve").current_dir(folder.path()).env("NO_COLOR", "1").envs(settings.iter().cloned());
-        let running = Running::start(command, folder.path(), "mozhao");
-        let mut worker = Worker { running, port, settings, program: program.to_owned(), folder };
+        let running = Running::start(command, folder.path(), LOG);
+        let mut worker = Worker { running, port, settings, program: Program::Mozhao(program.to_owned()), folder };
         let ready = wait::until_some("the worker to be ready", READY, || {
             let ended = worker.running.ended();
             async move {
@@ -83,7 +114,7 @@ impl Worker {
             }
         });
         let ready = ready.await;
-        ensure!(ready, "the worker ended:\n{}", worker.folder.tail("mozhao.err"));
+        ensure!(ready, "the worker ended:\n{}", worker.folder.tail(ERRORS));
         Ok(worker)
     }
 
@@ -94,7 +125,8 @@ impl Worker {
 
     /// Makes a token for sending requests.
     pub(crate) fn token(&self) -> anyhow::Result<String> {
-        let mut command = Command::new(&self.program);
+        let Program::Mozhao(program) = &self.program else { bail!("the floor has no tokens") };
+        let mut command = Command::new(program);
         command.args(["token", "create", "bench", "--role", "submitter"]).current_dir(self.folder.path());
         let made = command.envs(self.settings.iter().cloned()).stderr(Stdio::inherit()).output()?;
         ensure!(made.status.success(), "no token could be made");
@@ -103,6 +135,9 @@ impl Worker {
 
     /// What the committer has done so far, from `/metrics`.
     pub(crate) async fn commits(&self) -> anyhow::Result<Commits> {
+        if let Program::Floor = self.program {
+            return Ok(Commits::default());
+        }
         // A page is good for two seconds, and we may have asked just before.
         tokio::time::sleep(Duration::from_millis(2100)).await;
         let mut connection = Connection::open(([127, 0, 0, 1], self.port).into()).await?;
@@ -121,7 +156,7 @@ impl Worker {
         self.running.signal("TERM");
         let status = self.running.wait(Duration::from_secs(30)).await;
         if !status.success() {
-            bail!("the worker ended with {status}:\n{}", self.folder.tail("mozhao.err"));
+            bail!("the worker ended with {status}:\n{}", self.folder.tail(ERRORS));
         }
         Ok(())
     }
