@@ -200,7 +200,7 @@ async fn hear(mut consumer: Consumer, run: String, book: Arc<Mutex<Book>>, room:
         let patience = if complete { Duration::from_millis(300) } else { Duration::from_secs(20) };
         let Ok(next) = tokio::time::timeout(patience, consumer.next()).await else { break };
         let delivery = next.context("the consumer was cancelled")??;
-        let done = delivery.routing_key.as_str().ends_with(".done");
+        let done = delivery.routing_key.as_str().rsplit('.').next() == Some("done");
         if let Some(number) = number_of(&delivery.data, &run)
             && lock(&book).end(number, done)
         {

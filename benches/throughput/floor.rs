@@ -172,7 +172,7 @@ fn take(shared: &Rc<Shared>, delivery: Delivery) -> anyhow::Result<()> {
     let message = delivery.properties.message_id().as_ref().context("a message without an id")?.as_str().to_owned();
     let topic = format!("request.{}.done", delivery.routing_key);
     let id = Uuid::now_v7();
-    let row = Row::Request { message: message.clone(), id, at: now(), payload: delivery.data.into(), tag: delivery.delivery_tag };
+    let row = Row::Request { message: message.clone(), id, at: now(), payload: delivery.data, tag: delivery.delivery_tag };
     let written = shared.write(row);
     let shared = shared.clone();
     tokio::task::spawn_local(async move {
@@ -260,6 +260,7 @@ async fn commit(mut database: PgConnection, acks: Channel, mut queue: mpsc::Unbo
     Ok(())
 }
 
+#[expect(clippy::disallowed_methods, reason = "the floor is a program of its own")]
 fn now() -> i64 {
     jiff::Timestamp::now().as_microsecond()
 }
