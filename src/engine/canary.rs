@@ -1,6 +1,7 @@
 //! Did the canary get through? The row alone does not tell: a request that waits may wait for its next try at the very
 //! same slot, or far behind it for the customer; and one that is parked again under another fingerprint has met the
-//! next form of the same trouble. Its ledger tells.
+//! next form of the same trouble. Its ledger tells; but a request whose ledger took no entry was parked in its row alone,
+//! and comes back without one that says so.
 
 use super::ports::records::RequestRow;
 use super::ports::store::{Store, StoreError};
@@ -20,11 +21,11 @@ pub enum Progress {
     Elsewhere,
 }
 
-/// Looks at a canary's row, and into its ledger where the row leaves it open.
+/// Looks at the row of a group's canary, and into its ledger where the row leaves it open.
 ///
 /// # Errors
 /// The store failed.
-pub async fn look(store: &dyn Store, row: &RequestRow) -> Result<Progress, StoreError> {
+pub async fn look(store: &dyn Store, row: &RequestRow, group: &str) -> Result<Progress, StoreError> {
     if row.seen < row.signalled || row.state == "running" {
         return Ok(Progress::OnTheWay);
     }
@@ -32,33 +33,43 @@ pub async fn look(store: &dyn Store, row: &RequestRow) -> Result<Progress, Store
     for entry in store.load(row.id).await?.entries {
         facts.push(entry.fact().map_err(|error| StoreError::Broken(error.to_string()))?);
     }
-    Ok(progress(&facts))
+    Ok(progress(&facts, group).unwrap_or_else(|| set_aside(row, &facts)))
 }
 
-/// The same from its facts.
+/// What became of a request that the ledger never saw parked under the group (a row that could not be written, say).
+fn set_aside(row: &RequestRow, facts: &[Fact]) -> Progress {
+    match facts.last() {
+        Some(Fact::Ended { ending: Ending::Done }) => Progress::Through,
+        Some(Fact::Ended { .. }) => Progress::Elsewhere,
+        _ if row.parked.is_some() => Progress::Back,
+        _ if row.review.is_some() => Progress::Elsewhere,
+        _ => Progress::OnTheWay,
+    }
+}
+
+/// The same from its facts; `None` where they do not tell of its return from this group.
 #[must_use]
-pub fn progress(facts: &[Fact]) -> Progress {
-    let Some(resumed) = facts.iter().rposition(|fact| matches!(fact, Fact::Resumed { .. })) else { return Progress::OnTheWay };
+pub fn progress(facts: &[Fact], group: &str) -> Option<Progress> {
+    let resumed = facts.iter().rposition(|fact| matches!(fact, Fact::Resumed { group: from, .. } if from == group))?;
     let (before, after) = facts.split_at(resumed);
     let parked_at = before.iter().rev().find_map(|fact| match fact {
         Fact::Parked { slot, .. } => Some(slot.as_str()),
         _ => None,
     });
     let here = |name: &str| parked_at.is_some_and(|parked| parked == name || parked == slot::reconcile(name));
-    for fact in after {
-        match fact {
-            Fact::Verdict(verdict) if here(&verdict.slot) => return Progress::Through,
-            Fact::Result(result) if here(&result.slot) && result.result != EffectResult::Unknown => return Progress::Through,
-            Fact::Ended { ending: Ending::Done } => return Progress::Through,
-            Fact::Ended { .. } | Fact::ReviewOpened(_) => return Progress::Elsewhere,
-            Fact::Parked { .. } => return Progress::Back,
-            _ => {}
-        }
-    }
-    Progress::OnTheWay
+    let told = after.iter().find_map(|fact| match fact {
+        Fact::Verdict(verdict) if here(&verdict.slot) => Some(Progress::Through),
+        Fact::Result(result) if here(&result.slot) && result.result != EffectResult::Unknown => Some(Progress::Through),
+        Fact::Ended { ending: Ending::Done } => Some(Progress::Through),
+        Fact::Ended { .. } | Fact::ReviewOpened(_) => Some(Progress::Elsewhere),
+        Fact::Parked { .. } => Some(Progress::Back),
+        _ => None,
+    });
+    Some(told.unwrap_or(Progress::OnTheWay))
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use crate::domain::request::fact::{Cause, FailureClass, Refusal, ResultFact, Verdict, VerdictFact, Via};
@@ -101,7 +112,7 @@ mod tests {
 
     #[test]
     fn the_ledger_tells_how_far_it_came() {
-        let after = |facts: &[Fact]| progress(&[&[parked("card", "defect:1"), resumed()], facts].concat());
+        let after = |facts: &[Fact]| progress(&[&[parked("card", "defect:1"), resumed()], facts].concat(), "defect:1").unwrap();
         assert_eq!(after(&[]), Progress::OnTheWay);
         assert_eq!(after(&[verdict("other")]), Progress::OnTheWay, "an earlier check was made anew");
         assert_eq!(after(&[verdict("card"), parked("loans", "defect:2")]), Progress::Through);
@@ -114,9 +125,18 @@ mod tests {
 
     #[test]
     fn an_effect_is_through_when_it_is_known() {
-        let after = |slot: &str, facts: &[Fact]| progress(&[&[parked(slot, "dependency:bank"), resumed()], facts].concat());
+        let after = |slot: &str, facts: &[Fact]| {
+            progress(&[&[parked(slot, "dependency:bank"), resumed()], facts].concat(), "defect:1").unwrap()
+        };
         assert_eq!(after("book", &[result("book", EffectResult::Unknown)]), Progress::OnTheWay);
         assert_eq!(after("book", &[result("book", EffectResult::Applied)]), Progress::Through);
         assert_eq!(after("reconcile.book", &[result("book", EffectResult::NotApplied)]), Progress::Through);
+    }
+
+    #[test]
+    fn an_earlier_return_from_elsewhere_tells_nothing() {
+        let facts = [parked("card", "defect:1"), resumed(), verdict("card")];
+        assert_eq!(progress(&facts, "defect:1"), Some(Progress::Through));
+        assert_eq!(progress(&facts, "defect:2"), None);
     }
 }

@@ -101,7 +101,7 @@ pub async fn tick(core: &Core) -> Result<(), StoreError> {
         let parked = core.store.parked_under(&row.group, 1).await?;
         let canary = match row.canary {
             Some(id) if row.state == "half_open" => match core.store.request(id).await {
-                Ok(request) => Some(canary::look(core.store.as_ref(), &request).await?),
+                Ok(request) => Some(canary::look(core.store.as_ref(), &request, &row.group).await?),
                 Err(StoreError::NotFound(_)) => None,
                 Err(error) => return Err(error),
             },

@@ -36,8 +36,9 @@ pub use self::topology::Names;
 use crate::engine::ports::broker::{DecisionSink, IntakeSink, Publisher};
 use crate::engine::ports::clock::Clock;
 
-/// The longest silence of a connection that works: the broker's and our heartbeats come twice in this time.
-const HEARTBEAT_S: u16 = 5;
+/// The longest silence of a connection that works: the broker's and our heartbeats come twice in this time. Either side gives a
+/// silent connection up after twice as long: within the ten seconds that we promise.
+const HEARTBEAT_S: u16 = 4;
 /// The longest prefix of names.
 const MAX_PREFIX: usize = 64;
 

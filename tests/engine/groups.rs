@@ -123,6 +123,25 @@ fn one_bad_record_does_not_hold_up_the_others_and_becomes_a_defect() {
     });
 }
 
+/// Found by the scenario `a_worker_is_stopped_while_a_target_hangs` with seed 3: whoever would have resumed them was gone.
+#[test]
+fn parked_requests_come_back_when_their_group_was_closed() {
+    play(vec![("funds", vec![fails_until(Fail::Refused, 5), says(json!({ "ok": true }))])], |mut stage| async move {
+        let requests = parked(&mut stage, 3).await;
+        stage.at(120).await;
+        tended(&stage, 60).await;
+        assert_eq!(stage.store.parked_under("dependency:bank", 10).await.unwrap(), 3);
+        // Closed by somebody who had counted before they were parked.
+        let open = stage.store.controls().await.unwrap().into_iter().find(|row| row.group == "dependency:bank").expect("a row");
+        let closed = ControlRow { state: "closed".into(), probe_at: None, canary: None, version: open.version + 1, ..open };
+        assert!(stage.store.put_control(&closed).await.unwrap());
+        tended(&stage, 420).await;
+        for request in requests {
+            assert_eq!(stage.state(request).await, "done");
+        }
+    });
+}
+
 #[test]
 fn a_resume_that_finds_nobody_gives_way_to_the_next_one() {
     let broken = says(json!({ "okay": "yes" }));
