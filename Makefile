@@ -1,11 +1,14 @@
 # Thin on purpose: each target is one command that also works without make.
-.PHONY: demo test lint bench mutants
+.PHONY: demo test chaos lint bench mutants
 
 demo: ## the whole product on this machine, no server needed
 	cargo run -- demo
 
 test: ## everything, against private PostgreSQL and RabbitMQ servers
 	tests/run.sh
+
+chaos: ## everything that may go wrong, with several seeds, within an hour; the table is in target/chaos.md (tests/README.md)
+	tests/chaos.sh
 
 lint:
 	cargo fmt --check
@@ -18,6 +21,5 @@ bench: ## what the core costs: throughput, CPU, latency, memory (private servers
 	cargo bench --profile release --bench throughput
 
 .PHONY: chaos-input
-chaos: chaos-input
-chaos-input: ## 100,000 mutations of whatever comes from outside, Schemathesis, cargo-fuzz (tests/README.md)
+chaos-input: ## a part of chaos: 100,000 mutations of whatever comes from outside, Schemathesis, cargo-fuzz (tests/README.md)
 	tests/input.sh

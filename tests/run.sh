@@ -95,8 +95,15 @@ command -v systemd-analyze >/dev/null || echo 'tests/run.sh: no systemd-analyze 
 
 # --- tests ------------------------------------------------------------------------------------------------
 
+# Two for each processor: `.config/nextest.toml` says which tests take one of them, and which take more.
+export NEXTEST_TEST_THREADS=${NEXTEST_TEST_THREADS:-$((2 * $(nproc)))}
 if cargo nextest --version >/dev/null 2>&1; then
   cargo nextest run "$@"
+  if [ $# = 0 ]; then
+    echo 'tests/run.sh: left to `make chaos`: more seeds (scenarios: 1 here, simulation: 1,000), all but 40 crash points, all but 6,000'
+    echo '  mutations of bad input, the known bugs, a backlog of 100,000, a hundred frozen workers, Schemathesis, cargo-fuzz; and'
+    cargo nextest list --ignore-default-filter -E 'not default()' --message-format oneline 2>/dev/null | sed 's/^/  /'
+  fi
 else
   cargo test --lib --bins --tests "$@"
 fi

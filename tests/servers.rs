@@ -7,7 +7,7 @@ mod harness;
 use futures_util::StreamExt;
 use harness::postgres::{self, Postgres};
 use harness::process::Mozhao;
-use harness::rabbitmq::{self, RabbitMq};
+use harness::rabbitmq::{self, Alarm, RabbitMq};
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
@@ -114,7 +114,7 @@ async fn a_vhost_and_a_memory_alarm() {
     let vhost = node.create_vhost().await;
     let (connection, channel) = channel(&vhost).await;
     declare(&channel, "q").await;
-    node.raise_memory_alarm().await;
+    node.raise(Alarm::Memory).await;
     let options = BasicPublishOptions::default();
     let publish = channel.basic_publish("".into(), "q".into(), options, b"late", BasicProperties::default());
     drop(publish.await);
@@ -122,7 +122,7 @@ async fn a_vhost_and_a_memory_alarm() {
         connection.status().blocked()
     })
     .await;
-    node.clear_memory_alarm().await;
+    node.clear(Alarm::Memory).await;
     assert_eq!(consume_one(&channel, "q").await, b"late");
 }
 

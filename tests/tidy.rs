@@ -333,6 +333,48 @@ fn documents_name_what_exists() {
     none("documents name files that do not exist:", &violations);
 }
 
+/// What an operator is told to look for can be found: metrics, log lines, and what `mozhao doctor` looks at.
+#[test]
+fn the_runbook_names_what_is_logged_and_measured() {
+    let runbook = read("deploy/runbook.md").expect("deploy/runbook.md").text;
+    let code: String = sources("src/").into_iter().map(|source| source.text).collect();
+    let patterns = [r"`(mozhao_[a-z_]+)", r"`log: ([^`]+)`", r"`doctor: ([^`]+)`"];
+    let mut violations = Vec::new();
+    let mut found = 0;
+    for pattern in patterns {
+        for named in Regex::new(pattern).unwrap().captures_iter(&runbook) {
+            let there = if pattern.contains("doctor") { format!("\"{}\"", &named[1]) } else { named[1].to_owned() };
+            found += 1;
+            if !code.contains(&there) {
+                violations.push(named[0].to_owned());
+            }
+        }
+    }
+    assert!(found > 40, "only {found} names were found: has the runbook's form changed?");
+    none("deploy/runbook.md names what src does not:", &violations);
+}
+
+/// `tests/faults.md` names tests that there are, and every scenario.
+#[test]
+fn every_fault_has_its_scenarios() {
+    let map = read("tests/faults.md").expect("tests/faults.md").text;
+    let named = Regex::new(r"`([a-z_]+)`").unwrap();
+    let named: BTreeSet<String> = named.captures_iter(&map).map(|found| found[1].to_owned()).collect();
+    // Tests as they are written, and those that macros make of lines like `name: Shared Database Resets;`.
+    let test = Regex::new(r"#\[(?:tokio::)?test[^\n]*\]\s+(?:async )?fn (\w+)\(|\n +(\w+): (?:Shared|Embedded)\w* [\w ]+;").unwrap();
+    let tests = |folder: &str| -> BTreeSet<String> {
+        let of = |source: &Source| -> Vec<String> {
+            let name = |found: regex::Captures<'_>| found.get(1).or(found.get(2)).map(|name| name.as_str().to_owned());
+            test.captures_iter(&source.text).filter_map(name).collect()
+        };
+        sources(folder).iter().flat_map(of).collect()
+    };
+    let (all, scenarios) = (tests("tests/"), tests("tests/chaos/"));
+    assert!(scenarios.len() > 60, "only {} scenarios were found: has their form changed?", scenarios.len());
+    none("tests/faults.md names tests that there are not:", &named.difference(&all).cloned().collect::<Vec<_>>());
+    none("scenarios that tests/faults.md does not name:", &scenarios.difference(&named).cloned().collect::<Vec<_>>());
+}
+
 #[test]
 fn the_changelog_has_a_place_for_what_comes_next() {
     let changelog = read("CHANGELOG.md").expect("CHANGELOG.md");

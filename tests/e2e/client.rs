@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::broker::Message;
+
 /// Somebody with a token, at one worker.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -32,6 +34,14 @@ impl Client {
         let (status, body) = Self::answer(call.json(&json!({"process": process, "payload": payload}))).await;
         assert!(matches!(status, 200 | 202), "{status} {body}");
         body["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Submits a message as a request, under its own key; whether it was confirmed.
+    pub async fn tries(&self, message: &Message) -> bool {
+        let payload: Value = serde_json::from_slice(&message.body).unwrap();
+        let call = self.http.post(format!("{}/v1/requests", self.base)).bearer_auth(&self.token);
+        let call = call.header("Idempotency-Key", message.key().1).json(&json!({"process": message.process, "payload": payload}));
+        call.send().await.is_ok_and(|answer| matches!(answer.status().as_u16(), 200 | 202))
     }
 
     /// A page that is no JSON.

@@ -36,6 +36,10 @@ const TARGETS: &[Target] = &[
     target("card_unbind", "unbind", "unbind", "card_id", "/bank/cards/{}/unbind"),
     target("card_unbind", "undo.unbind", "bind", "card_id", "/bank/cards/{}/bind"),
     target("card_cut", "cut", "unbind", "card_id", "/bank/cards/{}/unbind"),
+    target("matrix_none", "cut", "unbind", "card_id", "/bank/cards/{}/unbind"),
+    target("matrix_keys", "cut", "unbind", "card_id", "/bank/cards/{}/unbind"),
+    target("matrix_reads", "cut", "unbind", "card_id", "/bank/cards/{}/unbind"),
+    target("matrix_both", "cut", "unbind", "card_id", "/bank/cards/{}/unbind"),
     target("code_wait", "send", "sms", "phone", "/sms/send"),
     target("code_wait", "undo.send", "sms_cancel", "phone", "/sms/cancel"),
     target("phone_change", "send_code", "sms", "new_phone", "/sms/send"),
@@ -56,6 +60,9 @@ const TARGETS: &[Target] = &[
     target("name_correction", "undo.directory_name", "legacy_name", "person_id", "/legacy/people/{}/rename"),
 ];
 
+/// Effects whose target neither recognises our key nor can be read: only a person may have them called again.
+const KEYLESS: &[(&str, &str)] = &[("card_cut", "cut"), ("matrix_none", "cut")];
+
 /// Is this a call that asks for an effect?
 pub fn asks_for_effect(path: &str) -> bool {
     let fits = |pattern: &str| match pattern.split_once("{}") {
@@ -63,6 +70,13 @@ pub fn asks_for_effect(path: &str) -> bool {
         None => path == pattern,
     };
     TARGETS.iter().any(|target| fits(target.path))
+}
+
+/// What the sandbox counts this slot's effect as, on which object, and the path that asks for it.
+pub fn object_of(ledger: &Ledger, slot: &str) -> Option<(String, String, String)> {
+    let target = TARGETS.iter().find(|target| target.process == ledger.row.process && target.slot == slot)?;
+    let object = ledger.payload[target.object].as_str()?.to_owned();
+    Some((target.effect.to_owned(), object.clone(), target.path.replace("{}", &object)))
 }
 
 /// A request with its whole ledger.
@@ -84,6 +98,8 @@ struct Tried {
     intended: bool,
     /// It may have happened.
     unknown: bool,
+    /// A person has said something since.
+    asked: bool,
     intents: usize,
 }
 
@@ -143,7 +159,10 @@ impl Ledger {
                     if at.intended {
                         wrong.push(format!("G4 {}: `{slot}` was intended again before it had a result", self.row.id));
                     }
-                    (at.intended, at.intents) = (true, at.intents + 1);
+                    if at.unknown && !at.asked && KEYLESS.contains(&(self.row.process.as_str(), slot.as_str())) {
+                        wrong.push(format!("G4 {}: `{slot}` was called again, and nobody had said so", self.row.id));
+                    }
+                    (at.intended, at.intents, at.asked) = (true, at.intents + 1, false);
                 }
                 Fact::Result(result) => {
                     let at = slots.entry(&result.slot).or_default();
@@ -151,6 +170,7 @@ impl Ledger {
                     at.unknown = result.result == EffectResult::Unknown;
                     at.applied += u32::from(result.result == EffectResult::Applied);
                 }
+                Fact::Decided(_) => slots.values_mut().for_each(|at| at.asked = true),
                 // Certainly without effect; what an earlier attempt came to is as unknown as before.
                 Fact::Failed(failed) => {
                     if let Some(at) = slots.get_mut(failed.slot.as_str()) {

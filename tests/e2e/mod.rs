@@ -4,7 +4,7 @@
 //! [`world`] starts everything, [`broker`] is the outside (producers and whoever listens), [`bank`] says who and what is
 //! asked for, [`books`] checks the promises G1 to G12 after the dust has settled. The other files are the cases.
 
-#![allow(unreachable_pub, reason = "the modules of one test program")]
+#![allow(unreachable_pub, dead_code, reason = "the modules of one test program; the chaos suite uses them, too")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests stop at the first surprise")]
 
 mod bank;

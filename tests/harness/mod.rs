@@ -9,6 +9,7 @@
 //!   (shared servers, a fresh database or name prefix of its own).
 //! - A test that kills a server: [`postgres::Postgres::start`], [`rabbitmq::RabbitMq::start`].
 //! - A test that runs the worker as a process: [`process::Mozhao`].
+//! - A test that breaks connections: [`proxy::Proxy`] before whatever it is; that fills a disk: [`disk::SmallDisk`].
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary compiles this module and uses a part of it")]
 #![allow(
@@ -20,8 +21,11 @@
 )]
 
 pub mod child;
+pub mod disk;
 pub mod ports;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod rabbitmq;
+pub mod record;
 pub mod wait;

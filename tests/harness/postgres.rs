@@ -10,7 +10,7 @@ use std::time::Duration;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::child::{Folder, Running};
-use super::{ports, wait};
+use super::{ports, record, wait};
 
 /// URL of a running server (its `postgres` database) that tests may create databases on.
 pub const SHARED: &str = "MOZHAO_TEST_POSTGRES";
@@ -25,22 +25,37 @@ pub struct Postgres {
     running: Option<Running>,
     port: u16,
     owner: Option<(u32, u32)>,
+    data: PathBuf,
     folder: Folder,
 }
 
 impl Postgres {
     /// Makes and starts a cluster.
     pub async fn start() -> Self {
+        Self::start_at(None).await
+    }
+
+    /// As [`Self::start`], with its data in this folder, which somebody else removes: a small disk, say.
+    pub async fn start_on(folder: &Path) -> Self {
+        Self::start_at(Some(folder)).await
+    }
+
+    async fn start_at(disk: Option<&Path>) -> Self {
         let folder = Folder::new("postgres");
         let owner = unprivileged();
         if let Some((uid, gid)) = owner {
-            chown(folder.path(), Some(uid), Some(gid)).expect("chown the cluster's folder");
+            for folder in [Some(folder.path()), disk].into_iter().flatten() {
+                chown(folder, Some(uid), Some(gid)).expect("chown the cluster's folder");
+            }
         }
+        let data = disk.unwrap_or(folder.path()).join("data");
         let mut initdb = program("initdb", owner);
         initdb.args(["-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "-D"]);
-        let made = initdb.arg(folder.path().join("data")).output().expect("run initdb");
+        // Small pieces of log: a small disk holds few of them.
+        initdb.arg(&data).args(disk.map(|_| "--wal-segsize=1"));
+        let made = initdb.output().expect("run initdb");
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        let mut server = Self { running: None, port: ports::free_port(), owner, folder };
+        let mut server = Self { running: None, port: ports::free_port(), owner, data, folder };
         server.restart().await;
         server
     }
@@ -61,6 +76,7 @@ impl Postgres {
 
     /// kill -9 of the postmaster and all its backends.
     pub fn kill(&mut self) {
+        record::fault();
         if let Some(mut running) = self.running.take() {
             running.kill();
         }
@@ -68,6 +84,7 @@ impl Postgres {
 
     /// A fast shutdown, as an operator would do it: clients are disconnected, nothing is lost.
     pub async fn stop(&mut self) {
+        record::fault();
         if let Some(mut running) = self.running.take() {
             running.signal("INT");
             running.wait(START).await;
@@ -76,6 +93,7 @@ impl Postgres {
 
     /// Freezes (SIGSTOP) the postmaster: new connections hang, running backends go on.
     pub fn freeze(&self) {
+        record::fault();
         self.running.as_ref().expect("running").signal("STOP");
     }
 
@@ -87,7 +105,7 @@ impl Postgres {
     /// Starts the server on the same data and port, and waits until it answers a query.
     pub async fn restart(&mut self) {
         let mut command = program("postgres", self.owner);
-        command.arg("-D").arg(self.folder.path().join("data"));
+        command.arg("-D").arg(&self.data);
         command.arg("-k").arg(self.folder.path());
         command.args(["-h", "127.0.0.1", "-p", &self.port.to_string()]);
         for setting in ["fsync=on", "max_connections=200", "shared_buffers=64MB"] {
@@ -103,6 +121,14 @@ impl Postgres {
         })
         .await;
         self.running = Some(running);
+    }
+
+    /// As [`Self::restart`], if it has ended by itself.
+    pub async fn ensure_running(&mut self) {
+        if self.running.as_mut().is_none_or(|running| running.ended().is_some()) {
+            self.running = None;
+            self.restart().await;
+        }
     }
 
     /// A new, empty database on this server: its URL.

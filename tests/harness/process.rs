@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::child::{Folder, Running};
-use super::wait;
+use super::{record, wait};
 
 /// How long a worker may take to become ready (its bound is 5 s; a busy test machine is slower).
 pub const READY: Duration = Duration::from_mins(1);
@@ -115,11 +115,13 @@ impl Process {
 
     /// kill -9; returns when it is gone.
     pub fn kill(&mut self) {
+        record::fault();
         self.running.kill();
     }
 
     /// Asks for an orderly stop (SIGTERM) without waiting for it.
     pub fn terminate(&self) {
+        record::fault();
         self.running.signal("TERM");
     }
 
@@ -136,6 +138,7 @@ impl Process {
 
     /// Freezes it (SIGSTOP): a worker that sleeps through its lease.
     pub fn freeze(&self) {
+        record::fault();
         self.running.signal("STOP");
     }
 

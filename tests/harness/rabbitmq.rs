@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::child::{Folder, Running};
-use super::{ports, wait};
+use super::{ports, record, wait};
 
 /// URL of a running broker that tests may declare names on.
 pub const SHARED: &str = "MOZHAO_TEST_RABBITMQ";
@@ -33,6 +33,13 @@ pub struct RabbitMq {
     distribution_port: u16,
     epmd_port: u16,
     folder: Folder,
+}
+
+/// What a broker may be short of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alarm {
+    Memory,
+    Disk,
 }
 
 impl RabbitMq {
@@ -83,6 +90,7 @@ impl RabbitMq {
 
     /// kill -9 of the node. After a queue was declared just now: [`Self::settle`] first.
     pub fn kill(&mut self) {
+        record::fault();
         if let Some(mut node) = self.node.take() {
             node.kill();
         }
@@ -90,6 +98,7 @@ impl RabbitMq {
 
     /// An orderly stop.
     pub async fn stop(&mut self) {
+        record::fault();
         if let Some(mut node) = self.node.take() {
             node.signal("TERM");
             node.wait(START).await;
@@ -98,6 +107,7 @@ impl RabbitMq {
 
     /// Freezes (SIGSTOP) the node: connections stay open and silent.
     pub fn freeze(&self) {
+        record::fault();
         self.node.as_ref().expect("running").signal("STOP");
     }
 
@@ -131,14 +141,21 @@ impl RabbitMq {
         format!("amqp://guest:guest@127.0.0.1:{}/{name}", self.port)
     }
 
-    /// Raises the memory alarm: every connection that publishes is blocked.
-    pub async fn raise_memory_alarm(&self) {
-        self.ctl(&["set_vm_memory_high_watermark", "absolute", "1"]).await;
+    /// Raises an alarm, as a machine does that is short of it: every connection that publishes is blocked.
+    pub async fn raise(&self, alarm: Alarm) {
+        record::fault();
+        match alarm {
+            Alarm::Memory => self.ctl(&["set_vm_memory_high_watermark", "absolute", "1"]).await,
+            Alarm::Disk => self.ctl(&["set_disk_free_limit", "900GB"]).await,
+        };
     }
 
-    /// Clears the memory alarm.
-    pub async fn clear_memory_alarm(&self) {
-        self.ctl(&["set_vm_memory_high_watermark", "0.6"]).await;
+    /// Clears it.
+    pub async fn clear(&self, alarm: Alarm) {
+        match alarm {
+            Alarm::Memory => self.ctl(&["set_vm_memory_high_watermark", "0.6"]).await,
+            Alarm::Disk => self.ctl(&["set_disk_free_limit", "16MB"]).await,
+        };
     }
 
     /// Runs `rabbitmqctl`; its standard output.

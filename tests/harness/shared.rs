@@ -9,9 +9,11 @@
 #![allow(dead_code, unreachable_pub, clippy::expect_used, clippy::panic, reason = "made of the tests' harness")]
 
 mod child;
+mod disk;
 mod ports;
 mod postgres;
 mod rabbitmq;
+mod record;
 mod wait;
 
 use std::fs;
@@ -73,10 +75,20 @@ fn sweep(run: &Path) {
                 }
             }
         }
+        let mount = server.path().join("mount");
+        if is_mounted(&mount) {
+            disk::unmount(&mount);
+        }
         if let Err(error) = fs::remove_dir_all(server.path()) {
             eprintln!("cannot remove {}: {error}", server.path().display());
         }
     }
+}
+
+/// Whether a small disk (`disk.rs`) is still mounted there.
+fn is_mounted(folder: &Path) -> bool {
+    let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
+    mounts.lines().any(|line| line.split(' ').nth(1).is_some_and(|place| Path::new(place) == folder))
 }
 
 /// Whether the process has to do with the folder: a pid alone may by now be somebody else's.

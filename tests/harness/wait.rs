@@ -7,6 +7,11 @@ use std::time::{Duration, Instant};
 /// How often a condition is looked at.
 const PERIOD: Duration = Duration::from_millis(20);
 
+/// Lets time pass: not to wait for anything, but because slowness is the fault.
+pub async fn let_pass(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
 /// Waits until `condition` gives `Some`; panics with `what` when `deadline` has passed.
 pub async fn until_some<T, F, Fut>(what: &str, deadline: Duration, mut condition: F) -> T
 where

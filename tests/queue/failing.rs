@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use mozhao::engine::ports::broker::Taken;
 use mozhao::queue::{Queue, QueueConfig};
 
-use super::harness::rabbitmq::RabbitMq;
+use super::harness::rabbitmq::{Alarm, RabbitMq};
 use super::harness::wait;
 use super::support::{Raw, SOON, Sink, config, event, left};
 
@@ -61,7 +61,7 @@ async fn silence_is_noticed_and_short_memory_blocks_no_acknowledgement() {
     }
     wait::until_true("ten takes", SOON, || sink.running() == 10).await;
 
-    broker.raise_memory_alarm().await;
+    broker.raise(Alarm::Memory).await;
     let start = Instant::now();
     let events: Vec<_> = (0..500).map(|_| event("request.a.done", None)).collect();
     assert_eq!(publisher.publish(&events).await, vec![false; 500]);
@@ -71,7 +71,7 @@ async fn silence_is_noticed_and_short_memory_blocks_no_acknowledgement() {
     wait::until_true("all takes to end", SOON, || sink.running() == 0).await;
     queue.stop_consuming();
     queue.consuming().wait_down().await;
-    broker.clear_memory_alarm().await;
+    broker.clear(Alarm::Memory).await;
     wait::until("events to be published again", SOON, async || publisher.publish(&events[..1]).await == [true]).await;
     assert_eq!(left(&broker.url(), &queue).await, 0);
 

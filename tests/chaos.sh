@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# Everything that may go wrong, with several seeds, and a table of what came of it: `tests/chaos.sh`.
+#
+# The scenarios and the end-to-end suite (MOZHAO_CHAOS_SEEDS, default 3, seeds each), the simulation (MOZHAO_SEEDS, default
+# 1..10000), every crash point (MOZHAO_CRASH_CASES), bad input (MOZHAO_INPUT_CASES, default 100,000 mutations), then the known
+# bugs, Schemathesis and cargo-fuzz. With arguments (filters and options for cargo nextest run): only those tests.
+#
+# The table is printed and written to target/chaos.md. Exits with 1 if anything failed.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+export MOZHAO_CHAOS_SEEDS=${MOZHAO_CHAOS_SEEDS:-3}
+export MOZHAO_SEEDS=${MOZHAO_SEEDS:-1..10000} MOZHAO_CRASH_CASES=${MOZHAO_CRASH_CASES:-all}
+export MOZHAO_INPUT_CASES=${MOZHAO_INPUT_CASES:-100000}
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
+mkdir -p "$CARGO_TARGET_DIR"
+MOZHAO_CHAOS_RECORD=$(mktemp)
+export MOZHAO_CHAOS_RECORD
+parts=$(mktemp)
+trap 'rm -f "$MOZHAO_CHAOS_RECORD" "$parts"' EXIT
+commit=$(git rev-parse --short HEAD 2>/dev/null || echo unknown)
+[ -z "$(git status --porcelain 2>/dev/null)" ] || commit="$commit and changes"
+
+# What came of a part: its name, its seeds or cases, seconds, and 0 or what failed.
+part() {
+  local name=$1 seeds=$2 begun=$SECONDS result=0
+  shift 2
+  echo "tests/chaos.sh: $name"
+  "$@" || result=failed status=1
+  printf '%s\t%s\t%s\t%s\n' "$name" "$seeds" "$((SECONDS - begun))" "$result" >>"$parts"
+}
+
+junit=$CARGO_TARGET_DIR/nextest/chaos/junit.xml
+rm -f "$junit"
+status=0
+if [ $# -gt 0 ]; then
+  tests/run.sh --profile chaos "$@" || status=1
+else
+  tests/run.sh --profile chaos -E 'binary(/^(chaos|e2e|simulation|crash|input)$/)' || status=1
+  bugs=$(grep -c '^    ("[a-z_]*", "' src/faults.rs)
+  part 'known bugs, each caught by the simulation' "$bugs bugs" cargo test --features faults --test simulation mutants -- --nocapture
+  part 'Schemathesis against our OpenAPI' '' tests/schemathesis.sh 30
+  part 'cargo-fuzz: message, process file, expression' '' tests/fuzz.sh 60
+fi
+
+# A row for each scenario (with its seeds), each other test, each part.
+table() {
+  echo "Commit $commit, $(date -u '+%Y-%m-%d %H:%M') UTC, $(nproc) cores, $((SECONDS / 60)) minutes in all; exit status $status."
+  echo
+  echo "| scenario | seeds | seconds | requests | faults | violations |"
+  echo "|---|---|---|---|---|---|"
+  sort -t $'\t' -k1,1 -k2,2n "$MOZHAO_CHAOS_RECORD" | awk -F '\t' -v junit="$junit" -v parts="$parts" -v worlds="$MOZHAO_SEEDS" '
+    function row() { if (name != "") printf "| %s | %d | %.0f | %d | %d | %s |\n", name, seeds, seconds, requests, faults, bad == "" ? 0 : bad }
+    $1 != name { row(); name = $1; seeds = seconds = requests = faults = 0; bad = "" }
+    { seeds++; seconds += $3; requests += $4; faults += $5; all++; every += $4; hits += $5
+      if ($6 == "failed") { bad = bad "seed " $2 " "; failed++ } }
+    END { row()
+      # Suites that keep no record of worlds: what nextest says of them.
+      while ((getline line < junit) > 0) {
+        if (match(line, /<testcase name="[^"]*" classname="mozhao::[^"]*"/) && line !~ /mozhao::(chaos|e2e)"/) {
+          split(line, part, "\""); time = line; sub(/.* time="/, "", time); sub(/".*/, "", time)
+          test = part[4] ": " part[2]; sub(/^mozhao::/, "", test); others[++count] = test; took[count] = time; lost[count] = 0
+          current = count
+        } else if (line ~ /<testcase /) current = 0
+        if (current && !lost[current] && line ~ /<failure|<error/) { lost[current] = 1; failed++ }
+      }
+      for (n = 1; n <= count; n++)
+        printf "| %s | %s | %.0f | | | %s |\n", others[n], others[n] ~ /the_books/ ? worlds : "", took[n], lost[n] ? "failed" : 0
+      FS = "\t"
+      while ((getline < parts) > 0) { printf "| %s | %s | %d | | | %s |\n", $1, $2, $3, $4; if ($4 != "0") failed++ }
+      printf "| **%d runs of scenarios, and the rest** | | | **%d** | **%d** | **%d** |\n", all, every, hits, failed }'
+}
+table | tee "$CARGO_TARGET_DIR/chaos.md"
+exit $status

@@ -1,0 +1,146 @@
+//! Load that is strange in itself: repeated a thousand times, out of order, huge, or not load at all but connections.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+use super::broker::{self, Message};
+use super::scenario::{Case, Scenario, unbind};
+use super::world::{On, PATIENCE, Worker};
+use crate::harness::{record, wait};
+
+/// Each message 2 to 1,000 times, in any order, from three producers at once: one request each.
+async fn repeated(name: &'static str, on: On) {
+    let scenario = Scenario::new(name).workers(3).on(on).load(0, 50);
+    scenario
+        .run(async |case| {
+            let messages: Vec<Message> = (0..60).map(|number| unbind(&case.world, number)).collect();
+            let mut copies = Vec::new();
+            for (number, message) in messages.iter().enumerate() {
+                let times = match number {
+                    0 => 1_000,
+                    1..4 => 100,
+                    4..12 => 10,
+                    _ => 2,
+                };
+                copies.extend(std::iter::repeat_n(message.clone(), times));
+            }
+            case.dice.shuffle(&mut copies);
+            record::faults((copies.len() - messages.len()) as u64);
+            let parts: Vec<_> = copies.chunks(copies.len().div_ceil(3)).collect();
+            let case_now: &Case = case;
+            futures_util::future::join_all(parts.iter().map(|part| case_now.confirmed(part))).await;
+            case.sent.extend(messages);
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_come_up_to_a_thousand_times() {
+    repeated("messages_come_up_to_a_thousand_times", On::Shared).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn embedded_messages_come_up_to_a_thousand_times() {
+    repeated("embedded_messages_come_up_to_a_thousand_times", On::Embedded).await;
+}
+
+/// Many customers' requests in any order: each customer's run one at a time, in the order of their numbers.
+async fn shuffled(name: &'static str, on: On) {
+    let scenario = Scenario::new(name).workers(3).on(on).load(0, 50);
+    scenario
+        .run(async |case| {
+            let mut messages: Vec<Message> = (0..200).map(|number| unbind(&case.world, number)).collect();
+            case.dice.shuffle(&mut messages);
+            record::fault();
+            case.send(messages).await;
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_come_in_any_order() {
+    shuffled("messages_come_in_any_order", On::Shared).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn embedded_messages_come_in_any_order() {
+    shuffled("embedded_messages_come_in_any_order", On::Embedded).await;
+}
+
+/// Messages of 1 to 127 MiB: each is recorded as rejected, and the workers stay small.
+#[tokio::test(flavor = "multi_thread")]
+async fn payloads_are_huge() {
+    let scenario = Scenario::new("payloads_are_huge").load(100, 30).seeds(1);
+    scenario
+        .run(async |case| {
+            let before = memory(&case.workers);
+            let sizes: &[usize] = if record::chaos() { &[1, 2, 8, 32, 127] } else { &[1, 32] };
+            let mut highest = 0;
+            for (number, mebibytes) in sizes.iter().enumerate() {
+                let body = json!({"customer_id": "U", "card_id": "x".repeat(mebibytes << 20)}).to_string().into_bytes();
+                let mut message = Message::plain("app", &format!("huge-{number}"), "card_unbind", &Value::Null);
+                message.body = body;
+                case.world.publish(&[message]).await;
+                record::fault();
+                let count = number as u64 + 1;
+                case.world.until("it to be rejected", PATIENCE, |balance| balance.rejected == count).await;
+                highest = highest.max(memory(&case.workers));
+            }
+            println!("the larger worker had {} MiB before and {} MiB at most after", before >> 20, highest >> 20);
+            let rejected = case.world.store.rejected(None, 100).await.unwrap();
+            assert!(rejected.iter().all(|row| row.code == "too_large"), "{rejected:?}");
+            // One such message at a time is in memory, as received and as a library's copy; then it is given back.
+            assert!(highest < before + (400 << 20), "{highest}");
+        })
+        .await;
+}
+
+fn memory(workers: &[Worker]) -> u64 {
+    workers.iter().map(|worker| worker.process.resident_bytes()).max().unwrap_or(0)
+}
+
+/// Hundreds of connections to the API that say nothing, half a request, or one letter at a time; and to the broker.
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_storm_in() {
+    let scenario = Scenario::new("connections_storm_in").load(200, 50);
+    scenario
+        .run(async |case| {
+            case.more(10).await;
+            let before = memory(&case.workers);
+            let mut open = Vec::new();
+            for number in 0..600 {
+                let port = case.workers[number % 2].port;
+                // A server that is full may refuse: that is its right.
+                let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)).await else { continue };
+                let said: &[u8] = match number % 3 {
+                    0 => b"",
+                    1 => b"POST /v1/requests HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n{",
+                    _ => b"GET /healthz HTTP/1.1\r\nX-Slow: ",
+                };
+                drop(stream.write_all(said).await);
+                open.push(stream);
+            }
+            record::faults(open.len() as u64);
+            let amqp = case.world.amqp.clone().unwrap();
+            for _ in 0..40 {
+                drop(broker::channel(&amqp).await);
+                record::fault();
+            }
+            case.more(60).await;
+            let after = memory(&case.workers);
+            println!("{} connections: {} MiB, {} MiB before", open.len(), after >> 20, before >> 20);
+            assert!(after < before + (64 << 20), "{after}");
+            drop(open);
+            for worker in &case.workers {
+                let port = worker.port;
+                wait::until("the API to answer", Duration::from_secs(20), || async {
+                    crate::harness::process::status(port, "/readyz").await == Some(200)
+                })
+                .await;
+            }
+        })
+        .await;
+}

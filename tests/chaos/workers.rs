@@ -1,0 +1,150 @@
+//! Workers that die, freeze past their lease, or are asked to stop, at moments that the seed chooses.
+
+use std::time::Duration;
+
+use mozhao::sandbox::{Fault, Trouble};
+
+use super::scenario::Scenario;
+use super::world::{LEASE, On, PATIENCE};
+use crate::harness::{record, wait};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_are_killed_at_random() {
+    let scenario = Scenario::new("workers_are_killed_at_random").workers(3).load(360, 60).bank(20);
+    scenario
+        .run(async |case| {
+            for _ in 0..8 {
+                let some = case.dice.between(5..40);
+                case.more(some).await;
+                let victim = case.dice.below(3);
+                case.kill(victim);
+            }
+        })
+        .await;
+}
+
+/// SIGSTOP for longer than the lease, then SIGCONT: who wakes up has been declared dead, writes nothing, and calls nobody a
+/// second time who could not tell.
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_sleep_through_their_lease() {
+    // With three seeds: 3 x 9 x 4 = 108 zombies.
+    let (rounds, at_once) = if record::chaos() { (9, 4) } else { (2, 3) };
+    let scenario = Scenario::new("workers_sleep_through_their_lease").workers(6).load(240 * rounds / 2, 30).bank(30);
+    scenario
+        .run_and(
+            async |case| {
+                // Some calls are long, so that the sleep falls between a call and what is written of it.
+                let slow = Trouble::ApplyThenHang { answer_after_ms: Some(1_500) };
+                case.trouble(Fault::new("/bank/cards/*/unbind", slow).probability(0.3));
+                for _ in 0..rounds {
+                    let some = case.dice.between(3..20);
+                    case.more(some).await;
+                    let mut order: Vec<usize> = (0..6).collect();
+                    case.dice.shuffle(&mut order);
+                    let victims = &order[..at_once];
+                    let lives: Vec<usize> =
+                        victims.iter().map(|victim| case.count_in_log(*victim, "worker registered")).collect();
+                    for victim in victims {
+                        case.workers[*victim].process.freeze();
+                    }
+                    // All but the living are declared dead.
+                    wait::until("the sleepers to be declared dead", PATIENCE, || async {
+                        case.world.store.workers().await.is_ok_and(|rows| rows.len() == 6 - at_once)
+                    })
+                    .await;
+                    for victim in victims {
+                        case.workers[*victim].process.thaw();
+                    }
+                    for (victim, lives) in victims.iter().zip(lives) {
+                        case.logged(*victim, "worker registered", lives + 1, PATIENCE).await;
+                    }
+                }
+            },
+            async |_, books| {
+                // The books have compared calls with intents; here: nobody but a person had a keyless effect called again.
+                let cut = books.ledgers.iter().filter(|ledger| ledger.row.process == "card_cut");
+                let asked = cut.filter(|ledger| ledger.count("decided") > 0).count();
+                println!("{} zombies; {asked} effects without keys were asked about", rounds * at_once);
+            },
+        )
+        .await;
+}
+
+/// SQLite: nobody else can declare the one worker dead, and it goes on where it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn embedded_worker_sleeps_through_its_lease() {
+    let scenario = Scenario::new("embedded_worker_sleeps_through_its_lease").on(On::Embedded).load(160, 40).bank(30);
+    scenario
+        .run(async |case| {
+            let slow = Trouble::ApplyThenHang { answer_after_ms: Some(1_500) };
+            case.trouble(Fault::new("/bank/cards/*/unbind", slow).probability(0.3));
+            for _ in 0..2 {
+                let some = case.dice.between(5..25);
+                case.more(some).await;
+                case.workers[0].process.freeze();
+                let past = case.dice.between(200..1_500);
+                wait::let_pass(LEASE + Duration::from_millis(past)).await;
+                case.workers[0].process.thaw();
+            }
+        })
+        .await;
+}
+
+/// SIGTERM under load with a target that hangs, on SQLite; and a second one before it has finished.
+#[tokio::test(flavor = "multi_thread")]
+async fn embedded_worker_is_stopped_while_a_target_hangs() {
+    let scenario = Scenario::new("embedded_worker_is_stopped_while_a_target_hangs").on(On::Embedded).load(120, 50);
+    scenario
+        .run(async |case| {
+            let hang = case.trouble(Fault::new("/bank/cards/*/unbind", Trouble::ApplyThenHang { answer_after_ms: None }));
+            let bank = case.world.bank.clone();
+            let hanging = |count: usize| bank.calls(|call| call.path.ends_with("/unbind")).len() >= count;
+            wait::until_true("effects to hang", PATIENCE, || hanging(5)).await;
+            let status = case.workers[0].process.stop(Duration::from_secs(25)).await;
+            assert_eq!(status.code(), Some(0), "{}", case.workers[0].process.logs());
+            case.kill(0);
+            let already = bank.calls(|call| call.path.ends_with("/unbind")).len();
+            wait::until_true("effects to hang again", PATIENCE, || hanging(already + 5)).await;
+            case.workers[0].process.terminate();
+            case.workers[0].process.wait_for_line("running attempts finish first", Duration::from_secs(10)).await;
+            let status = case.workers[0].process.stop(Duration::from_secs(5)).await;
+            println!("a second SIGTERM: exit {:?}", status.code());
+            case.world.bank.lift(hang);
+            case.kill(0);
+        })
+        .await;
+}
+
+/// SQLite and a broker: what was taken and not acknowledged comes again, and is recognised.
+#[tokio::test(flavor = "multi_thread")]
+async fn embedded_worker_with_a_broker_is_killed() {
+    let scenario = Scenario::new("embedded_worker_with_a_broker_is_killed").on(On::EmbeddedWithBroker);
+    scenario
+        .run(async |case| {
+            for _ in 0..3 {
+                let some = case.dice.between(5..40);
+                case.more(some).await;
+                case.kill(0);
+            }
+        })
+        .await;
+}
+
+/// SIGTERM under load with a target that hangs; another worker goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_is_stopped_while_a_target_hangs() {
+    let scenario = Scenario::new("a_worker_is_stopped_while_a_target_hangs").load(150, 50);
+    scenario
+        .run(async |case| {
+            let hang = case.trouble(Fault::new("/bank/cards/*/unbind", Trouble::ApplyThenHang { answer_after_ms: None }));
+            let bank = case.world.bank.clone();
+            wait::until_true("effects to hang", PATIENCE, || bank.calls(|call| call.path.ends_with("/unbind")).len() > 5).await;
+            let begun = std::time::Instant::now();
+            let status = case.workers[0].process.stop(Duration::from_secs(25)).await;
+            println!("SIGTERM with a hung target: exit {:?} after {:?}", status.code(), begun.elapsed());
+            assert_eq!(status.code(), Some(0), "{}", case.workers[0].process.logs());
+            case.world.bank.lift(hang);
+            case.kill(0);
+        })
+        .await;
+}
