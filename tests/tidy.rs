@@ -361,7 +361,8 @@ fn every_fault_has_its_scenarios() {
     let named = Regex::new(r"`([a-z_]+)`").unwrap();
     let named: BTreeSet<String> = named.captures_iter(&map).map(|found| found[1].to_owned()).collect();
     // Tests as they are written, and those that macros make of lines like `name: Shared Database Resets;`.
-    let test = Regex::new(r"#\[(?:tokio::)?test[^\n]*\]\s+(?:async )?fn (\w+)\(|\n +(\w+): (?:Shared|Embedded)\w* [\w ]+;").unwrap();
+    let test =
+        Regex::new(r"#\[(?:tokio::)?test[^\n]*\]\s+(?:async )?fn (\w+)\(|\n +(\w+): (?:Shared|Embedded)\w* [\w ]+;").unwrap();
     let tests = |folder: &str| -> BTreeSet<String> {
         let of = |source: &Source| -> Vec<String> {
             let name = |found: regex::Captures<'_>| found.get(1).or(found.get(2)).map(|name| name.as_str().to_owned());

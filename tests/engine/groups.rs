@@ -130,7 +130,8 @@ fn parked_requests_come_back_when_their_group_was_closed() {
         let requests = parked(&mut stage, 3).await;
         stage.at(120).await;
         tended(&stage, 60).await;
-        assert_eq!(stage.store.parked_under("dependency:bank", 10).await.unwrap(), 3);
+        let under = stage.store.parked_under("dependency:bank", 10).await.unwrap();
+        assert!((2..=3).contains(&under), "only a canary is on its way: {under}");
         // Closed by somebody who had counted before they were parked.
         let open = stage.store.controls().await.unwrap().into_iter().find(|row| row.group == "dependency:bank").expect("a row");
         let closed = ControlRow { state: "closed".into(), probe_at: None, canary: None, version: open.version + 1, ..open };
