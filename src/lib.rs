@@ -8,6 +8,7 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod connectors;
+pub mod console;
 pub mod domain;
 pub mod engine;
 pub mod faults;

@@ -14,11 +14,16 @@ missing() {
   # RabbitMQ's own installation script calls these two without depending on them.
   command -v openssl >/dev/null || echo openssl
   command -v ps >/dev/null || echo procps
+  # The console is tested in a real browser; its libraries come from npm, by a lock file.
+  [ -x "${CHROMIUM:-/usr/bin/chromium}" ] || echo chromium
+  command -v node >/dev/null || echo nodejs
+  command -v npm >/dev/null || echo npm
+  [ -e /usr/share/fonts/opentype/noto ] || fc-list :lang=zh 2>/dev/null | grep -q . || echo fonts-noto-cjk
 }
 
 give_up() {
   echo "tests/run.sh: the tests need the programs of PostgreSQL (initdb, postgres, psql) and of RabbitMQ" >&2
-  echo "  (rabbitmq-server, rabbitmqctl, epmd); missing: $packages" >&2
+  echo "  (rabbitmq-server, rabbitmqctl, epmd), and chromium, node and npm; missing: $packages" >&2
   echo "  They could not be installed: $1" >&2
   exit 1
 }

@@ -140,6 +140,41 @@ pub(super) fn mask_payload(payload: &Value, process: Option<&Process>) -> Option
     process.map(|process| process.request.mask(payload))
 }
 
+/// The most masked places that are named.
+const MAX_PLACES: usize = 200;
+
+/// JSON pointers to the values (no objects or lists) of a payload that its process marks as sensitive.
+pub(super) fn masked_places(payload: &Value, process: &Process) -> Vec<String> {
+    let marks: Vec<&str> = process.request.sensitive().iter().map(|place| place.pointer.as_str()).collect();
+    let mut found = Vec::new();
+    leaves(payload, &mut Vec::new(), &mut |path| {
+        if found.len() < MAX_PLACES && marks.iter().any(|mark| covers(mark, path)) {
+            let parts: Vec<String> = path.iter().map(|part| part.replace('~', "~0").replace('/', "~1")).collect();
+            found.push(format!("/{}", parts.join("/")));
+        }
+    });
+    found
+}
+
+fn leaves(value: &Value, path: &mut Vec<String>, each: &mut impl FnMut(&[String])) {
+    let inner: Vec<(String, &Value)> = match value {
+        Value::Object(map) => map.iter().map(|(name, inner)| (name.clone(), inner)).collect(),
+        Value::Array(items) => items.iter().enumerate().map(|(at, inner)| (at.to_string(), inner)).collect(),
+        _ => return each(path),
+    };
+    for (name, value) in inner {
+        path.push(name);
+        leaves(value, path, each);
+        path.pop();
+    }
+}
+
+/// Does a mark (`*` stands for any name or index) stand at this place or above it?
+fn covers(mark: &str, path: &[String]) -> bool {
+    let parts: Vec<String> = mark.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~")).collect();
+    parts.len() <= path.len() && parts.iter().zip(path).all(|(mark, name)| mark == name || mark == "*")
+}
+
 /// The customer's id, masked where it is taken from a sensitive field.
 pub(super) fn show_customer(customer: &str, process: Option<&Process>) -> String {
     let sensitive = process.is_none_or(|process| {

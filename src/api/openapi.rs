@@ -17,8 +17,8 @@ use utoipa_axum::routes;
 
 use super::Api;
 use super::{
-    balance, callbacks, defects, dependencies, events, health, kinds, metrics, processes, rejected, request_acts, request_events,
-    requests, review_acts, reviews, timeline, tokens,
+    balance, callbacks, decisions, defects, dependencies, events, health, history, kinds, metrics, processes, rejected,
+    request_acts, request_events, requests, review_acts, reviews, timeline, tokens,
 };
 
 #[derive(OpenApi)]
@@ -82,10 +82,12 @@ pub(super) fn documented() -> OpenApiRouter<Api> {
         .merge(callbacks::routes())
         .merge(reviews::routes())
         .merge(review_acts::routes())
+        .merge(decisions::routes())
         .merge(processes::routes())
         .merge(defects::routes())
         .merge(dependencies::routes())
         .merge(balance::routes())
+        .merge(history::routes())
         .merge(rejected::routes())
         .merge(events::routes())
         .merge(tokens::routes())

@@ -67,6 +67,8 @@ pub enum Action {
     Review,
     /// Raise a question's level.
     Escalate,
+    /// See a masked value of a request that is in review.
+    Reveal,
     /// Read how requests are handled.
     ReadProcesses,
     /// Read defects, dependencies, workers and the balance.
@@ -82,7 +84,7 @@ pub enum Action {
 }
 
 /// All actions.
-pub const ACTIONS: [Action; 15] = [
+pub const ACTIONS: [Action; 16] = [
     Action::Submit,
     Action::ReadOwn,
     Action::ReadRequests,
@@ -92,6 +94,7 @@ pub const ACTIONS: [Action; 15] = [
     Action::ReadReviews,
     Action::Review,
     Action::Escalate,
+    Action::Reveal,
     Action::ReadProcesses,
     Action::ReadOperations,
     Action::Operate,
@@ -105,12 +108,12 @@ pub const ACTIONS: [Action; 15] = [
 pub fn allows(role: Role, action: Action) -> bool {
     use Action::{
         Escalate, Follow, ManageTokens, Note, Operate, ReadAll, ReadOperations, ReadOwn, ReadProcesses, ReadRequests,
-        ReadReviews, ReadTokens, Review, Steer, Submit,
+        ReadReviews, ReadTokens, Reveal, Review, Steer, Submit,
     };
     match (role, action) {
         (Role::Admin, _) | (_, ReadProcesses) => true,
         (Role::Submitter, Submit | ReadOwn | Follow) => true,
-        (Role::Reviewer, ReadOwn | ReadRequests | Note | ReadReviews | Review | Escalate) => true,
+        (Role::Reviewer, ReadOwn | ReadRequests | Note | ReadReviews | Review | Escalate | Reveal) => true,
         (Role::Operator, ReadOwn | ReadRequests | Follow | Note | Steer | ReadReviews | Escalate) => true,
         (Role::Operator, ReadOperations | Operate | ReadAll) => true,
         (Role::Auditor, ReadOwn | ReadRequests | ReadReviews | ReadOperations | ReadAll | ReadTokens) => true,
@@ -147,6 +150,7 @@ Steer              .   .   x   .   x
 ReadReviews        .   x   x   x   x
 Review             .   x   .   .   x
 Escalate           .   x   x   .   x
+Reveal             .   x   .   .   x
 ReadProcesses      x   x   x   x   x
 ReadOperations     .   .   x   x   x
 Operate            .   .   x   .   x

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Api;
-use super::facts::{Reader, mask_payload, show_customer};
+use super::facts::{Reader, mask_payload, masked_places, show_customer};
 use super::stamp::Stamp;
 use crate::domain::process::model::{Process, Reason, Texts};
 use crate::domain::request::chain::Entry;
@@ -86,6 +86,9 @@ pub(super) struct RequestBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     payload: Option<Value>,
+    /// JSON pointers to the values of the payload that are masked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    masked: Vec<String>,
 }
 
 /// A reason with what the customer may be told, by language.
@@ -171,6 +174,7 @@ pub(super) fn summary(row: &RequestRow, process: Option<&Process>, reader: Reade
         wake_at: row.wake_at.filter(|_| !ended).map(Stamp),
         ended_at: row.ended_at.map(Stamp),
         payload: None,
+        masked: Vec::new(),
     }
 }
 
@@ -185,6 +189,7 @@ pub(super) fn full(
     let mut body = summary(row, process, reader);
     let payload: Value = serde_json::from_slice(payload).unwrap_or_default();
     body.payload = mask_payload(&payload, process);
+    body.masked = process.map(|process| masked_places(&payload, process)).unwrap_or_default();
     if row.state == "waiting" {
         body.asked = asked(entries).map(|decided| CustomerAsked { note: decided.note, until: decided.until.map(Stamp) });
     }

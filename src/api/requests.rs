@@ -222,6 +222,7 @@ async fn before(api: &Api, caller: &Caller, row: &RequestRow) -> Result<Option<U
         ("state" = Option<Vec<String>>, Query, description = "In one of these states"),
         ("open" = Option<bool>, Query, description = "`true`: without an outcome yet"),
         ("customer" = Option<String>, Query, description = "Of this customer"),
+        ("same_customer_as" = Option<Uuid>, Query, description = "Of the customer of this request, itself left out; for staff"),
         ("producer" = Option<String>, Query, description = "Sent by this producer"),
         ("reason" = Option<String>, Query, description = "With this reason"),
         ("parked" = Option<String>, Query, description = "Parked under this group"),
@@ -237,6 +238,13 @@ async fn list(State(api): State<Api>, caller: Caller, query: Query) -> Result<Re
     let (limit, cursor) = (query.limit()?, query.id("cursor")?);
     let nothing = || Answer(RequestList { items: Vec::new(), next: None }).into_response();
     let mut filter = filter(&query)?;
+    let like = query.id("same_customer_as")?;
+    if let Some(id) = like {
+        if !caller.is_staff() || filter.customer.is_some() {
+            return Err(bad("same_customer_as", "is for staff, and not given together with `customer`"));
+        }
+        filter.customer = Some(api.visible(&caller, id).await?.customer);
+    }
     match caller.narrow(std::mem::take(&mut filter.processes)) {
         Some(processes) => filter.processes = processes,
         None => return Ok(nothing()),
@@ -253,7 +261,8 @@ async fn list(State(api): State<Api>, caller: Caller, query: Query) -> Result<Re
     }
     let rows = api.engine().store().requests(&filter, cursor, limit).await?;
     let next = (rows.len() == limit).then(|| rows.last().map(|row| row.id)).flatten();
-    let items = rows.iter().map(|row| api.summary(row, caller.reader())).collect();
+    let others = rows.iter().filter(|row| Some(row.id) != like);
+    let items = others.map(|row| api.summary(row, caller.reader())).collect();
     Ok(Answer(RequestList { items, next }).into_response())
 }
 

@@ -43,6 +43,7 @@ struct ReviewList {
         ("name" = Option<String>, Query, description = "With this name in the process"),
         ("claimed_by" = Option<String>, Query, description = "Held by this reviewer; `me` is the caller"),
         ("unclaimed" = Option<bool>, Query, description = "`true`: held by nobody"),
+        ("second" = Option<bool>, Query, description = "`true`: one person has decided, a second one must"),
         ("request" = Option<Uuid>, Query, description = "About this request"),
         ("cursor" = Option<String>, Query, description = "`next` of the page before"),
         ("limit" = Option<u64>, Query, description = "1 to 200 rows; default 50"),
@@ -68,6 +69,7 @@ async fn list(State(api): State<Api>, caller: Caller, query: Query) -> Result<Re
         claimed_by,
         unclaimed_at: unclaimed.then_some(now),
         request: query.id("request")?,
+        second: query.yes("second")?,
     };
     let rows = api.engine().store().reviews(&filter, after, limit).await?;
     let next = (rows.len() == limit).then(|| rows.last().map(|row| write_cursor(row.due_at, row.id))).flatten();

@@ -15,7 +15,7 @@ use super::problem::Problem;
 use crate::domain::time::Time;
 
 /// RFC 3339 in UTC with microseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Stamp(pub(super) Time);
 
 impl From<Time> for Stamp {

@@ -9,7 +9,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::api::{self, ApiSettings};
+use crate::api::{self, ApiSettings, Desk};
+use crate::console;
 use crate::engine::clock::SystemClock;
 use crate::engine::ports::broker::Publisher;
 use crate::engine::ports::remote::Remote;
@@ -65,6 +66,7 @@ impl Assembly {
         };
         let publisher: Option<Arc<dyn Publisher>> = queue.as_ref().map(Queue::publisher);
         let clock = Arc::new(SystemClock);
+        let public_url = settings.public_url.clone();
         let engine = Engine::start(Parts { store, remote, publisher, clock: clock.clone(), settings }).await?;
         if let Some(queue) = &queue {
             queue.consume(Arc::new(engine.clone()))?;
@@ -74,7 +76,9 @@ impl Assembly {
         }
         let (http, stopping, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
         let api = ApiSettings { stopping: stopping.clone(), metrics: api::install_metrics().ok(), ..ApiSettings::default() };
-        tasks.spawn(api::serve(listener, api::router(engine.clone(), api), http.clone()));
+        let interface = api::router(engine.clone(), api);
+        let pages = console::router(Desk::new(interface.clone()), engine.clone(), &public_url);
+        tasks.spawn(api::serve(listener, interface.merge(pages), http.clone()));
         Ok(Running { engine, address, queue, http, stopping, tasks })
     }
 }

@@ -15,15 +15,13 @@ use super::args::ConfigArgs;
 use super::database;
 use super::exit::{Exit, Failure};
 use super::output::{Out, say};
-use crate::domain::request::chain::{self, GENESIS};
-use crate::engine::ports::records::{RequestFilter, RequestRow};
-use crate::engine::ports::store::{Store, StoreError};
+use crate::engine::ports::records::RequestFilter;
+use crate::engine::ports::store::StoreError;
+use crate::engine::verify::{Broken, Verified, one};
 use crate::store::Role;
 
 /// Requests in one read.
 const REQUESTS: usize = 200;
-/// Entries in one read.
-const ENTRIES: usize = 500;
 
 /// `mozhao ledger …`
 #[derive(Debug, ClapArgs)]
@@ -44,32 +42,6 @@ enum Command {
         #[command(flatten)]
         config: ConfigArgs,
     },
-}
-
-/// What is wrong with one request's ledger.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub(super) struct Broken {
-    /// The request.
-    pub(super) request: Uuid,
-    /// Its process.
-    pub(super) process: String,
-    /// The first entry that does not fit.
-    pub(super) entry: u64,
-    /// What is wrong with it.
-    pub(super) problem: String,
-}
-
-/// What was found.
-#[derive(Debug, Default)]
-pub(super) struct Verified {
-    /// Requests looked at.
-    pub(super) requests: u64,
-    /// Entries looked at.
-    pub(super) entries: u64,
-    /// The broken ones.
-    pub(super) broken: Vec<Broken>,
-    /// How many were accepted and are not there any more.
-    pub(super) missing: u64,
 }
 
 /// Runs it.
@@ -163,39 +135,4 @@ fn progress(total: u64) -> ProgressBar {
         bar.set_style(style);
     }
     bar
-}
-
-/// Checks one request's chain, and that its row agrees with it.
-pub(super) async fn one(store: &dyn Store, row: &RequestRow, found: &mut Verified) -> Result<(), StoreError> {
-    let mut broken = |entry: u64, problem: String| {
-        found.broken.push(Broken { request: row.id, process: row.process.clone(), entry, problem });
-    };
-    found.requests += 1;
-    let (mut seq, mut prev) = (0, GENESIS);
-    // The row was read first; entries above its head were written since then and are none of its business.
-    while seq < row.seq {
-        let most = ENTRIES.min(usize::try_from(row.seq - seq).unwrap_or(ENTRIES));
-        let entries = store.entries(row.id, seq, most).await?;
-        let Some(last) = entries.last().map(|entry| entry.seq) else {
-            broken(seq + 1, format!("is missing: the request has {} entries", row.seq));
-            return Ok(());
-        };
-        match chain::verify_after(row.id, seq, prev, &entries) {
-            Ok(head) => prev = head,
-            Err(error) => {
-                let at = match &error {
-                    chain::ChainError::OutOfOrder { expected, .. } => *expected,
-                    chain::ChainError::Broken { seq } | chain::ChainError::Unreadable { seq, .. } => *seq,
-                };
-                broken(at, error.to_string());
-                return Ok(());
-            }
-        }
-        seq = last;
-        found.entries += u64::try_from(entries.len()).unwrap_or(u64::MAX);
-    }
-    if prev != row.head {
-        broken(row.seq, "is not the head that the request's row names".to_owned());
-    }
-    Ok(())
 }

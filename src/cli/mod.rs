@@ -9,6 +9,7 @@ mod args;
 mod client;
 mod completions;
 mod config;
+mod console;
 mod database;
 mod defect;
 mod demo;
@@ -86,6 +87,8 @@ enum Command {
     Dependency(dependency::Args),
     /// Make, list and revoke access tokens
     Token(token::Args),
+    /// Let people into the console, and put them out again
+    Console(console::Args),
     Migrate(migrate::Args),
     /// Check the configuration, and show where each value comes from
     Config(config::Args),
@@ -129,6 +132,7 @@ async fn run(command: Command, out: Out) -> Done {
         Command::Defect(args) => defect::run(args, out).await,
         Command::Dependency(args) => dependency::run(args, out).await,
         Command::Token(args) => token::run(args, out).await,
+        Command::Console(args) => console::run(args, out).await,
         Command::Migrate(args) => migrate::run(args, out).await,
         Command::Config(args) => config::run(args, out),
         Command::Doctor(args) => doctor::run(args, out).await,

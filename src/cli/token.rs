@@ -63,7 +63,7 @@ enum Command {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum RoleArg {
+pub(super) enum RoleArg {
     /// Sends requests and follows its own
     Submitter,
     /// Answers the questions that are put to people

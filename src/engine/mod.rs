@@ -17,4 +17,5 @@ pub mod ports;
 pub mod processes;
 pub mod relay;
 pub mod service;
+pub mod verify;
 pub mod worker;

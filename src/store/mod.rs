@@ -21,6 +21,7 @@ pub mod postgres;
 mod rows;
 mod rules;
 mod schema;
+mod sessions;
 pub mod sqlite;
 
 /// What a program opens a database for.

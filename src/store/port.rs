@@ -12,8 +12,8 @@ macro_rules! implement_store {
         use crate::domain::request::signal::Signal;
         use crate::domain::time::Time;
         use crate::engine::ports::records::{
-            Balance, ControlRow, Counted, DefectRow, Event, Heartbeat, ProcessRow, RejectedRow, RequestFilter, RequestRow,
-            ReviewFilter, ReviewRow, TokenRow, Version, WorkerRow,
+            Balance, ControlRow, Counted, DecisionFilter, DefectRow, Event, Heartbeat, ProcessRow, RejectedRow, RequestFilter,
+            RequestRow, ReviewFilter, ReviewRow, TokenRow, Version, WorkerRow,
         };
         use crate::engine::ports::store::{Claimed, Loaded, RequestId, ReviewAct, ReviewPut, Sent, WorkerId, Write, Written};
 
@@ -113,6 +113,15 @@ macro_rules! implement_store {
                 self.list_reviews(filter, after, limit).await
             }
 
+            async fn decisions(
+                &self,
+                filter: &DecisionFilter,
+                before: Option<(Time, Uuid)>,
+                limit: usize,
+            ) -> Answer<Vec<ReviewRow>> {
+                self.list_decisions(filter, before, limit).await
+            }
+
             async fn rejected(&self, before: Option<Uuid>, limit: usize) -> Answer<Vec<RejectedRow>> {
                 self.list_rejected(before, limit).await
             }
@@ -199,6 +208,10 @@ macro_rules! implement_store {
 
             async fn sweep(&self, now: Time, limit: usize) -> Answer<u64> {
                 self.remove_old(now, limit).await
+            }
+
+            fn sessions(&self) -> &dyn crate::engine::ports::sessions::Sessions {
+                self
             }
         }
     };

@@ -66,6 +66,9 @@ macro_rules! decoders {
         };
         use crate::store::rows::Read;
 
+        /// The database's row.
+        pub(super) type Row = $row;
+
         /// A column that fits its Rust type by way of `i64`.
         pub(super) fn number<T: TryFrom<i64, Error: std::error::Error + Send + Sync + 'static>>(
             row: &$row,
@@ -105,7 +108,8 @@ macro_rules! decoders {
             serde_json::from_slice(bytes).map_err(|error| crate::store::rows::misfit(column, error))
         }
 
-        fn words<T: serde::de::DeserializeOwned>(row: &$row, column: &str) -> Read<T> {
+        /// A list in text.
+        pub(super) fn words<T: serde::de::DeserializeOwned>(row: &$row, column: &str) -> Read<T> {
             let text: String = row.try_get(column)?;
             json(text.as_bytes(), column)
         }

@@ -6,9 +6,15 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use crate::engine::ports::store::StoreError;
 
 /// PostgreSQL's migrations: number, name, SQL.
-pub(super) const POSTGRES: &[(i64, &str, &str)] = &[(1, "core", include_str!("../../migrations/postgres/0001_core.sql"))];
+pub(super) const POSTGRES: &[(i64, &str, &str)] = &[
+    (1, "core", include_str!("../../migrations/postgres/0001_core.sql")),
+    (2, "console", include_str!("../../migrations/postgres/0002_console.sql")),
+];
 /// SQLite's.
-pub(super) const SQLITE: &[(i64, &str, &str)] = &[(1, "core", include_str!("../../migrations/sqlite/0001_core.sql"))];
+pub(super) const SQLITE: &[(i64, &str, &str)] = &[
+    (1, "core", include_str!("../../migrations/sqlite/0001_core.sql")),
+    (2, "console", include_str!("../../migrations/sqlite/0002_console.sql")),
+];
 
 /// What runs them: each in a transaction, under a lock, recorded with a checksum.
 pub(super) fn migrator(list: &'static [(i64, &'static str, &'static str)]) -> Migrator {

@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use mozhao::api::permit::Role;
 use mozhao::api::tokens::{NewToken, fresh};
-use mozhao::api::{ApiSettings, router, serve};
+use mozhao::api::{ApiSettings, Desk, router, serve};
+use mozhao::console;
 use mozhao::domain::request::fact::FailureClass;
 use mozhao::domain::words::Method;
 use mozhao::engine::clock::SystemClock;
@@ -146,7 +147,9 @@ impl World {
         change(&mut settings);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let server = tokio::spawn(serve(listener, router(engine.clone(), settings), stopping.clone()));
+        let interface = router(engine.clone(), settings);
+        let pages = console::router(Desk::new(interface.clone()), engine.clone(), &format!("http://{addr}"));
+        let server = tokio::spawn(serve(listener, interface.merge(pages), stopping.clone()));
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap();
         let (server, keys) = (Some(server), AtomicU32::new(0));
         World { addr, engine, store, bank, stopping, http, server, work, tokens, keys, folders: vec![folder] }

@@ -16,8 +16,8 @@ use mozhao::domain::request::signal::Signal;
 use mozhao::domain::time::Time;
 use mozhao::engine::ports::broker::Publisher;
 use mozhao::engine::ports::records::{
-    Balance, ControlRow, Counted, DefectRow, Event, Heartbeat, ProcessRow, RejectedRow, RequestFilter, RequestRow, ReviewFilter,
-    ReviewRow, TokenRow, Version, WorkerRow,
+    Balance, ControlRow, Counted, DecisionFilter, DefectRow, Event, Heartbeat, ProcessRow, RejectedRow, RequestFilter,
+    RequestRow, ReviewFilter, ReviewRow, TokenRow, Version, WorkerRow,
 };
 use mozhao::engine::ports::remote::{Answer, BreakerSettings, Failure, Remote, RemoteCall};
 use mozhao::engine::ports::store::{

@@ -128,6 +128,10 @@ impl Store for MortalStore {
         self.inner.kind()
     }
 
+    fn sessions(&self) -> &dyn mozhao::engine::ports::sessions::Sessions {
+        self.inner.sessions()
+    }
+
     async fn now(&self) -> Result<Time, StoreError> {
         self.inner.now().await
     }
@@ -220,6 +224,15 @@ impl Store for MortalStore {
         limit: usize,
     ) -> Result<Vec<ReviewRow>, StoreError> {
         self.inner.reviews(filter, after, limit).await
+    }
+
+    async fn decisions(
+        &self,
+        filter: &mozhao::engine::ports::records::DecisionFilter,
+        before: Option<(Time, Uuid)>,
+        limit: usize,
+    ) -> Result<Vec<ReviewRow>, StoreError> {
+        self.inner.decisions(filter, before, limit).await
     }
 
     async fn rejected(&self, before: Option<Uuid>, limit: usize) -> Result<Vec<RejectedRow>, StoreError> {

@@ -37,6 +37,7 @@ macro_rules! wrapped_store {
             Read requests [filter: &RequestFilter, before: Option<RequestId>, limit: usize] [filter, before, limit] -> Vec<RequestRow>;
             Read review [review: Uuid] [review] -> ReviewRow;
             Read reviews [filter: &ReviewFilter, after: Option<(Time, Uuid)>, limit: usize] [filter, after, limit] -> Vec<ReviewRow>;
+            Read decisions [filter: &DecisionFilter, before: Option<(Time, Uuid)>, limit: usize] [filter, before, limit] -> Vec<ReviewRow>;
             Read rejected [before: Option<Uuid>, limit: usize] [before, limit] -> Vec<RejectedRow>;
             Read balance [] [] -> Balance;
             Read counted [] [] -> Vec<Counted>;
@@ -77,6 +78,11 @@ macro_rules! wrapped_store {
 
             async fn published(&self, worker: WorkerId, ids: &[Uuid]) -> Result<(), StoreError> {
                 self.through_published(worker, ids).await
+            }
+
+            // The console's own; no worker calls it.
+            fn sessions(&self) -> &dyn mozhao::engine::ports::sessions::Sessions {
+                self.inner.sessions()
             }
 
             $(async fn $name(&self, $($signature)*) -> Result<$out, StoreError> {

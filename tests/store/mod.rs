@@ -14,6 +14,7 @@ mod queries;
 mod random;
 mod reading;
 mod reviewing;
+mod sessions;
 mod settings;
 mod signals;
 mod workers;
@@ -56,12 +57,13 @@ conformance! {
         intent_and_withdrawal_race, release_and_signal_race, the_same_signal_races_with_itself;
     reviewing: claiming_is_a_lease, deciding_once, four_eyes, the_first_of_two_decisions_again,
         a_tool_does_not_make_two_of_one, stale_decisions, two_decisions_race, the_same_decision_again,
-        escalating_releases, decisions_on_ended_requests, lists_are_filtered_and_paged;
+        escalating_releases, decisions_on_ended_requests, lists_are_filtered_and_paged, decisions_are_listed_last_first;
     workers: heartbeats_renew, the_stale_are_rescued, the_fenced_do_not_rescue, owners_without_a_row_lose_their_requests,
         deregistering_hands_back, counters_survive_their_worker, rescue_and_commit_race;
     outbox: events_wait_for_their_worker, events_of_the_gone_are_adopted, published_ones_are_done, without_a_broker_none_waits, the_feed_has_a_cursor;
     queries: lists_are_filtered_and_paged, entries_are_paged, rejected_ones_are_paged, the_balance_holds, open_ones_are_counted;
     groups: controls_have_one_winner, resuming_is_bounded_and_once, two_resumers_share_without_overlap, parked_ones_are_counted_to_a_cap;
+    sessions: a_link_is_used_once, sessions_end, links_and_sessions_are_swept_and_looks_stay, looks_are_listed;
     settings: a_version_is_published_once, tokens, a_setting_has_one_first_value, sweeping_removes_what_is_past_its_window,
         sweeping_forgets_people, lanes_in_which_nothing_is_open_are_swept;
 }

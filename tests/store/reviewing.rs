@@ -6,7 +6,7 @@ use std::time::Duration;
 use mozhao::domain::request::signal::{Decision, Signal};
 use mozhao::domain::time::Time;
 use mozhao::domain::words::Choice;
-use mozhao::engine::ports::records::{ReviewFilter, ReviewRow};
+use mozhao::engine::ports::records::{DecisionFilter, ReviewFilter, ReviewRow};
 use mozhao::engine::ports::store::{ReviewAct, ReviewChange, ReviewPut, StoreError, Written};
 use tokio::sync::Barrier;
 use uuid::Uuid;
@@ -304,4 +304,40 @@ pub(super) async fn lists_are_filtered_and_paged(world: &World) {
         pages.extend(page.iter().map(|row| row.id));
     }
     assert_eq!(pages, [ids[4], ids[3], ids[2], ids[0], ids[1]]);
+}
+
+pub(super) async fn decisions_are_listed_last_first(world: &World) {
+    let worker = world.worker().await;
+    let mut ids = Vec::new();
+    for (n, by) in ["ann", "bob", "ann"].into_iter().enumerate() {
+        let (request, review) = world.in_review(worker, n == 1).await;
+        if n == 1 {
+            done(act(world, &review, &decide(&review, "eve", 1, Choice::Approve)).await);
+            let second = ReviewFilter { second: true, ..Default::default() };
+            let listed = world.store.reviews(&second, None, 9).await.unwrap();
+            assert_eq!(listed.iter().map(|row| row.id).collect::<Vec<_>>(), [review.id], "a second person must decide");
+        }
+        let version = if n == 1 { 2 } else { 1 };
+        let put = act(world, &review, &decide(&review, by, version, Choice::Approve)).await;
+        assert!(matches!(put, ReviewPut::Done(_, Some(_))), "{put:?}");
+        assert_eq!(world.store.decisions(&DecisionFilter::default(), None, 9).await.unwrap().len(), n, "not applied yet");
+        world.store.claim(worker, 9).await.unwrap();
+        let mut close = step(request, 2);
+        (close.seen, close.review) = (1, Some(ReviewChange::Decided(review.id)));
+        close.summary.at = T0.plus(Duration::from_secs(n as u64));
+        assert_eq!(world.write(worker, close).await, Written::Advanced);
+        ids.insert(0, review.id);
+    }
+    let list = async |filter: DecisionFilter, before, limit| {
+        let rows = world.store.decisions(&filter, before, limit).await.unwrap();
+        rows.iter().map(|row| row.id).collect::<Vec<_>>()
+    };
+    let all = world.store.decisions(&DecisionFilter::default(), None, 9).await.unwrap();
+    assert_eq!(all.iter().map(|row| row.id).collect::<Vec<_>>(), ids);
+    let by = |name: &str| DecisionFilter { by: Some(name.into()), ..Default::default() };
+    assert_eq!(list(by("ann"), None, 9).await, [ids[0], ids[2]]);
+    assert_eq!(list(by("eve"), None, 9).await, [ids[1]], "also as the first of two");
+    assert_eq!(list(DecisionFilter { processes: vec!["other".into()], ..Default::default() }, None, 9).await, Vec::<Uuid>::new());
+    let first = (all[0].closed_at.unwrap(), all[0].id);
+    assert_eq!(list(DecisionFilter::default(), Some(first), 1).await, [ids[1]]);
 }

@@ -68,6 +68,7 @@ pub async fn demo(options: DemoOptions, stop: Stop) -> anyhow::Result<bool> {
     let place = Place::start(&options, &world, &drain).await?;
     show.say(&format!("sandbox  {}  a bank, a face service, text messages, two personnel systems", place.sandbox.url()));
     show.say(&format!("worker   {}  {} processes on SQLite in {}", place.url, place.processes(), place.folder().display()));
+    show.say(&format!("console  {}", place.link));
     show.say(&format!(
         "sending {} over HTTP (seed {}); the names are the sandbox's, the worker shows masks",
         counted(u64::from(options.requests), "request"),

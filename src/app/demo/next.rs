@@ -27,6 +27,8 @@ pub(super) fn commands(books: &Books, place: &Place, options: &DemoOptions, out:
         format!("export MOZHAO_CONFIG={}", quoted(&place.config().display().to_string())),
     ]);
     block(&mut text, None, ready);
+    let about = "open the console: the link signs you in, once; the command makes one for a second pair of eyes";
+    block(&mut text, Some(about), [place.link.clone(), "mozhao console link wang --role reviewer".to_owned()]);
     if let Some(asked) = books.asked.iter().find(|asked| asked.simple()) {
         let (review, request) = (asked.first.id, asked.first.request);
         let about = format!("settle a review: {}", asked.question);

@@ -18,8 +18,10 @@ use crate::api::permit::Role;
 use crate::api::tokens::{NewToken, fresh};
 use crate::app::{Assembly, Running};
 use crate::connectors::{Connectors, ConnectorsConfig};
+use crate::console::links;
 use crate::engine::clock::SystemClock;
 use crate::engine::ports::clock::Clock as _;
+use crate::engine::ports::sessions::Person;
 use crate::engine::ports::store::Store;
 use crate::engine::service::{Engine, Settings};
 use crate::sandbox::{Sandbox, World};
@@ -67,6 +69,8 @@ pub(super) struct Place {
     pub(super) url: String,
     /// The token that may do everything.
     pub(super) token: String,
+    /// A link that signs the visitor in to the console.
+    pub(super) link: String,
     /// The token of the front end.
     pub(super) front_end: SecretString,
     worker: JoinHandle<anyhow::Result<()>>,
@@ -86,6 +90,7 @@ impl Place {
         let connectors = write_files(&folder.path, &url, &sandbox.url())?;
         let store = open(&database(&folder.path), store::Role::Worker).await.context("cannot make the database")?;
         let token = make_token(store.as_ref(), VISITOR, Role::Admin).await?;
+        let link = format!("{url}{}", make_link(store.as_ref(), VISITOR).await?);
         let front_end = make_token(store.as_ref(), FRONT_END, Role::Submitter).await?.into();
         let settings = Settings {
             processes: Some(folder.path.join("processes")),
@@ -104,7 +109,7 @@ impl Place {
             drained.cancel();
             result
         });
-        Ok(Place { engine, sandbox, url, token, front_end, worker, stop, folder })
+        Ok(Place { engine, sandbox, url, token, link, front_end, worker, stop, folder })
     }
 
     /// The folder with the database, the configuration and the processes.
@@ -183,6 +188,14 @@ async fn make_token(store: &dyn Store, name: &str, role: Role) -> anyhow::Result
     let (secret, row) = fresh(&new, store.now().await?).map_err(anyhow::Error::msg)?;
     store.add_token(&row).await.context("cannot store a token")?;
     Ok(secret)
+}
+
+async fn make_link(store: &dyn Store, name: &str) -> anyhow::Result<String> {
+    let roles = vec![Role::Admin.as_str().to_owned()];
+    let person = Person { name: name.to_owned(), roles, processes: Vec::new(), review_roles: Vec::new() };
+    let (path, row) = links::fresh(person, links::LONGEST, store.now().await?).map_err(anyhow::Error::msg)?;
+    store.sessions().add_link(&row).await.context("cannot store a link")?;
+    Ok(path)
 }
 
 #[cfg(test)]

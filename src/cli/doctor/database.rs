@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Findings;
-use crate::cli::ledger::{self, Verified};
-use crate::cli::{database, exit::Failure};
+use crate::cli::{database, exit::Failure, ledger};
 use crate::config::Config;
 use crate::domain::process::Process;
 use crate::domain::time::{Time, show_duration};
@@ -14,6 +13,7 @@ use crate::engine::ports::clock::Clock as _;
 use crate::engine::ports::records::RequestFilter;
 use crate::engine::ports::store::{Store, StoreError};
 use crate::engine::processes::MAX_VERSIONS;
+use crate::engine::verify::{self, Verified};
 use crate::store::Role;
 
 const CHECK: &str = "database";
@@ -143,7 +143,7 @@ async fn ledgers(store: &Arc<dyn Store>, sample: u32, findings: &mut Findings) -
         before = Some(last.id);
         left = left.saturating_sub(rows.len());
         for row in &rows {
-            ledger::one(store.as_ref(), row, &mut found).await?;
+            verify::one(store.as_ref(), row, &mut found).await?;
         }
     }
     if found.missing > 0 {

@@ -4,4 +4,5 @@ pub mod broker;
 pub mod clock;
 pub mod records;
 pub mod remote;
+pub mod sessions;
 pub mod store;

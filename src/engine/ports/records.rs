@@ -377,6 +377,17 @@ pub struct ReviewFilter {
     pub unclaimed_at: Option<Time>,
     /// Of this request.
     pub request: Option<Uuid>,
+    /// Only those that one person has decided and a second one must.
+    pub second: bool,
+}
+
+/// Which decisions a list shows; empty fields match all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DecisionFilter {
+    /// Of one of these processes.
+    pub processes: Vec<String>,
+    /// Made by this person, as the first or the second.
+    pub by: Option<String>,
 }
 
 /// `accepted = done + refused + withdrawn + expired + open`, from counters on one side and rows on the other.
@@ -462,11 +473,21 @@ pub struct Retention {
     pub rejected: Duration,
     /// Lanes in which nothing is open; a later one with the same key counts from one again.
     pub lanes: Duration,
+    /// Sessions and links after their end.
+    pub sessions: Duration,
 }
 
 impl Default for Retention {
     fn default() -> Self {
         let day = Duration::from_hours(24);
-        Retention { inbox: day * 400, events: day * 7, signals: day * 30, raw: day * 30, rejected: day * 400, lanes: day * 90 }
+        Retention {
+            inbox: day * 400,
+            events: day * 7,
+            signals: day * 30,
+            raw: day * 30,
+            rejected: day * 400,
+            lanes: day * 90,
+            sessions: day * 90,
+        }
     }
 }

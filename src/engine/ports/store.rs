@@ -22,9 +22,10 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::records::{
-    Balance, ControlRow, Counted, DefectRow, Event, Heartbeat, ProcessRow, RejectedRow, RequestFilter, RequestRow, ReviewFilter,
-    ReviewRow, TokenRow, Version, WorkerRow,
+    Balance, ControlRow, Counted, DecisionFilter, DefectRow, Event, Heartbeat, ProcessRow, RejectedRow, RequestFilter,
+    RequestRow, ReviewFilter, ReviewRow, TokenRow, Version, WorkerRow,
 };
+use super::sessions::Sessions;
 use crate::domain::request::chain::Entry;
 use crate::domain::request::signal::{Decision, Signal};
 use crate::domain::time::Time;
@@ -370,6 +371,13 @@ pub trait Store: Send + Sync + 'static {
         after: Option<(Time, Uuid)>,
         limit: usize,
     ) -> Result<Vec<ReviewRow>, StoreError>;
+    /// Decided reviews, those closed last first, before the cursor (closed, id).
+    async fn decisions(
+        &self,
+        filter: &DecisionFilter,
+        before: Option<(Time, Uuid)>,
+        limit: usize,
+    ) -> Result<Vec<ReviewRow>, StoreError>;
     /// Rejected messages, newest first.
     async fn rejected(&self, before: Option<Uuid>, limit: usize) -> Result<Vec<RejectedRow>, StoreError>;
     /// Counters and open counts, read in one snapshot.
@@ -426,4 +434,6 @@ pub trait Store: Send + Sync + 'static {
     /// Removes what is past its window ([`Retention`](super::records::Retention), and limit counts after theirs), at most `limit` rows of
     /// each kind; how many rows. Open requests, what they wait for and what is not published stay, however old.
     async fn sweep(&self, now: Time, limit: usize) -> Result<u64, StoreError>;
+    /// Who is let into the console, and who has looked at what is masked.
+    fn sessions(&self) -> &dyn Sessions;
 }

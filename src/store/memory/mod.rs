@@ -10,6 +10,7 @@ mod outbox;
 mod outside;
 mod queries;
 mod reviews;
+mod sessions;
 mod settings;
 mod workers;
 
@@ -25,9 +26,10 @@ use crate::domain::request::signal::Signal;
 use crate::domain::time::Time;
 use crate::engine::ports::clock::Clock;
 use crate::engine::ports::records::{
-    Balance, ControlRow, Counted, DefectRow, Event, Heartbeat, ProcessRow, RejectedRow, RequestFilter, RequestRow, Retention,
-    ReviewFilter, ReviewRow, TokenRow, Version, WorkerRow,
+    Balance, ControlRow, Counted, DecisionFilter, DefectRow, Event, Heartbeat, ProcessRow, RejectedRow, RequestFilter,
+    RequestRow, Retention, ReviewFilter, ReviewRow, TokenRow, Version, WorkerRow,
 };
+use crate::engine::ports::sessions::{LinkRow, LookRow, SessionRow, Sessions};
 use crate::engine::ports::store::{
     Claimed, Loaded, RequestId, ReviewAct, ReviewPut, Sent, Store, StoreError, WorkerId, Write, Written,
 };
@@ -76,6 +78,9 @@ struct State {
     processes: BTreeMap<(String, u32), ProcessRow>,
     tokens: BTreeMap<String, TokenRow>,
     settings: BTreeMap<String, Vec<u8>>,
+    links: BTreeMap<[u8; 32], LinkRow>,
+    sessions: BTreeMap<[u8; 32], SessionRow>,
+    looks: BTreeMap<Uuid, LookRow>,
     tallies: BTreeMap<&'static str, u64>,
     retention: Retention,
 }
@@ -262,6 +267,15 @@ impl Store for MemoryStore {
         Ok(self.lock().0.list_reviews(filter, after, limit))
     }
 
+    async fn decisions(
+        &self,
+        filter: &DecisionFilter,
+        before: Option<(Time, Uuid)>,
+        limit: usize,
+    ) -> Result<Vec<ReviewRow>, StoreError> {
+        Ok(self.lock().0.list_decisions(filter, before, limit))
+    }
+
     async fn rejected(&self, before: Option<Uuid>, limit: usize) -> Result<Vec<RejectedRow>, StoreError> {
         Ok(self.lock().0.list_rejected(before, limit))
     }
@@ -350,5 +364,9 @@ impl Store for MemoryStore {
 
     async fn sweep(&self, now: Time, limit: usize) -> Result<u64, StoreError> {
         Ok(self.lock().0.sweep(now, limit))
+    }
+
+    fn sessions(&self) -> &dyn Sessions {
+        self
     }
 }

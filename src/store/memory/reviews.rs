@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::State;
 use crate::domain::time::Time;
-use crate::engine::ports::records::{ReviewFilter, ReviewRow};
+use crate::engine::ports::records::{DecisionFilter, ReviewFilter, ReviewRow};
 use crate::engine::ports::store::{ReviewAct, ReviewPut, StoreError};
 use crate::store::batch;
 use crate::store::rules::{self, Acted};
@@ -48,6 +48,20 @@ impl State {
         rows.sort_by_key(|row| (row.due_at, row.id));
         rows.into_iter().take(limit).cloned().collect()
     }
+
+    pub(super) fn list_decisions(&self, filter: &DecisionFilter, before: Option<(Time, Uuid)>, limit: usize) -> Vec<ReviewRow> {
+        let by = |row: &ReviewRow| match (&filter.by, &row.decision) {
+            (None, _) => true,
+            (Some(by), Some(decision)) => decision.by == *by || decision.first_by.as_ref() == Some(by),
+            (Some(_), None) => false,
+        };
+        let key = |row: &ReviewRow| (row.closed_at.unwrap_or_default(), row.id);
+        let mut rows: Vec<&ReviewRow> = self.reviews.values().filter(|row| row.state == "decided" && by(row)).collect();
+        rows.retain(|row| filter.processes.is_empty() || filter.processes.contains(&row.process));
+        rows.retain(|row| before.is_none_or(|before| key(row) < before));
+        rows.sort_by_key(|row| std::cmp::Reverse(key(row)));
+        rows.into_iter().take(limit).cloned().collect()
+    }
 }
 
 fn matches(filter: &ReviewFilter, row: &ReviewRow) -> bool {
@@ -61,5 +75,6 @@ fn matches(filter: &ReviewFilter, row: &ReviewRow) -> bool {
     let held = filter.claimed_by.is_none() || filter.claimed_by == row.claimed_by;
     let process = filter.processes.is_empty() || filter.processes.contains(&row.process);
     let name = filter.name.as_ref().is_none_or(|name| *name == row.name);
-    state && role && unclaimed && held && process && name && filter.request.is_none_or(|request| request == row.request)
+    let second = !filter.second || row.decision.is_some();
+    state && second && role && unclaimed && held && process && name && filter.request.is_none_or(|request| request == row.request)
 }

@@ -6,7 +6,7 @@ use super::db::Tx;
 use super::outside::{deliver, known, lock};
 use super::{PostgresStore, rows};
 use crate::domain::time::Time;
-use crate::engine::ports::records::{ReviewFilter, ReviewRow};
+use crate::engine::ports::records::{DecisionFilter, ReviewFilter, ReviewRow};
 use crate::engine::ports::store::{ReviewAct, ReviewPut, StoreError};
 use crate::store::batch::plain;
 use crate::store::rows::{int, review_columns};
@@ -35,6 +35,7 @@ macro_rules! list {
             AND ($6::BIGINT IS NULL OR claimed_by IS NULL OR claimed_until <= $6)
             AND ($7::UUID IS NULL OR request = $7)
             AND (due_at, id) > ($8, $9)
+            AND (NOT $11::BOOLEAN OR decision IS NOT NULL)
             ORDER BY due_at, id LIMIT $10"
         )
     };
@@ -43,6 +44,17 @@ const LIST: &str = list!("");
 /// `state` alone does not tell the planner that the index of those that are not closed will do.
 const LIST_OPEN: &str = list!("closed_at IS NULL AND ");
 const LIST_OF_REQUEST: &str = list!("request = $7 AND ");
+const DECISIONS: &str = concat!(
+    "SELECT ",
+    review_columns!(),
+    " FROM reviews
+    WHERE closed_at IS NOT NULL AND state = 'decided'
+        AND ($1::TEXT[] IS NULL OR process = ANY($1))
+        AND ($2::TEXT IS NULL OR convert_from(decision, 'UTF8')::JSON ->> 'by' = $2
+            OR convert_from(decision, 'UTF8')::JSON ->> 'first_by' = $2)
+        AND ($3::BIGINT IS NULL OR (closed_at, id) < ($3, $4::UUID))
+    ORDER BY closed_at DESC, id DESC LIMIT $5"
+);
 
 impl PostgresStore {
     pub(super) async fn one_review(&self, review: Uuid) -> Result<ReviewRow, StoreError> {
@@ -90,8 +102,19 @@ impl PostgresStore {
         let query = sqlx::query(sql).bind(some(&filter.states)).bind(some(&filter.processes));
         let query = query.bind(filter.roles.clone()).bind(&filter.name).bind(&filter.claimed_by);
         let query = query.bind(filter.unclaimed_at.map(|at| at.0)).bind(filter.request);
-        let query = query.bind(due.0).bind(id).bind(int(limit)?).persistent(false);
+        let query = query.bind(due.0).bind(id).bind(int(limit)?).bind(filter.second).persistent(false);
         self.db.others().read(query, rows::review).await
+    }
+
+    pub(super) async fn list_decisions(
+        &self,
+        filter: &DecisionFilter,
+        before: Option<(Time, Uuid)>,
+        limit: usize,
+    ) -> Result<Vec<ReviewRow>, StoreError> {
+        let processes = if filter.processes.is_empty() { None } else { Some(filter.processes.clone()) };
+        let query = sqlx::query(DECISIONS).bind(processes).bind(&filter.by).bind(before.map(|(at, _)| at.0));
+        self.db.others().read(query.bind(before.map(|(_, id)| id)).bind(int(limit)?), rows::review).await
     }
 }
 

@@ -8,6 +8,7 @@ use super::db::Query;
 use super::{PostgresStore, rows};
 use crate::domain::time::Time;
 use crate::engine::ports::records::{ProcessRow, Retention, TokenRow, Version};
+use crate::engine::ports::sessions::Sessions as _;
 use crate::engine::ports::store::StoreError;
 use crate::store::batch;
 use crate::store::rows::{int, json_text, token_columns};
@@ -102,9 +103,9 @@ impl PostgresStore {
     }
 
     /// At most `limit` rows of each kind.
-    pub(super) async fn remove_old(&self, now: Time, limit: usize) -> Result<u64, StoreError> {
+    pub(super) async fn remove_old(&self, now: Time, rows: usize) -> Result<u64, StoreError> {
         let keep = Retention::default();
-        let limit = int(limit)?;
+        let limit = int(rows)?;
         let before = |window: Duration| now.minus(window);
         // Ids are in order of time, but for the moment between their making and their row's.
         let ids = |sql: &'static str, window: Duration| -> Query<'static> {
@@ -125,6 +126,6 @@ impl PostgresStore {
         for step in steps {
             removed += self.db.others().write(step).await?;
         }
-        Ok(removed)
+        Ok(removed + self.sweep_sessions(before(keep.sessions), rows).await?)
     }
 }

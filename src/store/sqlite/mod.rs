@@ -15,6 +15,7 @@ mod outside;
 mod queries;
 mod reviews;
 mod rows;
+mod sessions;
 mod settings;
 mod workers;
 

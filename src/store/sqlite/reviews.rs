@@ -6,7 +6,7 @@ use super::db::{self, Tx};
 use super::outside::{deliver, known};
 use super::{SqliteStore, rows};
 use crate::domain::time::Time;
-use crate::engine::ports::records::{ReviewFilter, ReviewRow};
+use crate::engine::ports::records::{DecisionFilter, ReviewFilter, ReviewRow};
 use crate::engine::ports::store::{ReviewAct, ReviewPut, StoreError};
 use crate::store::batch::plain;
 use crate::store::rows::{int, json_text, review_columns};
@@ -32,6 +32,7 @@ macro_rules! list {
             AND (?6 IS NULL OR claimed_by IS NULL OR claimed_until <= ?6)
             AND (?7 IS NULL OR request = ?7)
             AND (due_at, id) > (?8, ?9)
+            AND (NOT ?11 OR decision IS NOT NULL)
             ORDER BY due_at, id LIMIT ?10"
         )
     };
@@ -40,6 +41,16 @@ const LIST: &str = list!("");
 /// `state` alone does not tell the planner that the index of those that are not closed will do.
 const LIST_OPEN: &str = list!("closed_at IS NULL AND ");
 const LIST_OF_REQUEST: &str = list!("request = ?7 AND ");
+const DECISIONS: &str = concat!(
+    "SELECT ",
+    review_columns!(),
+    " FROM reviews
+    WHERE closed_at IS NOT NULL AND state = 'decided'
+        AND (?1 IS NULL OR process IN (SELECT value FROM json_each(?1)))
+        AND (?2 IS NULL OR CAST(decision AS TEXT) ->> 'by' = ?2 OR CAST(decision AS TEXT) ->> 'first_by' = ?2)
+        AND (?3 IS NULL OR (closed_at, id) < (?3, ?4))
+    ORDER BY closed_at DESC, id DESC LIMIT ?5"
+);
 
 impl SqliteStore {
     pub(super) async fn one_review(&self, review: Uuid) -> Result<ReviewRow, StoreError> {
@@ -82,8 +93,19 @@ impl SqliteStore {
         let query = sqlx::query(sql).bind(some(&filter.states)?).bind(some(&filter.processes)?);
         let query = query.bind(filter.roles.as_ref().map(json_text).transpose()?).bind(&filter.name).bind(&filter.claimed_by);
         let query = query.bind(filter.unclaimed_at.map(|at| at.0)).bind(filter.request);
-        let query = query.bind(due.0).bind(id).bind(int(limit)?);
+        let query = query.bind(due.0).bind(id).bind(int(limit)?).bind(filter.second);
         self.db.read(query, rows::review).await
+    }
+
+    pub(super) async fn list_decisions(
+        &self,
+        filter: &DecisionFilter,
+        before: Option<(Time, Uuid)>,
+        limit: usize,
+    ) -> Result<Vec<ReviewRow>, StoreError> {
+        let processes = if filter.processes.is_empty() { None } else { Some(json_text(&filter.processes)?) };
+        let query = sqlx::query(DECISIONS).bind(processes).bind(&filter.by).bind(before.map(|(at, _)| at.0));
+        self.db.read(query.bind(before.map(|(_, id)| id)).bind(int(limit)?), rows::review).await
     }
 }
 

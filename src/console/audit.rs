@@ -1,0 +1,284 @@
+//! For auditors: who decided, who looked behind a mask, and whether the record is whole.
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+
+use super::form::{Fields, Query};
+use super::frame::{Frame, page};
+use super::home::shown;
+use super::inbox::now;
+use super::read::{List, Look, Process, Review};
+use super::request::LookRow;
+use super::session::Seat;
+use super::show::{When, by_language, number, short_id};
+use super::text::put;
+use super::{Console, trouble};
+use crate::api::Refused;
+use crate::api::permit::Action;
+
+/// Requests that one press verifies.
+const VERIFIED: usize = 100;
+/// Pages of decisions in one file.
+const MOST_PAGES: usize = 50;
+
+struct DecisionRow {
+    href: String,
+    question: String,
+    process: String,
+    choice: String,
+    word: String,
+    by: String,
+    first: String,
+    reason: String,
+    note: String,
+    at: Option<When>,
+}
+
+#[derive(Template)]
+#[template(path = "decisions.html")]
+struct DecisionsPage {
+    f: Frame,
+    looks_tab: bool,
+    may_looks: bool,
+    by: String,
+    process: String,
+    processes: Vec<(String, String)>,
+    rows: Vec<DecisionRow>,
+    looks: Vec<LookRow>,
+    next: Option<String>,
+    export: String,
+}
+
+fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
+
+/// What a list is narrowed to, for the interface and for our own address.
+fn narrowed(query: &Fields) -> String {
+    ["by", "process"].iter().filter_map(|name| query.some(name).map(|value| format!("&{name}={}", encoded(value)))).collect()
+}
+
+/// Who decided, or who saw what.
+pub(super) async fn decisions(State(console): State<Console>, seat: Seat, Query(query): Query) -> Response {
+    match view(&console, &seat, &query).await {
+        Ok(view) => shown(&console, &seat, page(&seat.look, &view)),
+        Err(refused) => trouble::refused(&seat, &refused),
+    }
+}
+
+async fn view(console: &Console, seat: &Seat, query: &Fields) -> Result<DecisionsPage, Refused> {
+    let (desk, t, now) = (console.desk(), seat.look.lang.texts(), now(console));
+    let may_looks = seat.may(Action::ReadAll) && seat.person.processes.is_empty();
+    let looks_tab = may_looks && query.one("tab") == "looks";
+    let cursor = query.some("cursor").map(|cursor| format!("&cursor={}", encoded(cursor))).unwrap_or_default();
+    let kept = narrowed(query);
+    let (mut rows, mut looks, next) = (Vec::new(), Vec::new(), if looks_tab { "&tab=looks" } else { "" });
+    let cursor_after = if looks_tab {
+        let by = query.some("by").map(|by| format!("&by={}", encoded(by))).unwrap_or_default();
+        let list: List<Look> = desk.get(&seat.person, &format!("/v1/looks?limit=50{by}{cursor}")).await?;
+        looks = list.items.iter().map(|look| LookRow::new(look, seat, now)).collect();
+        list.next()
+    } else {
+        let list: List<Review> = desk.get(&seat.person, &format!("/v1/decisions?limit=50{kept}{cursor}")).await?;
+        rows = list.items.iter().map(|review| row(review, seat, now)).collect();
+        list.next()
+    };
+    let known: List<Process> = desk.get(&seat.person, "/v1/processes").await?;
+    Ok(DecisionsPage {
+        f: Frame::of(seat, t.decisions.title, "/console/decisions"),
+        looks_tab,
+        may_looks,
+        by: query.one("by").to_owned(),
+        process: query.one("process").to_owned(),
+        processes: known.items.iter().map(|process| (process.name.clone(), by_language(&process.title, &seat.look))).collect(),
+        rows,
+        looks,
+        next: cursor_after.map(|cursor| format!("/console/decisions?cursor={}{kept}{next}", encoded(&cursor))),
+        export: format!("/console/decisions.csv?x=1{kept}"),
+    })
+}
+
+fn row(review: &Review, seat: &Seat, now: jiff::Timestamp) -> DecisionRow {
+    let t = seat.look.lang.texts();
+    let decision = review.decision.clone().unwrap_or_default();
+    let question = by_language(&review.question, &seat.look);
+    DecisionRow {
+        href: format!("/console/reviews/{}", review.id),
+        question: if question.is_empty() { review.name.clone() } else { question },
+        process: review.process.clone(),
+        choice: t.choice(&decision.choice).to_owned(),
+        word: decision.choice,
+        by: decision.by,
+        first: decision.first_by.unwrap_or_default(),
+        reason: decision.reason.unwrap_or_default(),
+        note: decision.note,
+        at: review.closed_at.as_deref().and_then(|at| When::parse(at, now, &seat.look)),
+    }
+}
+
+/// The decisions as a table for other programs.
+pub(super) async fn csv(State(console): State<Console>, seat: Seat, Query(query): Query) -> Response {
+    match table(&console, &seat, &query).await {
+        Ok(text) => {
+            let mut response = text.into_response();
+            let headers = response.headers_mut();
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
+            headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"decisions.csv\""));
+            response
+        }
+        Err(refused) => trouble::refused(&seat, &refused),
+    }
+}
+
+async fn table(console: &Console, seat: &Seat, query: &Fields) -> Result<String, Refused> {
+    let mut text = String::from("closed_at,review,request,process,version,question,choice,reason,by,first_by,note\r\n");
+    let (kept, mut cursor) = (narrowed(query), String::new());
+    for _ in 0..MOST_PAGES {
+        let list: List<Review> = console.desk().get(&seat.person, &format!("/v1/decisions?limit=200{kept}{cursor}")).await?;
+        for review in &list.items {
+            let decision = review.decision.clone().unwrap_or_default();
+            let cells = [
+                review.closed_at.clone().unwrap_or_default(),
+                review.id.clone(),
+                review.request.clone(),
+                review.process.clone(),
+                review.process_version.to_string(),
+                review.name.clone(),
+                decision.choice,
+                decision.reason.unwrap_or_default(),
+                decision.by,
+                decision.first_by.unwrap_or_default(),
+                decision.note,
+            ];
+            text.push_str(&cells.map(|cell| quoted(&cell)).join(","));
+            text.push_str("\r\n");
+        }
+        match list.next() {
+            Some(next) => cursor = format!("&cursor={}", encoded(&next)),
+            None => break,
+        }
+    }
+    Ok(text)
+}
+
+/// A cell. What a spreadsheet would take for a formula is made a text.
+fn quoted(cell: &str) -> String {
+    let formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let cell = cell.replace('"', "\"\"");
+    format!("\"{}{cell}\"", if formula { "'" } else { "" })
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Verified {
+    whole: bool,
+    requests: u64,
+    entries: u64,
+    broken: Vec<Broken>,
+    next: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Broken {
+    request: String,
+    process: String,
+    entry: u64,
+    problem: String,
+}
+
+struct BrokenRow {
+    href: String,
+    id: String,
+    process: String,
+    entry: u64,
+    problem: String,
+}
+
+#[derive(Template)]
+#[template(path = "ledger.html")]
+struct LedgerPage {
+    f: Frame,
+    verify_n: String,
+    verify_href: String,
+    verified: bool,
+    whole: bool,
+    says: String,
+    broken: Vec<BrokenRow>,
+    next: Option<String>,
+    request: String,
+    record: String,
+}
+
+/// Verification: of the newest requests, of older ones, or of a single one.
+pub(super) async fn ledger(State(console): State<Console>, seat: Seat, Query(query): Query) -> Response {
+    if !seat.may(Action::ReadOperations) {
+        return trouble::not_allowed(&seat, None);
+    }
+    match checked(&console, &seat, &query).await {
+        Ok(view) => page(&seat.look, &view),
+        Err(refused) => trouble::refused(&seat, &refused),
+    }
+}
+
+async fn checked(console: &Console, seat: &Seat, query: &Fields) -> Result<LedgerPage, Refused> {
+    let t = &seat.look.lang.texts().ledger;
+    let request = query.one("request").to_owned();
+    let address = match (request.as_str(), query.one("verify"), query.some("cursor")) {
+        ("", "", _) => None,
+        ("", _, None) => Some(format!("/v1/ledger/verify?limit={VERIFIED}")),
+        ("", _, Some(cursor)) => Some(format!("/v1/ledger/verify?limit={VERIFIED}&cursor={}", encoded(cursor))),
+        (id, ..) => Some(format!("/v1/ledger/verify?request={}", encoded(id))),
+    };
+    let verified: Option<Verified> = match &address {
+        Some(address) => match console.desk().get(&seat.person, address).await {
+            Ok(verified) => Some(verified),
+            // No id: said on the page.
+            Err(refused) if refused.status == 400 => None,
+            Err(refused) => return Err(refused),
+        },
+        None => None,
+    };
+    let says = verified.as_ref().map(|found| match (found.whole, found.requests) {
+        (_, 0) => t.none.to_owned(),
+        (true, _) => put(t.whole, &[&number(found.requests), &number(found.entries)]),
+        (false, _) => put(t.broken, &[&found.broken.len().to_string(), &number(found.requests)]),
+    });
+    let broken = |broken: &Broken| BrokenRow {
+        href: format!("/console/requests/{}", broken.request),
+        id: short_id(&broken.request).to_owned(),
+        process: broken.process.clone(),
+        entry: broken.entry,
+        problem: broken.problem.clone(),
+    };
+    Ok(LedgerPage {
+        f: Frame::of(seat, t.title, "/console/ledger"),
+        verify_n: put(t.verify, &[&VERIFIED.to_string()]),
+        verify_href: "/console/ledger?verify=newest".to_owned(),
+        verified: verified.is_some(),
+        whole: verified.as_ref().is_some_and(|found| found.whole),
+        says: says.unwrap_or_default(),
+        broken: verified.iter().flat_map(|found| &found.broken).map(broken).collect(),
+        next: verified
+            .and_then(|found| found.next)
+            .map(|cursor| format!("/console/ledger?verify=older&cursor={}", encoded(&cursor))),
+        record: if request.is_empty() { String::new() } else { format!("/console/requests/{}/record.json", encoded(&request)) },
+        request,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_are_no_formulas() {
+        assert_eq!(quoted("a \"b\""), "\"a \"\"b\"\"\"");
+        assert_eq!(quoted("=HYPERLINK(1)"), "\"'=HYPERLINK(1)\"");
+        assert_eq!(quoted("@x"), "\"'@x\"");
+    }
+}

@@ -1,0 +1,240 @@
+//! Searching requests: words with qualifiers, all of them in the address.
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Redirect, Response};
+use jiff::Timestamp;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use uuid::Uuid;
+
+use super::form::{Fields, Query};
+use super::frame::{Frame, page};
+use super::home::shown;
+use super::inbox::now;
+use super::read::{List, Request};
+use super::session::Seat;
+use super::show::{self, When};
+use super::text::put;
+use super::{Console, trouble};
+use crate::api::Refused;
+use crate::domain::time::{Time, parse_duration};
+
+/// What may stand before a colon, and the interface's name for it.
+const QUALIFIERS: [(&str, &str); 8] = [
+    ("process", "process"),
+    ("state", "state"),
+    ("reason", "reason"),
+    ("step", "step"),
+    ("parked", "parked"),
+    ("customer", "customer"),
+    ("producer", "producer"),
+    ("age", ""),
+];
+
+/// A search, understood.
+#[derive(Debug, Default, PartialEq)]
+struct Search {
+    /// For the interface.
+    query: String,
+    /// A part that is not understood.
+    bad: Option<String>,
+    /// It is the id of one request.
+    id: Option<Uuid>,
+}
+
+pub(super) struct Row {
+    pub(super) href: String,
+    pub(super) id: String,
+    pub(super) process: String,
+    pub(super) customer: String,
+    pub(super) state: String,
+    pub(super) label: String,
+    pub(super) why: String,
+    pub(super) step: String,
+    pub(super) at: Option<When>,
+    pub(super) took: String,
+}
+
+struct Quick {
+    href: String,
+    label: String,
+    here: bool,
+}
+
+#[derive(Template)]
+#[template(path = "requests.html")]
+struct RequestsPage {
+    f: Frame,
+    q: String,
+    bad: String,
+    help: String,
+    quick: Vec<Quick>,
+    rows: Vec<Row>,
+    next: Option<String>,
+    again: String,
+    empty: &'static str,
+}
+
+#[derive(Template)]
+#[template(path = "requests_list.html")]
+struct RequestsList {
+    f: Frame,
+    rows: Vec<Row>,
+    next: Option<String>,
+    again: String,
+    empty: &'static str,
+}
+
+/// The page, or only its list where a script asks for it anew.
+pub(super) async fn requests(State(console): State<Console>, seat: Seat, headers: HeaderMap, Query(query): Query) -> Response {
+    match view(&console, &seat, &query, headers.contains_key("hx-request")).await {
+        Ok(response) => shown(&console, &seat, response),
+        Err(refused) => trouble::refused(&seat, &refused),
+    }
+}
+
+fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
+
+async fn view(console: &Console, seat: &Seat, fields: &Fields, part: bool) -> Result<Response, Refused> {
+    let t = seat.look.lang.texts();
+    let q: String = fields.one("q").chars().filter(|c| !c.is_control()).take(300).collect();
+    let at = now(console);
+    let search = understand(&q, at);
+    if let Some(id) = search.id {
+        return Ok(Redirect::to(&format!("/console/requests/{id}")).into_response());
+    }
+    let cursor = fields.some("cursor").map(|cursor| format!("&cursor={}", encoded(cursor))).unwrap_or_default();
+    let list: List<Request> = if search.bad.is_some() {
+        List { items: Vec::new(), next: None }
+    } else {
+        match console.desk().get(&seat.person, &format!("/v1/requests?limit=50{}{cursor}", search.query)).await {
+            Ok(list) => list,
+            // A value that the interface does not take, such as an unknown state.
+            Err(refused) if refused.status == 400 => {
+                return Ok(made(seat, q, Some(refused.detail), &List { items: Vec::new(), next: None }, at, "", part));
+            }
+            Err(refused) => return Err(refused),
+        }
+    };
+    let bad = search.bad.map(|bad| put(t.requests.bad_query, &[&bad]));
+    Ok(made(seat, q, bad, &list, at, &cursor, part))
+}
+
+fn made(seat: &Seat, q: String, bad: Option<String>, list: &List<Request>, at: Timestamp, cursor: &str, part: bool) -> Response {
+    let t = seat.look.lang.texts();
+    let next = list.next().map(|cursor| format!("/console/requests?q={}&cursor={}", encoded(&q), encoded(&cursor)));
+    let rows = list.items.iter().map(|request| row(request, seat, at)).collect();
+    let again = format!("/console/requests?q={}{cursor}", encoded(&q));
+    let empty = if q.is_empty() { t.requests.none_yet } else { t.requests.empty };
+    let f = Frame::of(seat, t.requests.title, "/console/requests");
+    if part {
+        return page(&seat.look, &RequestsList { f, rows, next, again, empty });
+    }
+    let names: Vec<String> = QUALIFIERS.iter().map(|(name, _)| format!("{name}:")).collect();
+    let quick = ["", "state:in_review", "state:parked", "state:waiting", "state:running,queued", "state:done", "state:refused"];
+    let label = |q: &str| match q {
+        "" => t.common.all.to_owned(),
+        "state:running,queued" => t.state("running").to_owned(),
+        other => t.state(other.strip_prefix("state:").unwrap_or(other)).to_owned(),
+    };
+    let quick = quick.iter().map(|word| Quick {
+        href: format!("/console/requests?q={}", encoded(word)),
+        label: label(word),
+        here: *word == q,
+    });
+    let view = RequestsPage {
+        f,
+        help: put(t.requests.query_help, &[&names.join(" ")]),
+        quick: quick.collect(),
+        bad: bad.unwrap_or_default(),
+        q,
+        rows,
+        next,
+        again,
+        empty,
+    };
+    page(&seat.look, &view)
+}
+
+/// A row of a list of requests.
+pub(super) fn row(request: &Request, seat: &Seat, now: Timestamp) -> Row {
+    let t = seat.look.lang.texts();
+    let (accepted, ended) = (show::read(&request.accepted_at), request.ended_at.as_deref().and_then(show::read));
+    let took = accepted.zip(ended).map(|(from, to)| show::span(to.as_microsecond() - from.as_microsecond(), t));
+    let why = request.reason.as_ref().map(|reason| reason.name.clone());
+    let why = why.or_else(|| request.review.as_ref().map(|asked| asked.name.clone())).or_else(|| request.parked.clone());
+    Row {
+        href: format!("/console/requests/{}", request.id),
+        id: show::short_id(&request.id).to_owned(),
+        process: request.process.clone(),
+        customer: request.customer.clone(),
+        state: request.state.clone(),
+        label: t.state(&request.state).to_owned(),
+        why: why.unwrap_or_default(),
+        step: request.step.clone().filter(|_| request.ended_at.is_none()).unwrap_or_default(),
+        at: accepted.map(|at| When::new(at, now, &seat.look)),
+        took: took.unwrap_or_default(),
+    }
+}
+
+/// Reads a search: `process:card_unbind state:parked age:>1h`, an id, or a customer.
+fn understand(q: &str, now: Timestamp) -> Search {
+    let mut search = Search::default();
+    for word in q.split_whitespace() {
+        let Some((name, value)) = word.split_once(':') else {
+            if let Ok(id) = Uuid::try_parse(word) {
+                search.id = Some(id);
+            } else {
+                search.query.extend(["&customer=", encoded(word).as_str()]);
+            }
+            continue;
+        };
+        match (QUALIFIERS.iter().find(|(known, _)| *known == name), value) {
+            (_, "") | (None, _) => {
+                search.bad.get_or_insert_with(|| word.to_owned());
+            }
+            (Some(("age", _)), value) => match age(value, now) {
+                Some(part) => search.query.push_str(&part),
+                None => {
+                    search.bad.get_or_insert_with(|| word.to_owned());
+                }
+            },
+            (Some((_, name)), value) => search.query.extend(["&", name, "=", encoded(value).as_str()]),
+        }
+    }
+    search
+}
+
+/// `>1h`: accepted more than an hour ago; `<1h`: less.
+fn age(value: &str, now: Timestamp) -> Option<String> {
+    let (name, length) = match value.split_at_checked(1)? {
+        (">", length) => ("before", length),
+        ("<", length) => ("after", length),
+        _ => return None,
+    };
+    let at = Time(now.as_microsecond()).minus(parse_duration(length).ok()?);
+    Some(format!("&{name}={}", encoded(&at.to_string())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn searches_are_understood() {
+        let now = Timestamp::from_second(7_200).unwrap_or_default();
+        let query = |q: &str| understand(q, now).query;
+        assert_eq!(query("process:card_unbind state:parked,waiting"), "&process=card%5Funbind&state=parked%2Cwaiting");
+        assert_eq!(query("parked:dependency:bank C-1"), "&parked=dependency%3Abank&customer=C%2D1");
+        assert_eq!(query("age:>1h"), "&before=1970%2D01%2D01T01%3A00%3A00%2E000000Z");
+        assert_eq!(query(""), "");
+        for bad in ["colour:red", "state:", "age:1h", "age:>soon", "age:"] {
+            assert_eq!(understand(bad, now).bad.as_deref(), Some(bad));
+        }
+        let id = "0192f3a4-0000-7000-8000-00000000000a";
+        assert_eq!(understand(id, now).id.map(|id| id.to_string()).as_deref(), Some(id));
+    }
+}

@@ -1,0 +1,89 @@
+//! Pages for what is not there, not allowed, not possible at the moment, or broken; each says what to do next.
+
+use askama::Template;
+use axum::extract::OriginalUri;
+use axum::http::StatusCode;
+use axum::response::{Html, IntoResponse, Response};
+
+use super::frame::{Frame, Look};
+use super::session::Seat;
+use crate::api::Refused;
+
+#[derive(Template)]
+#[template(path = "trouble.html")]
+struct TroublePage {
+    f: Frame,
+    heading: &'static str,
+    text: &'static str,
+    detail: String,
+    request_id: String,
+}
+
+fn made(frame: Frame, status: StatusCode, heading: &'static str, text: &'static str, refused: Option<&Refused>) -> Response {
+    let detail = refused.map(|refused| refused.detail.clone()).unwrap_or_default();
+    let request_id = refused.and_then(|refused| refused.request_id.clone()).unwrap_or_default();
+    let page = TroublePage { f: frame, heading, text, detail, request_id };
+    match page.render() {
+        Ok(text) => (status, Html(text)).into_response(),
+        Err(_) => status.into_response(),
+    }
+}
+
+/// There is no such page.
+pub(super) async fn nowhere(seat: Seat, OriginalUri(_): OriginalUri) -> Response {
+    not_found(&seat)
+}
+
+/// There is no such thing, or it is none of theirs.
+pub(super) fn not_found(seat: &Seat) -> Response {
+    let t = &seat.look.lang.texts().trouble;
+    made(Frame::of(seat, t.not_found, ""), StatusCode::NOT_FOUND, t.not_found, t.not_found_text, None)
+}
+
+/// They may not see this.
+pub(super) fn not_allowed(seat: &Seat, refused: Option<&Refused>) -> Response {
+    let t = &seat.look.lang.texts().trouble;
+    made(Frame::of(seat, t.not_allowed, ""), StatusCode::FORBIDDEN, t.not_allowed, t.not_allowed_text, refused)
+}
+
+/// A form that cannot be read.
+pub(super) fn bad_form(seat: &Seat) -> Response {
+    let t = &seat.look.lang.texts().trouble;
+    made(Frame::of(seat, t.bad_form, ""), StatusCode::BAD_REQUEST, t.bad_form, t.bad_form_text, None)
+}
+
+/// A form from elsewhere, or of another session.
+pub(super) fn foreign(look: &Look) -> Response {
+    let t = &look.lang.texts().trouble;
+    made(Frame::open(look, t.foreign), StatusCode::FORBIDDEN, t.foreign, t.foreign_text, None)
+}
+
+/// The database does not answer.
+pub(super) fn unavailable(look: &Look) -> Response {
+    let t = &look.lang.texts().trouble;
+    made(Frame::open(look, t.unavailable), StatusCode::SERVICE_UNAVAILABLE, t.unavailable, t.unavailable_text, None)
+}
+
+/// Our own mistake.
+pub(super) fn internal(look: &Look) -> Response {
+    let t = &look.lang.texts().trouble;
+    made(Frame::open(look, t.internal), StatusCode::INTERNAL_SERVER_ERROR, t.internal, t.internal_text, None)
+}
+
+/// What the interface refused, as a page.
+pub(super) fn refused(seat: &Seat, refused: &Refused) -> Response {
+    let t = &seat.look.lang.texts().trouble;
+    let framed = |title| Frame::of(seat, title, "");
+    match refused.status {
+        404 => not_found(seat),
+        403 => not_allowed(seat, Some(refused)),
+        503 | 408 => {
+            made(framed(t.unavailable), StatusCode::SERVICE_UNAVAILABLE, t.unavailable, t.unavailable_text, Some(refused))
+        }
+        500.. => made(framed(t.internal), StatusCode::INTERNAL_SERVER_ERROR, t.internal, t.internal_text, Some(refused)),
+        other => {
+            let status = StatusCode::from_u16(other).unwrap_or(StatusCode::BAD_REQUEST);
+            made(framed(t.refused), status, t.refused, t.refused_text, Some(refused))
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Links, sessions and looks.
+
+use super::PostgresStore;
+
+crate::store::sessions::implement_sessions!(PostgresStore, self => self.db.others());

@@ -1,0 +1,5 @@
+//! Links, sessions and looks.
+
+use super::SqliteStore;
+
+crate::store::sessions::implement_sessions!(SqliteStore, self => self.db);

@@ -1,0 +1,237 @@
+// The console in Chromium, over a running demo: a reviewer's morning, an operator's incident, every page in both themes and
+// languages, by mouse, by keyboard and without scripts.
+import assert from "node:assert/strict";
+import { accessible, base, fits, goto, person, picture, set, start, step } from "./helpers.mjs";
+
+const browser = await start();
+const quiet = (page) => assert.deepEqual(page.complaints, [], "the browser complains");
+
+try {
+  const li = await person(browser, "li", ["reviewer"], { more: ["--review-role", "identity"] });
+  const ops = await person(browser, "ops", ["operator"]);
+  const root = await person(browser, "root", ["admin"]);
+  const wang = await person(browser, "wang", ["admin"]);
+
+  await step("pictures of the work that waits", async () => {
+    await goto(root, "/console/overview");
+    await picture(root, "overview");
+    await goto(root, "/console/reviews");
+    await picture(root, "inbox");
+    await goto(root, "/console/requests");
+    await picture(root, "requests");
+  });
+
+  await step("a reviewer's morning, by mouse", async () => {
+    await goto(root, "/console/reviews?tab=unassigned&process=card_unbind");
+    await root.locator("[data-next]").click();
+    await root.waitForURL(/\/console\/reviews\/[0-9a-f-]{36}$/);
+    await root.getByText("You work on this until").waitFor();
+    assert.equal(await root.locator("input[name=choice]").count() > 1, true);
+    await root.locator("input[name=choice][value=refuse]").check();
+    const reasons = root.locator("select[name=reason]");
+    await reasons.selectOption({ index: 1 });
+    const chosen = await reasons.inputValue();
+    assert.equal(await root.locator(".letter:visible").count(), 1, "one text for the customer");
+    assert.equal(await root.locator(".letter:visible").getAttribute("data-text-of"), chosen);
+    await picture(root, "review");
+    await accessible(root, "a claimed review");
+    // Behind the mask, once.
+    await root.locator("input[name=choice][value=approve]").check();
+    await root.locator("a[href*='reveal=']").first().click();
+    await root.locator("input[name=reason]").first().fill("the picture has to be compared");
+    await root.locator("#reveal button").click();
+    await root.locator(".seen").waitFor();
+    await root.locator("input[name=choice][value=approve]").check();
+    await root.locator("textarea[name=note]").last().fill("same person, older picture");
+    await root.locator("button[name=then][value=stay]").click();
+    await root.getByText(/Decided: Approve by root/).waitFor();
+    quiet(root);
+  });
+
+  await step("another one, by keyboard only", async () => {
+    await goto(li, "/console/reviews?tab=unassigned");
+    const before = await li.locator("tr.link").count();
+    assert.ok(before > 0, "something waits");
+    await li.keyboard.press("j");
+    assert.equal(await li.evaluate(() => document.activeElement.classList.contains("go")), true);
+    await li.keyboard.press("Enter");
+    await li.waitForURL(/\/console\/reviews\/[0-9a-f-]{36}$/);
+    await li.keyboard.press("c");
+    await li.getByText("You work on this until").waitFor();
+    await li.keyboard.press("a");
+    assert.equal(await li.evaluate(() => document.activeElement.name), "note", "the note is next");
+    await li.keyboard.type("looked at a, c and n: keys are letters in a field");
+    assert.equal(await li.locator("input[value=approve]").isChecked(), true);
+    await li.keyboard.press("Control+Enter");
+    await li.locator(".notice.good").first().waitFor();
+    await li.keyboard.press("g");
+    await li.keyboard.press("i");
+    await li.waitForURL(/\/console\/reviews/);
+    await li.keyboard.press("?");
+    await li.waitForURL(/\/console\/help/);
+    await li.keyboard.press("/");
+    assert.equal(await li.evaluate(() => document.activeElement.name ?? ""), "q");
+    quiet(li);
+  });
+
+  await step("keys are off where somebody wants them off", async () => {
+    await goto(li, "/console/reviews");
+    await set(li, "keys", "off");
+    const at = li.url();
+    await li.keyboard.press("?");
+    await li.keyboard.press("j");
+    assert.equal(li.url(), at);
+    assert.equal(await li.evaluate(() => document.activeElement.tagName), "BODY");
+    await set(li, "keys", "on");
+  });
+
+  await step("four eyes", async () => {
+    await goto(wang, "/console/reviews?tab=team");
+    const row = wang.locator("tr.link", { hasText: "four eyes" }).first();
+    const href = await row.locator("a.go").getAttribute("href");
+    for (const [page, says] of [[wang, "You have decided first."], [root, "Decided: Approve by wang and root"]]) {
+      await goto(page, href);
+      await page.locator("[data-claim]").click();
+      await page.locator("input[name=choice][value=approve]").check();
+      await page.locator("textarea[name=note]").last().fill("agreed");
+      await page.locator("button[name=then][value=stay]").click();
+      await page.getByText(says).first().waitFor();
+    }
+    quiet(wang);
+  });
+
+  await step("two at once: the second sees the difference", async () => {
+    await goto(root, "/console/reviews?tab=unassigned");
+    const href = await root.locator("tr.link:not(:has(.chip)) a.go").first().getAttribute("href");
+    await goto(root, href);
+    await root.locator("[data-claim]").click();
+    await root.locator("input[name=choice]").first().check();
+    await root.locator("textarea[name=note]").last().fill("my long explanation");
+    await goto(wang, href);
+    await wang.locator("input[name=note]").last().fill("root went home");
+    await wang.getByRole("button", { name: "Take over" }).click();
+    await wang.getByText("You work on this until").waitFor();
+    await root.locator("button[name=then][value=stay]").click();
+    await root.getByText("This has changed since you looked").waitFor();
+    await picture(root, "stale");
+    await accessible(root, "a stale decision");
+    await wang.getByRole("button", { name: "Give back" }).click();
+    await wang.waitForLoadState();
+  });
+
+  await step("an operator's incident", async () => {
+    await goto(ops, "/console/overview");
+    await ops.locator(".notice.wait a", { hasText: "defect" }).first().click();
+    await ops.waitForURL(/\/console\/defects\//);
+    await picture(ops, "defect");
+    await accessible(ops, "a defect");
+    await ops.locator("a.go").first().click();
+    await ops.waitForURL(/\/console\/requests\//);
+    await ops.getByText("Parked under").first().waitFor();
+    await picture(ops, "request");
+    await ops.goBack();
+    // The fix: the sandbox keeps to its contract again.
+    const lifted = await fetch(`${process.env.SANDBOX_URL}/sandbox/faults`, { method: "DELETE" });
+    assert.ok(lifted.ok);
+    await ops.locator("input[name=rate]").fill("5");
+    await ops.locator("button.primary", { hasText: "Resume" }).click();
+    await ops.getByText("Resuming: one request goes first.").waitFor();
+    for (let tries = 0; tries < 60; tries++) {
+      if (await ops.getByText("Nothing is parked under it.").count()) break;
+      await ops.waitForTimeout(500);
+      await ops.reload();
+    }
+    await ops.getByText("Nothing is parked under it.").waitFor();
+    quiet(ops);
+  });
+
+  await step("a dependency is stopped and let through", async () => {
+    await goto(ops, "/console/dependencies");
+    const card = ops.locator("section.card", { hasText: "face" }).first();
+    await card.locator("summary").click();
+    await card.locator("input[name=reason]").fill("maintenance");
+    await card.locator("button.danger").click();
+    await ops.getByText("Stopped. Requests that need it are parked.").waitFor();
+    await picture(ops, "dependencies");
+    const again = ops.locator("section.card", { hasText: "maintenance" }).first();
+    await again.locator("summary").click();
+    await again.locator("input[name=reason]").fill("over");
+    await again.locator("button.primary").click();
+    await ops.getByText("Let through again. What is parked").waitFor();
+    quiet(ops);
+  });
+
+  await step("live: what comes in shows up by itself, and can be paused", async () => {
+    await goto(root, "/console/requests?q=state%3Awithdrawn");
+    const before = await root.locator("tr.link").count();
+    const open = await root.context().newPage();
+    await goto(open, "/console/requests?q=state%3Ain_review");
+    await open.locator("a.go").first().click();
+    await open.locator("summary", { hasText: "Withdraw" }).click();
+    await open.locator("button.danger").click();
+    await open.getByText("Withdrawn.").waitFor();
+    await open.close();
+    await root.waitForFunction((count) => document.querySelectorAll("tr.link").length === count, before + 1);
+    await root.locator("[data-live-button]").click();
+    await root.getByText("Paused").first().waitFor();
+    await root.locator("[data-live-button]").click();
+    quiet(root);
+  });
+
+  const first = async (page, list) => {
+    await goto(page, list);
+    return page.locator("a.go").first().getAttribute("href");
+  };
+  await step("every page: accessible and in bounds, light and dark, English and Chinese", async () => {
+    const pages = [
+      "/console/overview", "/console/reviews?tab=team", await first(root, "/console/reviews?tab=team"), "/console/requests",
+      await first(root, "/console/requests"), "/console/defects", await first(root, "/console/defects"), "/console/dependencies",
+      "/console/workers", "/console/processes", "/console/processes/card_unbind", "/console/decisions",
+      "/console/decisions?tab=looks", "/console/ledger?verify=newest", "/console/help",
+    ];
+    for (const [theme, lang] of [["light", "en"], ["dark", "zh-CN"]]) {
+      await set(root, "theme", theme);
+      await set(root, "lang", lang);
+      for (const path of pages) {
+        await goto(root, path);
+        await accessible(root, `${path} (${theme}, ${lang})`);
+        await fits(root, path);
+        const name = { "/console/processes/card_unbind": "process", "/console/overview": "overview", "/console/decisions": "decisions", "/console/ledger?verify=newest": "ledger", "/console/reviews?tab=team": "inbox", [pages[2]]: "review" }[path];
+        if (name) await picture(root, `${name}-${theme}-${lang}`);
+      }
+      const none = await root.goto(`${base}/console/nowhere`);
+      assert.equal(none.status(), 404);
+      await accessible(root, `a page that is not there (${theme})`);
+    }
+    await root.setViewportSize({ width: 390, height: 844 });
+    for (const path of pages) {
+      await goto(root, path);
+      await fits(root, `${path} on a phone`);
+    }
+    await picture(root, "phone");
+    await root.setViewportSize({ width: 1360, height: 900 });
+    root.complaints = root.complaints.filter((text) => !text.includes("404"));
+    quiet(root);
+  });
+
+  await step("without scripts", async () => {
+    const plain = await person(browser, "plain", ["admin"], { javaScriptEnabled: false });
+    await goto(plain, "/console/reviews?tab=unassigned");
+    await plain.locator("[data-next]").click();
+    await plain.waitForURL(/\/console\/reviews\/[0-9a-f-]{36}$/);
+    await plain.locator("input[name=choice]").first().check();
+    assert.ok((await plain.locator(".for:visible").count()) > 0, "what follows is shown without a script");
+    await plain.locator("textarea[name=note]").last().fill("no scripts needed");
+    await plain.locator("button[name=then][value=stay]").click();
+    await plain.locator(".notice").first().waitFor();
+    await plain.locator("details.menu > summary").click();
+    await plain.locator("button[name=theme][value=dark]").click();
+    await plain.locator("html[data-theme=dark]").waitFor();
+    await plain.locator("details.menu > summary").click();
+    await plain.getByRole("button", { name: "Sign out" }).click();
+    await plain.waitForURL(/sign-in/);
+    await picture(plain, "sign-in");
+  });
+} finally {
+  await browser.close();
+}

@@ -1,0 +1,20 @@
+//! The console over real sockets, on the real engine with the store in memory: what each role sees and may do, and what
+//! nobody may do to it.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests stop at the first surprise")]
+
+#[path = "console/browser.rs"]
+mod browser;
+#[path = "api/contract.rs"]
+mod contract;
+#[path = "console/pages.rs"]
+mod pages;
+#[path = "console/reviewer.rs"]
+mod reviewer;
+#[path = "console/safety.rs"]
+mod safety;
+#[path = "console/signing_in.rs"]
+mod signing_in;
+#[path = "api/world.rs"]
+#[allow(dead_code, reason = "the API's tests use the rest of it")]
+mod world;

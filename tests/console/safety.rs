@@ -1,0 +1,153 @@
+//! What browsers are told, forms from elsewhere, and texts that would like to be markup.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::browser::{Browser, form};
+use crate::world::World;
+
+/// Would run if it were not escaped.
+const MARKUP: &str = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}";
+
+#[tokio::test]
+async fn every_page_comes_with_its_rules() {
+    let world = World::start().await;
+    let mut li = Browser::signed_in(&world, "li", &["reviewer"]).await;
+    let mut nonces = Vec::new();
+    for path in ["/console/reviews", "/console/help", "/console/nowhere", "/console/sign-in"] {
+        let page = li.get(path).await;
+        let policy = page.headers["content-security-policy"].to_str().unwrap().to_owned();
+        assert!(policy.starts_with("default-src 'none'; script-src 'nonce-"), "{policy}");
+        assert!(!policy.contains("unsafe") && policy.contains("frame-ancestors 'none'"), "{policy}");
+        assert_eq!(page.headers["cache-control"], "no-store");
+        assert_eq!(page.headers["x-content-type-options"], "nosniff");
+        assert_eq!(page.headers["referrer-policy"], "same-origin");
+        if page.status != 200 {
+            continue;
+        }
+        let nonce = policy.split("'nonce-").nth(1).unwrap().split('\'').next().unwrap().to_owned();
+        let scripts = page.text.matches("<script").count();
+        assert_eq!(page.text.matches(&format!("nonce=\"{nonce}\"")).count(), scripts, "{path}");
+        for inline in ["onclick", "onload", "onsubmit", " style=", "<style", "javascript:"] {
+            assert!(!page.text.contains(inline), "{path} has {inline}");
+        }
+        nonces.push(nonce);
+    }
+    nonces.sort();
+    nonces.dedup();
+    assert_eq!(nonces.len(), 2, "a nonce for each answer");
+}
+
+#[tokio::test]
+async fn forms_need_the_token_of_their_session() {
+    let world = World::start().await;
+    let mut li = Browser::signed_in(&world, "li", &["reviewer"]).await;
+    let mut wang = Browser::signed_in(&world, "wang", &["reviewer"]).await;
+    let of_wang = wang.get("/console/help").await.field("csrf");
+    for token in ["", "x", &of_wang] {
+        li.post("/console/reviews/next", &[("csrf", token)]).await.expect(403).says("not sent from your session");
+    }
+    li.act("/console/reviews/next", &[]).await.expect(303);
+}
+
+#[tokio::test]
+async fn forms_from_elsewhere_are_refused_whoever_sends_them() {
+    let world = World::start().await;
+    let mut li = Browser::signed_in(&world, "li", &["reviewer"]).await;
+    let csrf = li.get("/console/help").await.field("csrf");
+    for (name, value) in [("origin", "https://evil.example"), ("sec-fetch-site", "cross-site"), ("origin", "null")] {
+        for path in ["/console/reviews/next", "/console/sign-out", "/console/enter/x"] {
+            let request = form(li.request(Method::POST, path).header(name, value), &[("csrf", &csrf)]);
+            li.send(request).await.expect(403);
+        }
+    }
+    li.get("/console/reviews").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_cookie_is_no_token_and_a_token_is_no_session() {
+    let world = World::start().await;
+    let mut li = Browser::signed_in(&world, "li", &["reviewer"]).await;
+    li.get("/v1/reviews").await.expect(401);
+    let request = li.request(Method::GET, "/console/reviews").bearer_auth(world.secret("root"));
+    let mut nobody = Browser::new(&world);
+    assert!(nobody.send(request).await.to().starts_with("/console/sign-in"));
+}
+
+#[tokio::test]
+async fn large_and_odd_forms_are_refused() {
+    let world = World::start().await;
+    let mut li = Browser::signed_in(&world, "li", &["reviewer"]).await;
+    let csrf = li.get("/console/help").await.field("csrf");
+    let large = "x".repeat(70_000);
+    li.post("/console/reviews/next", &[("csrf", &csrf), ("x", &large)]).await.expect(400);
+    let request = li.request(Method::POST, "/console/reviews/next").json(&json!({"csrf": csrf}));
+    li.send(request).await.expect(400);
+}
+
+#[tokio::test]
+async fn settings_are_kept_and_only_lead_back_inside() {
+    let world = World::start().await;
+    let mut li = Browser::signed_in(&world, "li", &["reviewer"]).await;
+    let page = li.act("/console/settings", &[("lang", "zh-CN"), ("back", "/console/help")]).await;
+    assert_eq!(page.to(), "/console/help");
+    li.get("/console/help").await.expect(200).says("lang=\"zh-CN\"").says("快捷键");
+    assert_eq!(li.act("/console/settings", &[("theme", "dark"), ("back", "//evil.example")]).await.to(), "/console");
+    li.get("/console/help").await.expect(200).says("data-theme=\"dark\"");
+    let page = li.act("/console/settings", &[("lang", "\"><script>"), ("theme", "x")]).await;
+    assert_eq!(page.headers.get_all("set-cookie").iter().count(), 0);
+}
+
+#[tokio::test]
+async fn browsers_that_speak_chinese_are_spoken_to_in_chinese() {
+    let world = World::start().await;
+    let mut nobody = Browser::new(&world);
+    let request = nobody.request(Method::GET, "/console/sign-in").header("accept-language", "zh-CN,zh;q=0.9,en;q=0.8");
+    nobody.send(request).await.expect(200).says("登录");
+    let request = nobody.request(Method::GET, "/console/sign-in").header("accept-language", "en-GB,zh;q=0.1");
+    nobody.send(request).await.expect(200).says("Sign in");
+}
+
+#[tokio::test]
+async fn markup_is_shown_and_never_is_any() {
+    let world = World::start().await;
+    let who = format!("grey-{MARKUP}");
+    let body = json!({"process": "change", "payload": {"who": &who[..60], "phone": MARKUP}});
+    let id = world.submit_with("app", "<b>key</b>", &body, "").await.expect(202).id();
+    world.until(&id, "in_review").await;
+    let review = world.review_of(&id).await;
+    let mut li = Browser::signed_in(&world, "li", &["reviewer"]).await;
+    let here = format!("/console/reviews/{review}");
+    li.act(&format!("{here}/claim"), &[]).await.expect(303);
+    li.act(&format!("{here}/note"), &[("note", MARKUP)]).await.expect(303);
+    li.act(&format!("{here}/escalate"), &[("note", MARKUP)]).await.expect(303);
+    li.act(&format!("{here}/claim"), &[]).await.expect(303);
+    let search = format!("/console/requests?q={}", "%3Cscript%3Ealert(1)%3C%2Fscript%3E%22%27%3E");
+    let paths = [
+        here.clone(),
+        format!("/console/requests/{id}"),
+        "/console/reviews".into(),
+        search,
+        format!("{here}?reveal=%22%3E%3Cscript%3E"),
+    ];
+    for path in &paths {
+        clean(path, &li.get(path).await.text);
+    }
+    let answers = [
+        li.act(&format!("{here}/decide"), &[("choice", MARKUP), ("note", MARKUP), ("version", "1"), ("reason", MARKUP)]).await,
+        li.act(&format!("{here}/decide"), &[("choice", "amend"), ("note", MARKUP), ("version", "1"), ("field.phone", MARKUP)])
+            .await,
+        li.act(&format!("{here}/reveal"), &[("field", "/phone"), ("reason", MARKUP)]).await,
+    ];
+    for page in &answers {
+        clean("an answer", &page.text);
+    }
+    assert!(answers[2].text.contains("&lt;img src=x") || answers[2].text.contains("&#60;img src=x"), "{}", answers[2].text);
+}
+
+#[track_caller]
+fn clean(path: &str, text: &str) {
+    for live in ["<script>alert", "<img src=x", "\"'><img", "<b>key"] {
+        assert!(!text.contains(live), "{path} holds {live}:\n{text}");
+    }
+}
