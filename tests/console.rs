@@ -1,7 +1,7 @@
 //! The console over real sockets, on the real engine with the store in memory: what each role sees and may do, and what
 //! nobody may do to it.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests stop at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests stop at the first surprise")]
 
 #[path = "console/browser.rs"]
 mod browser;

@@ -123,7 +123,7 @@ pub(super) async fn decide(State(console): State<Console>, Path(id): Path<String
                 let seen = ["version", "seen_state", "seen_holder"].map(|name| fields.one(name).to_owned());
                 draft.seen = Some(seen);
             }
-            draft.why = refused.detail.clone();
+            draft.why.clone_from(&refused.detail);
             let status = StatusCode::from_u16(refused.status).unwrap_or(StatusCode::CONFLICT);
             made(&console, &seat, &id, Extra { draft: Some(draft), status, ..Extra::default() }).await
         }

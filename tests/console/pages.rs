@@ -1,5 +1,7 @@
 //! Every page for every role, empty and filled; and what operators do.
 
+use std::fmt::Write as _;
+
 use serde_json::json;
 
 use crate::browser::Browser;
@@ -40,7 +42,7 @@ async fn every_page_for_every_role() {
                 assert!(page.text.starts_with("<!doctype html>"), "{path}: {}", page.text);
                 seen.push(page.status.as_u16().to_string());
             }
-            table.push_str(&format!("{role:<10} {}\n", seen.join(" ")));
+            writeln!(table, "{role:<10} {}", seen.join(" ")).unwrap();
         }
     }
     // In the order of PAGES.

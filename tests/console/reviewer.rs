@@ -57,11 +57,14 @@ async fn a_form_that_lacks_something_comes_back_with_what_was_written() {
     let fields = [("version", "1"), ("choice", "amend"), ("note", "typo"), ("field.who", ""), ("field.phone", "")];
     li.act(&decide, &fields).await.expect(422).says("Enter at least one new value.");
     let too_long = "x".repeat(65);
-    let fields = [("version", "1"), ("choice", "amend"), ("note", "typo"), ("field.who", too_long.as_str())];
+    let fields = [("version", "1"), ("choice", "amend"), ("note", "typo"), ("field.known_as", too_long.as_str())];
     li.act(&decide, &fields).await.expect(422).says("would not fit its schema").says("typo");
+    // Whose request it is was settled when it was accepted.
+    let fields = [("version", "1"), ("choice", "amend"), ("note", "typo"), ("field.who", "sure-1")];
+    li.act(&decide, &fields).await.expect(422).says("would change").says("value=\"sure-1\"");
     assert_eq!(world.store.request(id.parse().unwrap()).await.unwrap().state, "in_review");
     // Amended, it is checked anew and passes by itself.
-    let fields = [("version", "1"), ("choice", "amend"), ("note", "typo"), ("field.who", "sure-1"), ("field.phone", "")];
+    let fields = [("version", "1"), ("choice", "amend"), ("note", "typo"), ("field.known_as", "sure-1"), ("field.phone", "")];
     li.act(&decide, &fields).await.expect(303);
     world.until(&id, "done").await;
 }
