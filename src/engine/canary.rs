@@ -1,7 +1,6 @@
 //! Did the canary get through? The row alone does not tell: a request that waits may wait for its next try at the very
 //! same slot, or far behind it for the customer; and one that is parked again under another fingerprint has met the
-//! next form of the same trouble. Its ledger tells; but a request whose ledger took no entry was parked in its row alone,
-//! and comes back without one that says so.
+//! next form of the same trouble. Its ledger tells; but a request whose ledger took no entry was parked in its row alone.
 
 use super::ports::records::RequestRow;
 use super::ports::store::{Store, StoreError};
@@ -33,10 +32,11 @@ pub async fn look(store: &dyn Store, row: &RequestRow, group: &str) -> Result<Pr
     for entry in store.load(row.id).await?.entries {
         facts.push(entry.fact().map_err(|error| StoreError::Broken(error.to_string()))?);
     }
-    Ok(progress(&facts, group).unwrap_or_else(|| set_aside(row, &facts)))
+    let told = progress(&facts, group).filter(|progress| *progress != Progress::OnTheWay);
+    Ok(told.unwrap_or_else(|| set_aside(row, &facts)))
 }
 
-/// What became of a request that the ledger never saw parked under the group (a row that could not be written, say).
+/// What became of a request whose ledger may not know that it was parked (where an entry could not be written, say).
 fn set_aside(row: &RequestRow, facts: &[Fact]) -> Progress {
     match facts.last() {
         Some(Fact::Ended { ending: Ending::Done }) => Progress::Through,
@@ -53,7 +53,7 @@ pub fn progress(facts: &[Fact], group: &str) -> Option<Progress> {
     let resumed = facts.iter().rposition(|fact| matches!(fact, Fact::Resumed { group: from, .. } if from == group))?;
     let (before, after) = facts.split_at(resumed);
     let parked_at = before.iter().rev().find_map(|fact| match fact {
-        Fact::Parked { slot, .. } => Some(slot.as_str()),
+        Fact::Parked { slot, group: under, .. } if under == group => Some(slot.as_str()),
         _ => None,
     });
     let here = |name: &str| parked_at.is_some_and(|parked| parked == name || parked == slot::reconcile(name));
@@ -125,9 +125,8 @@ mod tests {
 
     #[test]
     fn an_effect_is_through_when_it_is_known() {
-        let after = |slot: &str, facts: &[Fact]| {
-            progress(&[&[parked(slot, "dependency:bank"), resumed()], facts].concat(), "defect:1").unwrap()
-        };
+        let after =
+            |slot: &str, facts: &[Fact]| progress(&[&[parked(slot, "defect:1"), resumed()], facts].concat(), "defect:1").unwrap();
         assert_eq!(after("book", &[result("book", EffectResult::Unknown)]), Progress::OnTheWay);
         assert_eq!(after("book", &[result("book", EffectResult::Applied)]), Progress::Through);
         assert_eq!(after("reconcile.book", &[result("book", EffectResult::NotApplied)]), Progress::Through);

@@ -40,7 +40,7 @@ fn told(answer: impl Into<String>) -> Reaction {
 }
 
 /// Decides what a signal means. `id` is used where a review opens; `moved` is the digest of the version that a `Resume`
-/// names, or why the request cannot move there.
+/// names, or why the request cannot move there; `aside`, the group that the request was set aside under without an entry.
 #[must_use]
 pub fn react(
     process: &Process,
@@ -49,6 +49,7 @@ pub fn react(
     now: Time,
     id: Uuid,
     moved: Option<&Result<String, String>>,
+    aside: Option<&str>,
 ) -> Reaction {
     if let Some(ending) = state.ending() {
         return told(format!("the request has already ended: {}", ending.outcome()));
@@ -58,7 +59,7 @@ pub fn react(
         Signal::Callback { name, body } => callback(process, state, name, body),
         Signal::Supplement { fields, by } => supplement(process, state, fields, by),
         Signal::Decide(decision) => decide(process, state, decision, now),
-        Signal::Resume { by, group, to_version } => resume(state, by, group, *to_version, moved),
+        Signal::Resume { by, group, to_version } => resume(state, by, group, *to_version, moved, aside),
         Signal::RetryNow { by } => match &state.phase {
             Phase::Parked { group, .. } => applied(vec![Fact::Resumed { by: by.clone(), group: group.clone() }]),
             Phase::Open => applied(vec![Fact::Resumed { by: by.clone(), group: "retry".into() }]),
@@ -198,9 +199,17 @@ pub fn check_decision(process: &Process, options: &[Choice], state: Option<&Stat
     }
 }
 
-fn resume(state: &State, by: &str, group: &str, to_version: Option<u32>, moved: Option<&Result<String, String>>) -> Reaction {
+fn resume(
+    state: &State,
+    by: &str,
+    group: &str,
+    to_version: Option<u32>,
+    moved: Option<&Result<String, String>>,
+    aside: Option<&str>,
+) -> Reaction {
     match &state.phase {
         Phase::Parked { group: parked, .. } if parked == group => {}
+        Phase::Open if aside == Some(group) => {}
         Phase::Parked { group: parked, .. } => return told(format!("the request is parked under {parked} by now")),
         _ => return told("the request is not parked any more"),
     }

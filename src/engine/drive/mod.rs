@@ -121,6 +121,8 @@ pub struct Drive {
     correlation: Option<String>,
     traceparent: Option<String>,
     callbacks: BTreeMap<String, String>,
+    /// The group that its row is parked under, where its ledger does not know of it.
+    aside: Option<String>,
     mailbox: Arc<Mailbox>,
 }
 
@@ -144,6 +146,7 @@ impl Drive {
             correlation: row.correlation,
             traceparent: row.traceparent,
             callbacks: core.callback_urls(row.id, &found),
+            aside: row.parked.filter(|_| !matches!(state.phase, Phase::Parked { .. })),
             process: found,
             core,
             state,
@@ -170,6 +173,7 @@ impl Drive {
             correlation: row.correlation,
             traceparent: row.traceparent,
             callbacks: core.callback_urls(row.id, &process),
+            aside: None,
             process,
             core,
             state,
@@ -342,7 +346,10 @@ impl Drive {
         for (id, signal) in signals {
             let moved = self.target_version(&signal);
             let now = self.core.clock.now();
-            let reaction = react(&self.process, &self.state, &signal, now, self.core.clock.id(), moved.as_ref());
+            // It comes back once.
+            let aside = self.aside.take_if(|group| matches!(&signal, Signal::Resume { group: from, .. } if from == group));
+            let fresh = self.core.clock.id();
+            let reaction = react(&self.process, &self.state, &signal, now, fresh, moved.as_ref(), aside.as_deref());
             self.seen += 1;
             let ignored = bug("withdrawal_ignored") && matches!(signal, Signal::Withdraw { .. });
             for fact in reaction.facts.into_iter().filter(|_| !ignored) {
