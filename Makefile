@@ -7,7 +7,7 @@ demo: ## the whole product on this machine, no server needed
 test: ## everything, against private PostgreSQL and RabbitMQ servers
 	tests/run.sh
 
-chaos: ## everything that may go wrong, with several seeds, within an hour; the table is in target/chaos.md (tests/README.md)
+chaos: ## everything that may go wrong, with several seeds; the table is in target/chaos.md (tests/README.md)
 	tests/chaos.sh
 
 lint:
