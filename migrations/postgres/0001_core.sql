@@ -59,6 +59,8 @@ CREATE TABLE requests (
 ) WITH (fillfactor = 80);
 
 CREATE INDEX requests_due ON requests (wake_at, id) WHERE wake_at IS NOT NULL;
+-- The few under which workers died.
+CREATE INDEX requests_suspects ON requests (wake_at, id) WHERE deaths >= 2;
 -- Statements of the engine look requests up by lists of ids (see `BY_INDEX` in the adapter). The planner may take any index for
 -- that, so those that such a statement can use begin with the id: one in which it comes later would be read from end to end.
 CREATE INDEX requests_owned ON requests (id) WHERE owner IS NOT NULL;

@@ -53,6 +53,8 @@ CREATE TABLE requests (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX requests_due ON requests (wake_at) WHERE wake_at IS NOT NULL;
+-- The few under which workers died.
+CREATE INDEX requests_suspects ON requests (wake_at, id) WHERE deaths >= 2;
 CREATE INDEX requests_owned ON requests (owner) WHERE owner IS NOT NULL;
 CREATE INDEX requests_parked ON requests (parked, id) WHERE parked IS NOT NULL AND ended_at IS NULL;
 CREATE UNIQUE INDEX requests_lane ON requests (lane, lane_no) WHERE lane IS NOT NULL AND ended_at IS NULL;

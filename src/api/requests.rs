@@ -155,9 +155,8 @@ async fn submit(
 
 /// The engine says in one sentence what is wrong; a front end wants it place by place.
 fn not_submitted(api: &Api, process: &str, payload: &[u8], code: String, detail: String) -> NotSubmitted {
-    match code.as_str() {
-        "schema" | "rejected_before" => {}
-        _ => return NotSubmitted::Rejected { code, detail },
+    if code != "schema" {
+        return NotSubmitted::Rejected { code, detail };
     }
     let process = api.engine().processes().latest(process);
     let value: Option<Value> = serde_json::from_slice(payload).ok();

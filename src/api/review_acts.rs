@@ -26,7 +26,7 @@ use super::problem::{Problem, ProblemBody};
 use super::request_acts::{Note, check_note};
 use super::review_view::ReviewBody;
 use crate::domain::request::react::APPLIED;
-use crate::domain::request::signal::{Decision, Signal};
+use crate::domain::request::signal::{Decision, Signal, person};
 use crate::domain::words::Choice;
 use crate::engine::ports::records::ReviewRow;
 use crate::engine::ports::store::{ReviewAct, ReviewPut};
@@ -100,7 +100,7 @@ impl NotDone {
                 (Problem::new(&kinds::STALE, format!("the review has changed since you looked: {what}")), row)
             }
             NotDone::Taken(row) => {
-                let first = row.decision.as_ref().is_some_and(|first| first.by == caller.name());
+                let first = row.decision.as_ref().is_some_and(|first| person(&first.by) == caller.name());
                 let what = match &row.claimed_by {
                     _ if first => "you decided first; a second person must decide too".to_owned(),
                     Some(holder) => format!("{holder} is working on it"),
@@ -233,11 +233,10 @@ async fn decide(
     act.act(ReviewAct::Decide { version: decide.version, decision }, signal_id).await
 }
 
-/// Raises a review's level and gives it back, for somebody who may know more.
+/// Raises a review's level and gives it back, for somebody who may know more; whoever held it does so no longer.
 #[utoipa::path(post, path = "/v1/reviews/{id}/escalate", operation_id = "escalate_review", tag = "reviews", request_body = Note, params(("id" = Uuid, Path, description = "The review")),
     responses((status = 200, body = ReviewActBody),
-        (status = 409, description = "It is not open any more; `current`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 423, description = "Somebody else holds it; `current`", body = ProblemBody, content_type = "application/problem+json")))]
+        (status = 409, description = "It is not open any more; `current`", body = ProblemBody, content_type = "application/problem+json")))]
 async fn escalate(
     State(api): State<Api>,
     caller: Caller,

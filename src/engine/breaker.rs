@@ -85,10 +85,10 @@ impl Breakers {
     /// The failure to treat the call with.
     pub fn admit<'a>(&'a self, connector: &'a str, now: Time) -> Result<Admission<'a>, Failure> {
         let probe = self.with(connector, |breaker| match breaker.open_until {
-            None => Ok(false),
+            None => Ok(None),
             Some(until) if now >= until && !breaker.probing => {
                 breaker.probing = true;
-                Ok(true)
+                Ok(Some(until))
             }
             Some(_) => Err(down()),
         })?;
@@ -158,25 +158,29 @@ impl std::fmt::Debug for Breakers {
 pub struct Admission<'a> {
     breakers: &'a Breakers,
     connector: &'a str,
-    probe: bool,
+    /// It is the probe of a breaker that was open until then.
+    probe: Option<Time>,
 }
 
 impl Admission<'_> {
     /// Takes in how the call ended. Failures that say nothing about the dependency's health count as neither.
     pub fn report(self, result: Result<(), &Failure>, now: Time) -> Change {
         let settings = self.breakers.remote.breaker(self.connector);
+        let probe = self.probe.is_some();
         self.breakers.with(self.connector, |breaker| match result {
+            // It was opened anew in the meantime, perhaps by hand: an older probe does not decide about that.
+            _ if self.probe.is_some_and(|until| breaker.open_until.is_some_and(|now| now > until)) => Change::None,
             Err(failure) if failure.code == "busy" => Change::None,
             Err(failure) if matches!(failure.class, FailureClass::Transient | FailureClass::Unknown) => {
                 breaker.failures = breaker.failures.saturating_add(1);
-                if self.probe || (breaker.open_until.is_none() && breaker.failures >= settings.failures.max(1)) {
+                if probe || (breaker.open_until.is_none() && breaker.failures >= settings.failures.max(1)) {
                     let until = now.plus(settings.open_for);
                     breaker.open_until = Some(until);
                     return Change::Opened(until);
                 }
                 Change::None
             }
-            _ if breaker.open_until.is_some() && !self.probe => Change::None,
+            _ if breaker.open_until.is_some() && !probe => Change::None,
             _ => {
                 breaker.failures = 0;
                 if breaker.open_until.take().is_some() { Change::Closed } else { Change::None }
@@ -187,7 +191,7 @@ impl Admission<'_> {
 
 impl Drop for Admission<'_> {
     fn drop(&mut self) {
-        if self.probe {
+        if self.probe.is_some() {
             self.breakers.with(self.connector, |breaker| breaker.probing = false);
         }
     }

@@ -4,6 +4,7 @@
 
 use super::ports::records::RequestRow;
 use super::ports::store::{Store, StoreError};
+use crate::domain::request::chain::Entry;
 use crate::domain::request::fact::{EffectResult, Ending, Fact};
 use crate::domain::request::slot;
 
@@ -28,38 +29,40 @@ pub async fn look(store: &dyn Store, row: &RequestRow, group: &str) -> Result<Pr
     if row.seen < row.signalled || row.state == "running" {
         return Ok(Progress::OnTheWay);
     }
-    let mut facts = Vec::new();
-    for entry in store.load(row.id).await?.entries {
-        facts.push(entry.fact().map_err(|error| StoreError::Broken(error.to_string()))?);
+    if row.parked.as_deref() == Some(group) {
+        return Ok(Progress::Back);
     }
-    let told = progress(&facts, group).filter(|progress| *progress != Progress::OnTheWay);
-    Ok(told.unwrap_or_else(|| set_aside(row, &facts)))
+    let facts: Result<Vec<Fact>, _> = store.load(row.id).await?.entries.iter().map(Entry::fact).collect();
+    // An entry that this worker cannot read says nothing for a group that others wait in.
+    let Ok(facts) = facts else { return Ok(Progress::Back) };
+    Ok(match progress(&facts, group) {
+        Some(Progress::OnTheWay) => set_aside(row, &facts).unwrap_or(Progress::OnTheWay),
+        Some(told) => told,
+        // It was set aside without an entry, since its ledger could not be read or not be written. Now it was.
+        None => set_aside(row, &facts).unwrap_or(Progress::Through),
+    })
 }
 
-/// What became of a request whose ledger may not know that it was parked (where an entry could not be written, say).
-fn set_aside(row: &RequestRow, facts: &[Fact]) -> Progress {
+/// What its row says of a request whose ledger may not know that it was parked.
+fn set_aside(row: &RequestRow, facts: &[Fact]) -> Option<Progress> {
     match facts.last() {
-        Some(Fact::Ended { ending: Ending::Done }) => Progress::Through,
-        Some(Fact::Ended { .. }) => Progress::Elsewhere,
-        _ if row.parked.is_some() => Progress::Back,
-        _ if row.review.is_some() => Progress::Elsewhere,
-        _ => Progress::OnTheWay,
+        Some(Fact::Ended { ending }) if *ending != Ending::Done => Some(Progress::Elsewhere),
+        _ if row.parked.is_some() => Some(Progress::Back),
+        _ if row.review.is_some() => Some(Progress::Elsewhere),
+        _ => None,
     }
 }
 
-/// The same from its facts; `None` where they do not tell of its return from this group.
-#[must_use]
-pub fn progress(facts: &[Fact], group: &str) -> Option<Progress> {
-    let resumed = facts.iter().rposition(|fact| matches!(fact, Fact::Resumed { group: from, .. } if from == group))?;
-    let (before, after) = facts.split_at(resumed);
-    let parked_at = before.iter().rev().find_map(|fact| match fact {
-        Fact::Parked { slot, group: under, .. } if under == group => Some(slot.as_str()),
-        _ => None,
-    });
-    let here = |name: &str| parked_at.is_some_and(|parked| parked == name || parked == slot::reconcile(name));
+/// The same from its facts, where it is not parked under the group any more; `None` where they do not tell that it ever was.
+fn progress(facts: &[Fact], group: &str) -> Option<Progress> {
+    let parked = facts.iter().rposition(|fact| matches!(fact, Fact::Parked { group: under, .. } if under == group))?;
+    let (parked, after) = facts[parked..].split_first()?;
+    let Fact::Parked { slot: parked_at, .. } = parked else { return None };
+    let here = |name: &str| parked_at == slot::WORKER || parked_at == name || *parked_at == slot::reconcile(name);
     let told = after.iter().find_map(|fact| match fact {
         Fact::Verdict(verdict) if here(&verdict.slot) => Some(Progress::Through),
         Fact::Result(result) if here(&result.slot) && result.result != EffectResult::Unknown => Some(Progress::Through),
+        Fact::Skipped { step } | Fact::Waiting { step, .. } if here(step) => Some(Progress::Through),
         Fact::Ended { ending: Ending::Done } => Some(Progress::Through),
         Fact::Ended { .. } | Fact::ReviewOpened(_) => Some(Progress::Elsewhere),
         Fact::Parked { .. } => Some(Progress::Back),
@@ -73,6 +76,7 @@ pub fn progress(facts: &[Fact], group: &str) -> Option<Progress> {
 mod tests {
     use super::*;
     use crate::domain::request::fact::{Cause, FailureClass, Refusal, ResultFact, Verdict, VerdictFact, Via};
+    use crate::domain::time::Time;
 
     fn parked(slot: &str, group: &str) -> Fact {
         let cause =
@@ -116,17 +120,21 @@ mod tests {
         assert_eq!(after(&[]), Progress::OnTheWay);
         assert_eq!(after(&[verdict("other")]), Progress::OnTheWay, "an earlier check was made anew");
         assert_eq!(after(&[verdict("card"), parked("loans", "defect:2")]), Progress::Through);
-        assert_eq!(after(&[parked("card", "defect:1")]), Progress::Back);
         assert_eq!(after(&[parked("card", "defect:2")]), Progress::Back, "the fix was wrong in another way");
         assert_eq!(after(&[Fact::Ended { ending: Ending::Withdrawn { by: "customer".into() } }]), Progress::Elsewhere);
         let refusal = Refusal { reason: "r".into(), slot: "other".into(), clause: None, by: None };
         assert_eq!(after(&[Fact::Ended { ending: Ending::Refused(refusal) }]), Progress::Elsewhere);
+        let skipped = Fact::Skipped { step: "card".into() };
+        assert_eq!(after(&[skipped]), Progress::Through, "the fix was a condition");
+        assert_eq!(after(&[Fact::Waiting { step: "card".into(), until: Time(9) }]), Progress::Through);
+        let worker = [parked(slot::WORKER, "defect:1"), resumed(), verdict("any")];
+        assert_eq!(progress(&worker, "defect:1"), Some(Progress::Through), "it kills nobody any more");
     }
 
     #[test]
     fn an_effect_is_through_when_it_is_known() {
-        let after =
-            |slot: &str, facts: &[Fact]| progress(&[&[parked(slot, "defect:1"), resumed()], facts].concat(), "defect:1").unwrap();
+        let bank = "dependency:bank";
+        let after = |slot: &str, facts: &[Fact]| progress(&[&[parked(slot, bank), resumed()], facts].concat(), bank).unwrap();
         assert_eq!(after("book", &[result("book", EffectResult::Unknown)]), Progress::OnTheWay);
         assert_eq!(after("book", &[result("book", EffectResult::Applied)]), Progress::Through);
         assert_eq!(after("reconcile.book", &[result("book", EffectResult::NotApplied)]), Progress::Through);

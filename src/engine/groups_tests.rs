@@ -150,6 +150,21 @@ mod breakers {
     }
 
     #[test]
+    fn a_probe_on_its_way_does_not_undo_what_a_person_decided_meanwhile() {
+        for well in [true, false] {
+            let breakers = Breakers::new(Arc::new(NoRemote));
+            let opened = [fail(&breakers, NOW), fail(&breakers, NOW), fail(&breakers, NOW)];
+            assert_eq!(opened[2], Change::Opened(NOW.plus(secs(10))));
+            let later = NOW.plus(secs(10));
+            let probe = breakers.admit("bank", later).unwrap();
+            breakers.learn(&[ControlRow { version: 1, ..row("open", secs(0)) }]);
+            let timeout = failure(FailureClass::Transient, "timeout");
+            assert_eq!(probe.report(if well { Ok(()) } else { Err(&timeout) }, later), Change::None);
+            assert!(breakers.admit("bank", Time(i64::MAX - 1)).is_err(), "tripped by hand: until it is reset");
+        }
+    }
+
+    #[test]
     fn others_are_heard_once_and_in_order() {
         let breakers = Breakers::new(Arc::new(NoRemote));
         let tripped = ControlRow { version: 4, ..row("open", secs(0)) };

@@ -144,7 +144,7 @@ impl World {
                 }
                 Ok(id)
             }
-            Written::Duplicate(Some(first)) => Ok(first),
+            Written::Duplicate(first) => Ok(first),
             other => Err(WorldError::Odd(format!("accepting came to {other:?}"))),
         }
     }

@@ -45,7 +45,7 @@ pub(super) struct AmqpPublisher {
 /// What became of one event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// All copies are confirmed.
+    /// The broker has it.
     Acked,
     /// The broker refused one: it is short of something.
     Nacked,

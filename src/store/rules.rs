@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::domain::request::signal::{Decision, Signal};
+use crate::domain::request::signal::{Decision, Signal, person};
 use crate::domain::time::Time;
 pub(super) use crate::engine::ports::records::outcome;
 use crate::engine::ports::records::{RequestFilter, RequestRow, ReviewRow};
@@ -52,11 +52,6 @@ pub(super) fn ids(filter: &RequestFilter, before: Option<Uuid>) -> (Uuid, Uuid) 
     (from, before.unwrap_or(Uuid::max()).min(below))
 }
 
-/// The person behind a name: a reviewers' tool says `wang@desk` of the person whose own token is `wang` (tokens have no `@`).
-fn person(by: &str) -> &str {
-    by.rsplit_once('@').map_or(by, |(person, _)| person)
-}
-
 /// Who acts on a review.
 pub(super) fn actor(act: &ReviewAct) -> &str {
     match act {
@@ -85,7 +80,7 @@ pub(super) fn act(row: &ReviewRow, act: &ReviewAct, now: Time) -> Acted {
         return Acted::Stale;
     }
     let holder = row.claimed_by.as_deref().filter(|_| row.claimed_until.is_some_and(|until| until > now));
-    let held_by_another = |by: &str| holder.is_some_and(|holder| holder != by);
+    let held_by_another = |by: &str| holder.is_some_and(|holder| person(holder) != person(by));
     let decided_first = |by: &str| row.decision.as_ref().is_some_and(|first| person(&first.by) == person(by));
     let free = ReviewRow { claimed_by: None, claimed_until: None, ..row.clone() };
     match act {

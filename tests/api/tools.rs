@@ -1,7 +1,8 @@
 //! Reviewers' tools: what they may decide, and what they hear.
 
+use mozhao::domain::time::Time;
 use mozhao::domain::words::Choice;
-use mozhao::engine::ports::broker::{DecisionSink as _, Taken, ToolDecision};
+use mozhao::engine::ports::broker::{DecisionSink as _, RefusedDecision, Taken, ToolDecision};
 use serde_json::{Value, json};
 
 use crate::reviews::{approve, four_eyes, notes};
@@ -15,7 +16,11 @@ async fn token(world: &World, name: &str, role: &str, processes: &[&str], review
 
 /// What a tool sends of a person's decision on a review at a version.
 async fn send(world: &World, tool: &str, review: &str, version: u32, choice: Choice, nonce: &str) {
-    let decision = ToolDecision {
+    assert_eq!(world.engine.decide(decision(tool, review, version, choice, nonce)).await, Taken::Stored);
+}
+
+fn decision(tool: &str, review: &str, version: u32, choice: Choice, nonce: &str) -> ToolDecision {
+    ToolDecision {
         tool: tool.to_owned(),
         reviewer: "chen".to_owned(),
         review: review.rsplit('/').next().unwrap().parse().unwrap(),
@@ -25,9 +30,8 @@ async fn send(world: &World, tool: &str, review: &str, version: u32, choice: Cho
         note: "seen at the desk".to_owned(),
         fields: std::collections::BTreeMap::new(),
         nonce: nonce.to_owned(),
-        at: world.engine.clock().now(),
-    };
-    assert_eq!(world.engine.decide(decision).await, Taken::Stored);
+        at: Time(0),
+    }
 }
 
 /// The newest answer to a decision that had no effect: code and detail.
@@ -89,4 +93,41 @@ async fn a_tool_hears_that_its_decision_was_set_aside() {
     send(&world, "desk", &review, 3, Choice::Approve, "d-2").await;
     world.post("li", &decide, &approve(4)).await.expect(200);
     world.until(&id, "done").await;
+}
+
+#[tokio::test]
+async fn one_person_is_one_at_the_desk_and_over_http() {
+    let world = World::start().await;
+    let id = world.submit_until("grey", "in_review").await;
+    let review = world.review_of(&id).await;
+    world.post("li", &format!("/v1/reviews/{review}/claim"), &json!({})).await.expect(200);
+    let mut decision = decision("desk", &review, 1, Choice::Approve, "d-1");
+    decision.reviewer = "wang".to_owned();
+    assert_eq!(world.engine.decide(decision.clone()).await, Taken::Stored);
+    assert_eq!(refused(&world).await, ("not_applied".to_owned(), "li works on it".to_owned()));
+    (decision.reviewer, decision.nonce) = ("li".to_owned(), "d-2".to_owned());
+    assert_eq!(world.engine.decide(decision).await, Taken::Stored);
+    world.until(&id, "done").await;
+}
+
+#[tokio::test]
+async fn a_refused_decision_takes_nobodys_key() {
+    let world = World::start().await;
+    let unsigned = RefusedDecision {
+        code: "bad_signature",
+        detail: "it is not signed".to_owned(),
+        tool: Some("app".to_owned()),
+        review: None,
+        nonce: Some("order-4711".to_owned()),
+    };
+    assert_eq!(world.engine.refuse(unsigned.clone()).await, Taken::Stored);
+    let body = json!({"process": "change", "payload": {"who": "sure", "phone": "1"}});
+    world.submit_with("app", "order-4711", &body, "").await.expect(202);
+    // The same one for another reason is told again, the very same is not.
+    for code in ["bad_signature", "too_old"] {
+        assert_eq!(world.engine.refuse(RefusedDecision { code, ..unsigned.clone() }).await, Taken::Stored);
+    }
+    let list = world.get("audit", "/v1/rejected").await.expect(200).body;
+    let codes: Vec<_> = list["items"].as_array().unwrap().iter().map(|one| one["code"].as_str().unwrap()).collect();
+    assert_eq!(codes, ["too_old", "bad_signature"]);
 }

@@ -46,10 +46,14 @@ fn a_withdrawal_during_the_last_effect_comes_too_late() {
     play(vec![("tell", vec![slowly(json!({}), 1)])], |mut stage| async move {
         let request = stage.transfer("C1").await;
         stage.at(0).await;
-        let signal = stage.withdraw(request).await;
+        let signals = [stage.withdraw(request).await, stage.withdraw(request).await, stage.withdraw(request).await];
         stage.at(20).await;
         assert_eq!(stage.state(request).await, "done");
-        assert_eq!(stage.told(signal).await, "too late: `tell` has been started and cannot be undone");
+        for signal in signals {
+            assert_eq!(stage.told(signal).await, "too late: `tell` has been started and cannot be undone");
+        }
+        let refused = stage.words(request).await.into_iter().filter(|word| *word == "withdrawal_refused").count();
+        assert_eq!(refused, 1, "asking again makes the ledger no longer");
         let again = stage.world.signal(request, &Signal::Withdraw { by: "customer".into() }).await.unwrap().1;
         assert_eq!(again, Sent::Ended("done"));
     });

@@ -41,7 +41,7 @@ pub(super) async fn a_key_is_accepted_once(world: &World) {
         again
     };
     assert_eq!(world.write(worker, first.clone()).await, NEW);
-    assert_eq!(world.write(worker, again(first.body_sha256, "web")).await, Written::Duplicate(Some(first.row.id)));
+    assert_eq!(world.write(worker, again(first.body_sha256, "web")).await, Written::Duplicate(first.row.id));
     assert_eq!(world.write(worker, again([8; 32], "web")).await, Written::KeyConflict(Some(first.row.id)));
     assert_eq!(world.write(worker, again([8; 32], "call centre")).await, NEW, "another producer's key is another key");
     assert_eq!(world.store.balance().await.unwrap().accepted, 2);
@@ -55,8 +55,8 @@ pub(super) async fn a_key_twice_in_one_batch(world: &World) {
     let between = world.accept(worker);
     let batch = [w(first.clone()), w(same.clone()), w(between), w(other)];
     let written = world.store.commit(worker, &batch).await.unwrap();
-    let id = Some(first.row.id);
-    assert_eq!(written, [NEW, Written::Duplicate(id), NEW, Written::KeyConflict(id)]);
+    let id = first.row.id;
+    assert_eq!(written, [NEW, Written::Duplicate(id), NEW, Written::KeyConflict(Some(id))]);
     assert!(matches!(world.store.request(same.row.id).await, Err(StoreError::NotFound(_))));
     assert_eq!(world.store.balance().await.unwrap().accepted, 2);
 }
@@ -86,7 +86,7 @@ pub(super) async fn one_of_many_racing_duplicates_wins(world: &World) {
             written.extend(task.await.unwrap());
         }
         assert_eq!(written.iter().filter(|written| **written == NEW).count(), 2, "one per key");
-        assert_eq!(written.iter().filter(|written| matches!(written, Written::Duplicate(Some(_)))).count(), 14);
+        assert_eq!(written.iter().filter(|written| matches!(written, Written::Duplicate(_))).count(), 14);
     }
     assert_eq!(world.store.balance().await.unwrap().accepted, 20);
 }
@@ -99,7 +99,11 @@ pub(super) async fn rejected_messages_take_their_key(world: &World) {
     accept.message = "k".into();
     assert_eq!(world.write(worker, accept.clone()).await, Written::KeyConflict(None));
     accept.body_sha256 = reject.raw_sha256;
-    assert_eq!(world.write(worker, accept.clone()).await, Written::Duplicate(None));
+    assert_eq!(
+        world.write(worker, accept.clone()).await,
+        Written::KeyConflict(None),
+        "what was no request has no answer to repeat"
+    );
     // In one batch the request comes first, wherever it stands: the rejection is recorded beside it.
     let mut accept = world.accept(worker);
     accept.message = "l".into();
@@ -107,7 +111,7 @@ pub(super) async fn rejected_messages_take_their_key(world: &World) {
     assert_eq!(world.store.commit(worker, &batch).await.unwrap(), [Written::Rejected, NEW]);
     let again = world.accept(worker);
     let again = mozhao::engine::ports::store::Accept { message: "l".into(), ..again };
-    assert_eq!(world.write(worker, again).await, Written::Duplicate(Some(accept.row.id)));
+    assert_eq!(world.write(worker, again).await, Written::Duplicate(accept.row.id));
 }
 
 pub(super) async fn a_rejection_is_recorded_once(world: &World) {
@@ -147,7 +151,7 @@ pub(super) async fn a_limit_counts_what_is_accepted(world: &World) {
     duplicate.message.clone_from(&first.message);
     let batch = [w(first.clone()), w(duplicate), w(limited("c-1")), w(limited("c-2")), w(limited("c-1"))];
     let written = world.store.commit(worker, &batch).await.unwrap();
-    assert_eq!(written, [over(false), Written::Duplicate(Some(first.row.id)), over(false), over(false), over(true)]);
+    assert_eq!(written, [over(false), Written::Duplicate(first.row.id), over(false), over(false), over(true)]);
     let fourth = limited("c-1");
     assert_eq!(world.write(worker, fourth.clone()).await, over(true));
     assert!(world.store.request(fourth.row.id).await.unwrap().over_limit);

@@ -78,7 +78,7 @@ pub(super) async fn one_suspect_at_a_time(world: &World) {
     for id in &suspects {
         assert_eq!(world.store.request(*id).await.unwrap().deaths, SUSPECT);
     }
-    assert_eq!(world.store.claim(worker, 99).await.unwrap().len(), 3);
+    assert_eq!(world.store.claim(worker, 3).await.unwrap().len(), 3, "suspects take no more than one of the places");
     let mine = world.store.owned(worker, 99).await.unwrap();
     let held: Vec<Uuid> = mine.iter().copied().filter(|id| suspects.contains(id)).collect();
     assert_eq!(held.len(), 1, "one of the three");

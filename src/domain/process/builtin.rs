@@ -12,7 +12,7 @@ pub const UNKNOWN_EFFECT: &str = "unknown_effect";
 /// The request's time is up and something has been applied, so that it cannot expire.
 pub const OVERDUE: &str = "overdue";
 /// A colleague put the request to a person; the note says why.
-pub(super) const HANDED_OVER: &str = "handed_over";
+pub const HANDED_OVER: &str = "handed_over";
 /// An undo could not be carried out.
 pub const UNDO_FAILED: &str = "undo_failed";
 

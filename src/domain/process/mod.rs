@@ -29,7 +29,9 @@ mod steps;
 mod texts;
 mod yaml;
 
-pub use builtin::{BUILTIN_LANGUAGES, BUILTIN_REVIEWS, OVERDUE, UNDO_FAILED, UNKNOWN_EFFECT, builtin_options, builtin_review};
+pub use builtin::{
+    BUILTIN_LANGUAGES, BUILTIN_REVIEWS, HANDED_OVER, OVERDUE, UNDO_FAILED, UNKNOWN_EFFECT, builtin_options, builtin_review,
+};
 pub use cases::parse_cases;
 pub use diff::same_done_part;
 pub use finding::{Finding, Severity};

@@ -27,7 +27,7 @@ pub(super) const REVIEW_KEYS: &[&str] = &["review", "when"];
 pub(super) const TOGETHER_KEYS: &[&str] = &["together"];
 
 /// Names that the ledger uses for places of its own.
-const RESERVED_NAMES: &[&str] = &["done_when", "limit", "overdue", "handed_over"];
+const RESERVED_NAMES: &[&str] = &["done_when", "limit", "overdue", "handed_over", "worker"];
 /// The most steps of a process.
 const MAX_STEPS: usize = 100;
 

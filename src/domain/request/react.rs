@@ -105,8 +105,10 @@ fn withdraw(process: &Process, state: &State, by: &str) -> Reaction {
     });
     if let Some(step) = final_step {
         let why = format!("too late: `{step}` has been started and cannot be undone");
+        // Once for each who asks: asking again makes the ledger no longer.
         let fact = Fact::WithdrawalRefused { by: by.to_owned(), why: why.clone() };
-        return Reaction { facts: vec![fact], answer: why };
+        let facts = if state.withdrawal_refused.contains(by) { vec![] } else { vec![fact] };
+        return Reaction { facts, answer: why };
     }
     let ending = Ending::Withdrawn { by: by.to_owned() };
     let fact = if state.has_effects() { Fact::TurnedBack { ending } } else { Fact::Ended { ending } };

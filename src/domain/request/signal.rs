@@ -65,6 +65,12 @@ pub enum Signal {
     },
 }
 
+/// The person behind a name: a reviewers' tool says `wang@desk` of the person whose own token is `wang` (tokens have no `@`).
+#[must_use]
+pub fn person(by: &str) -> &str {
+    by.rsplit_once('@').map_or(by, |(person, _)| person)
+}
+
 /// A reviewer's decision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Decision {

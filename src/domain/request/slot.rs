@@ -1,19 +1,14 @@
-//! Names of slots: where in a process something happens. Step names are `snake_case` and contain no dot.
+//! Names of slots: where in a process something happens. Step names are `snake_case` and contain no dot. The built-in reviews
+//! that belong to no step are asked at slots of their own names.
+
+pub use crate::domain::process::{HANDED_OVER, OVERDUE, UNDO_FAILED, UNKNOWN_EFFECT};
 
 /// The verification of the outcome.
 pub const DONE_WHEN: &str = "done_when";
 /// The process's limit.
 pub const LIMIT: &str = "limit";
-/// The question what to do with a request that is past its time; also that review's name.
-pub const OVERDUE: &str = "overdue";
-/// The question of a colleague who put the request to a person; also that review's name.
-pub const HANDED_OVER: &str = "handed_over";
 /// Where a request is parked under which workers died: no place of the process.
 pub const WORKER: &str = "worker";
-/// The built-in review for an effect that nobody knows about.
-pub const UNKNOWN_EFFECT: &str = "unknown_effect";
-/// The built-in review for an effect that cannot be undone.
-pub const UNDO_FAILED: &str = "undo_failed";
 
 /// The slot of a step's undo.
 #[must_use]

@@ -5,7 +5,7 @@
 //! is never stored: it is rebuilt by replaying the ledger through [`State::apply`], the one place that says
 //! which fact may follow which.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -53,6 +53,8 @@ pub struct State {
     pub person: bool,
     /// The review `overdue` was asked already.
     pub overdue_asked: bool,
+    /// Who heard that it is too late to withdraw.
+    pub withdrawal_refused: BTreeSet<String>,
 }
 
 /// Where a request stands.
@@ -192,6 +194,7 @@ impl State {
             callbacks: BTreeMap::new(),
             person: false,
             overdue_asked: false,
+            withdrawal_refused: BTreeSet::new(),
         }
     }
 
@@ -263,7 +266,8 @@ impl State {
         self.may_follow(fact)?;
         self.seq += 1;
         match fact {
-            Fact::Accepted(_) | Fact::Noted { .. } | Fact::WithdrawalRefused { .. } => {}
+            Fact::Accepted(_) | Fact::Noted { .. } => {}
+            Fact::WithdrawalRefused { by, .. } => drop(self.withdrawal_refused.insert(by.clone())),
             Fact::Started => self.phase = Phase::Open,
             Fact::Verdict(verdict) => self.take_verdict(verdict, at),
             Fact::Skipped { step } => self.at(step).mark = Mark::Skipped,

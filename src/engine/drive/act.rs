@@ -381,7 +381,11 @@ impl Drive {
             Ok(Some(fact)) => self.push(fact),
             Ok(None) => {
                 let at = self.state.slot(DONE_WHEN);
-                let pause = backoff(&CONFIRM, at.attempts + 1, self.core.clock.jitter());
+                let now = self.core.clock.now();
+                let first = at.first_try.unwrap_or(now);
+                // The longer it has taken, the longer it may take: a look is an entry in the ledger.
+                let pause = backoff(&CONFIRM, at.attempts + 1, self.core.clock.jitter()).max(now.since(first) / 20);
+                let end = first.plus(done.within).max(now);
                 let cause = Cause {
                     class: FailureClass::Transient,
                     code: "not_yet".to_owned(),
@@ -389,7 +393,7 @@ impl Drive {
                     status: None,
                     detail: "the outcome does not show yet".to_owned(),
                 };
-                let retry_at = Some(self.core.clock.now().plus(pause));
+                let retry_at = Some(now.plus(pause).min(end));
                 self.push(Fact::Failed(Failed { slot: DONE_WHEN.to_owned(), attempt: at.attempts + 1, cause, retry_at }))
             }
             Err(failure) => match self.failed(DONE_WHEN, &failure, &CONFIRM)? {

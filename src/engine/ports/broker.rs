@@ -67,18 +67,18 @@ pub struct ToolDecision {
     pub at: Time,
 }
 
-/// A message of the decisions queue that is no decision.
+/// A message of the decisions queue that is no decision, or one that had no effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefusedDecision {
-    /// A stable word: `bad_json`, `bad_decision`, `unknown_tool`, `bad_signature`, `too_old`, `too_large` …
+    /// A stable word: `bad_json`, `bad_decision`, `unknown_tool`, `bad_signature`, `too_old`, `too_large`, `not_allowed`, `not_applied`, `set_aside` …
     pub code: &'static str,
     /// What is wrong with it. Holds no value of the message.
     pub detail: String,
-    /// The tool that it names. Not proven unless the code is `too_old`.
+    /// The tool that it names. Not proven where the code is about its form or its signature.
     pub tool: Option<String>,
-    /// The review that it names. Not proven unless the code is `too_old`.
+    /// The review that it names. Not proven where the code is about its form or its signature.
     pub review: Option<Uuid>,
-    /// The tool's own id of it. Not proven unless the code is `too_old`.
+    /// The tool's own id of it. Not proven where the code is about its form or its signature.
     pub nonce: Option<String>,
 }
 

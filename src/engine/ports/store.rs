@@ -13,7 +13,7 @@
 //! - Entries are numbered by their request; the primary key (request, seq) decides, not a SELECT.
 //! - Leases, heartbeats and due times are compared with the database's clock ([`Store::now`]); times inside
 //!   entries are the writer's.
-//! - Reads that return lists take a limit and a cursor; nothing returns an unbounded list.
+//! - Reads that return what grows with requests take a limit and a cursor. What people make (tokens, groups, workers) is read whole.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -205,9 +205,9 @@ pub enum Written {
         /// More than its limit allows.
         over_limit: bool,
     },
-    /// The same key and body came before: that request (or `None`: it was rejected then).
-    Duplicate(Option<RequestId>),
-    /// The same key came before with another body.
+    /// The same key and body came before: that request.
+    Duplicate(RequestId),
+    /// The same key came before with another body; `None`: what came was rejected.
     KeyConflict(Option<RequestId>),
     /// A rejected message was recorded (also when the same one was recorded before).
     Rejected,

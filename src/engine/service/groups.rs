@@ -30,7 +30,9 @@ impl Engine {
             return Err(EngineError::Invalid("no request is parked there".to_owned()));
         }
         let old = self.control(group).await?;
-        if old.as_ref().is_some_and(|row| matches!(row.state.as_str(), "half_open" | "resuming")) {
+        // A canary of a defect that has not come through is given up for the new resume: it may be for another version.
+        let under_way = |row: &ControlRow| row.state == "resuming" || (row.state == "half_open" && !group.starts_with("defect:"));
+        if old.as_ref().is_some_and(under_way) {
             return Err(EngineError::Invalid(
                 "a resume of this group is under way; wait for its end, or reset the dependency".to_owned(),
             ));

@@ -58,13 +58,12 @@ impl Engine {
                 }
                 Ok(Submitted::Accepted(id))
             }
-            Ok(Written::Duplicate(Some(first))) => Ok(Submitted::Duplicate(first)),
-            Ok(Written::Duplicate(None)) => {
-                let detail = "the same message was rejected before".to_owned();
-                Ok(Submitted::Rejected { code: "rejected_before".to_owned(), detail })
-            }
+            Ok(Written::Duplicate(first)) => Ok(Submitted::Duplicate(first)),
             Ok(Written::KeyConflict(first)) => {
-                let detail = "the same key came before with another body; a new request needs a new key".to_owned();
+                let detail = match first {
+                    Some(_) => "the same key came before with another body; a new request needs a new key".to_owned(),
+                    None => "what came before with this key was rejected; send it again under a new key".to_owned(),
+                };
                 self.reject(&submission, &Rejection { code: "key_conflict", detail }).await?;
                 Ok(Submitted::Conflict(first))
             }

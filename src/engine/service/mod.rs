@@ -248,17 +248,18 @@ impl Engine {
             error => error.into(),
         })?;
         if let ReviewAct::Decide { decision, .. } = &act {
-            let process = self.inner.processes.get(&row.process, row.process_version);
-            let process = process.ok_or(EngineError::NotFound("process version"))?;
-            // Only an amendment depends on what has happened so far.
-            let state = match decision.choice {
-                Choice::Amend => {
-                    let loaded = self.inner.store.load(row.request).await?;
-                    Some(replay(&loaded).map_err(|error| EngineError::Invalid(error.to_string()))?)
-                }
-                _ => None,
-            };
-            check_decision(&process, &row.options, state.as_ref(), decision).map_err(EngineError::Invalid)?;
+            // A version that another worker published a moment ago: its owner looks at the decision in any case.
+            if let Some(process) = self.inner.processes.get(&row.process, row.process_version) {
+                // Only an amendment depends on what has happened so far.
+                let state = match decision.choice {
+                    Choice::Amend => {
+                        let loaded = self.inner.store.load(row.request).await?;
+                        Some(replay(&loaded).map_err(|error| EngineError::Invalid(error.to_string()))?)
+                    }
+                    _ => None,
+                };
+                check_decision(&process, &row.options, state.as_ref(), decision).map_err(EngineError::Invalid)?;
+            }
         }
         let mut put = self.inner.store.review_act(review, &act, id, self.inner.clock.now()).await?;
         let told = match &mut put {

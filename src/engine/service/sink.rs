@@ -88,11 +88,13 @@ impl DecisionSink for Engine {
         let topic = format!("review.{}.decision_refused", if process.is_empty() { "unknown" } else { &process });
         let review = refused.review.map(|id| id.to_string()).unwrap_or_default();
         let submission = Submission {
-            producer: refused.tool.unwrap_or_else(|| "unknown".to_owned()),
+            // Not the tool's name itself: a message with the same id that the tool sends as a request is another.
+            producer: format!("decisions:{}", refused.tool.as_deref().unwrap_or("unknown")),
             message: refused.nonce,
             channel: "decisions".to_owned(),
             process,
-            payload: Bytes::from(review.into_bytes()).into(),
+            // What makes one answer another.
+            payload: Bytes::from(format!("{review} {}", refused.code)).into(),
             reply_to: None,
             correlation: None,
             traceparent: None,

@@ -10,20 +10,20 @@ use crate::engine::ports::store::{Claimed, Loaded, RequestId, SUSPECT, StoreErro
 impl State {
     pub(super) fn claim(&mut self, worker: WorkerId, limit: usize, now: Time) -> Result<Vec<Claimed>, StoreError> {
         self.alive(worker)?;
-        let mut due: Vec<(Time, RequestId)> = self
-            .open
-            .iter()
-            .filter_map(|id| self.requests.get(id))
-            .filter(|held| held.row.owner.is_none_or(|owner| owner == worker))
-            .filter_map(|held| Some((held.row.wake_at.filter(|wake| *wake <= now)?, held.row.id)))
-            .collect();
+        let carried = self.requests.values().any(|held| held.row.owner == Some(worker) && held.row.deaths >= SUSPECT);
+        let due = self.open.iter().filter_map(|id| self.requests.get(id)).filter_map(|held| {
+            let mine = held.row.owner == Some(worker);
+            let at = held.row.wake_at.filter(|wake| *wake <= now && (mine || held.row.owner.is_none()))?;
+            Some((at, held.row.id, !mine && held.row.deaths >= SUSPECT))
+        });
+        let (suspects, mut due): (Vec<_>, Vec<_>) = due.partition(|(.., suspect)| *suspect);
         due.sort_unstable();
         due.truncate(limit);
-        let suspect = |id: &RequestId| self.requests.get(id).is_some_and(|held| held.row.deaths >= SUSPECT);
-        let free = |id: &RequestId| self.requests.get(id).is_some_and(|held| held.row.owner.is_none());
-        let mut alone = self.requests.values().any(|held| held.row.owner == Some(worker) && held.row.deaths >= SUSPECT);
-        due.retain(|(_, id)| !suspect(id) || !free(id) || !std::mem::replace(&mut alone, true));
-        let take = |(_, id)| {
+        // Many suspects do not stand before everybody else; the oldest goes where no other is carried.
+        due.extend(suspects.into_iter().min().filter(|_| !carried));
+        due.sort_unstable();
+        due.truncate(limit);
+        let take = |(_, id, _)| {
             let row = &mut self.requests.get_mut(&id)?.row;
             row.wake_at = None;
             Some(Claimed { request: id, mine_already: row.owner.replace(worker).is_some() })

@@ -55,9 +55,13 @@ impl State {
             self.inbox.remove(&(accept.producer.clone(), accept.message.clone()));
         }
         match self.inbox.entry((accept.producer.clone(), accept.message.clone())) {
-            Slot::Occupied(key) if key.get().body_sha256 == accept.body_sha256 => return Written::Duplicate(key.get().request),
-            Slot::Occupied(key) if bug("conflict_taken") => return Written::Duplicate(key.get().request),
-            Slot::Occupied(key) => return Written::KeyConflict(key.get().request),
+            Slot::Occupied(key) => {
+                let same = key.get().body_sha256 == accept.body_sha256 || bug("conflict_taken");
+                return match key.get().request {
+                    Some(first) if same => Written::Duplicate(first),
+                    first => Written::KeyConflict(first),
+                };
+            }
             Slot::Vacant(free) => {
                 free.insert(Key { body_sha256: accept.body_sha256, request: Some(accept.row.id), at: accept.row.accepted_at })
             }

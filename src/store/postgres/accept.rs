@@ -107,7 +107,9 @@ pub(super) async fn keys<'a>(tx: &mut Tx<'_>, parts: &mut Parts<'a>) -> Result<V
     for (place, accept) in &parts.accepts {
         match holders.get(&(accept.producer.clone(), accept.message.clone())) {
             Some((.., Some(winner))) if winner == place => new.push((*place, *accept)),
-            Some((hash, request, _)) if *hash == accept.body_sha256 => parts.answers[*place] = Written::Duplicate(*request),
+            Some((hash, Some(request), _)) if *hash == accept.body_sha256 => {
+                parts.answers[*place] = Written::Duplicate(*request);
+            }
             Some((_, request, _)) => parts.answers[*place] = Written::KeyConflict(*request),
             // Swept between the two statements: the sender will try again.
             None => return Err(StoreError::Transient("an inbox key was removed just now".into())),

@@ -9,19 +9,22 @@ use crate::domain::request::signal::Signal;
 use crate::engine::ports::store::{Claimed, Loaded, RequestId, SUSPECT, StoreError, WorkerId};
 use crate::store::rows::int;
 
-/// Never waits: what another claim or a step holds is left for the next time.
+/// Never waits: what another claim or a step holds is left for the next time. Suspects are looked for apart, by an index of
+/// their own, so that many of them do not stand before everybody else; the oldest goes where no other is carried.
 const CLAIM: &str = "\
-    WITH due AS (
-        SELECT id, wake_at, owner IS NOT NULL AS mine, deaths >= $3 AS suspect FROM requests
-        WHERE wake_at <= mozhao_now() AND (owner IS NULL OR owner = $1)
+    WITH calm AS (
+        SELECT id, wake_at, owner IS NOT NULL AS mine FROM requests
+        WHERE wake_at <= mozhao_now() AND (owner = $1 OR owner IS NULL AND deaths < 2)
         ORDER BY wake_at, id LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED),
-    alone AS (
-        SELECT id FROM due
-        WHERE CASE WHEN suspect AND NOT mine THEN NOT EXISTS (SELECT 1 FROM requests WHERE owner = $1 AND deaths >= $3) ELSE FALSE END
-        ORDER BY wake_at, id LIMIT 1),
-    taken AS (SELECT id, wake_at, mine FROM due WHERE NOT suspect OR mine OR id IN (SELECT id FROM alone))
+    suspect AS (
+        SELECT id, wake_at, FALSE AS mine FROM requests
+        WHERE deaths >= 2 AND wake_at <= mozhao_now() AND owner IS NULL
+            AND NOT EXISTS (SELECT 1 FROM requests WHERE owner = $1 AND deaths >= 2)
+        ORDER BY wake_at, id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED),
+    taken AS (SELECT * FROM calm UNION ALL SELECT * FROM suspect ORDER BY wake_at, id LIMIT $2)
     UPDATE requests AS r SET owner = $1, wake_at = NULL FROM taken WHERE r.id = taken.id AND r.id = ANY(ARRAY(SELECT id FROM taken))
     RETURNING r.id, taken.wake_at, taken.mine";
+const _: () = assert!(SUSPECT == 2, "as the statement and its index have it");
 const OWNED: &str = "SELECT id FROM requests WHERE owner = $1 ORDER BY id LIMIT $2";
 const PAYLOAD: &str = "SELECT body FROM payloads WHERE request = $1";
 /// Up to the row's head: entries written after the row was read belong to another picture.
@@ -38,7 +41,7 @@ impl PostgresStore {
         let due = |row: &sqlx::postgres::PgRow| {
             Ok((row.try_get::<i64, _>("wake_at")?, row.try_get::<Uuid, _>("id")?, row.try_get::<bool, _>("mine")?))
         };
-        let mut due = tx.read(sqlx::query(CLAIM).bind(worker).bind(int(limit)?).bind(i64::from(SUSPECT)), due).await?;
+        let mut due = tx.read(sqlx::query(CLAIM).bind(worker).bind(int(limit)?), due).await?;
         tx.commit().await?;
         due.sort_unstable();
         Ok(due.into_iter().map(|(_, request, mine_already)| Claimed { request, mine_already }).collect())
@@ -51,7 +54,7 @@ impl PostgresStore {
 
     pub(super) async fn load_all(&self, request: RequestId) -> Result<Loaded, StoreError> {
         let row = self.one_request(request).await?;
-        let side = self.db.engine();
+        let side = self.db.looks();
         let payload = side.read(sqlx::query(PAYLOAD).bind(request), |row| row.try_get::<Vec<u8>, _>("body")).await?;
         let payload =
             payload.into_iter().next().ok_or_else(|| StoreError::Broken(format!("request {request} has no payload")))?;
@@ -60,6 +63,6 @@ impl PostgresStore {
     }
 
     pub(super) async fn unconsumed(&self, request: RequestId) -> Result<Vec<(Uuid, Signal)>, StoreError> {
-        self.db.engine().read(sqlx::query(SIGNALS).bind(request), rows::signal).await
+        self.db.looks().read(sqlx::query(SIGNALS).bind(request), rows::signal).await
     }
 }

@@ -22,7 +22,7 @@ const WAIT: Duration = Duration::from_secs(5);
 const DEADLINE: Duration = Duration::from_secs(9);
 /// The server's own bounds, in milliseconds; below [`DEADLINE`], so that an answer says which one it was.
 const BOUNDS: [(&str, &str); 4] =
-    [("statement_timeout", "8000"), ("lock_timeout", "4000"), ("idle_in_transaction_session_timeout", "4000"), ("jit", "off")];
+    [("statement_timeout", "8000"), ("lock_timeout", "4000"), ("idle_in_transaction_session_timeout", "2500"), ("jit", "off")];
 /// Statements of the engine find their rows by index. They are planned while the tables are empty and kept as these grow: the
 /// planner believes then that reading a whole table, or a whole index, is cheaper than looking a few rows up. So scans are off;
 /// where rows are to be found by a list of keys, the list is also given as `= ANY($n)`, which an index can be asked for; and
@@ -30,8 +30,10 @@ const BOUNDS: [(&str, &str); 4] =
 const BY_INDEX: [(&str, &str); 3] = [("enable_seqscan", "off"), ("enable_nestloop", "off"), ("enable_mergejoin", "off")];
 /// Lists have many optional filters: each is planned with the ones that it has.
 const BY_FILTER: [(&str, &str); 1] = [("plan_cache_mode", "force_custom_plan")];
-/// Connections for the engine: commits, heartbeats, claims. Nobody else may take them.
+/// Connections for the engine: commits, heartbeats, claims. Nobody else may take them: without a heartbeat the worker is lost.
 const ENGINE: usize = 6;
+/// Connections for looks at one request: the engine's own, and those of whoever follows or reads a request.
+const LOOKS: usize = 6;
 /// Connections for everybody else.
 const OTHERS: usize = 8;
 
@@ -42,6 +44,7 @@ pub(super) type Query<'q> = sqlx::query::Query<'q, Postgres, PgArguments>;
 #[derive(Debug)]
 pub(super) struct Db {
     engine: Side,
+    looks: Side,
     others: Side,
     options: PgConnectOptions,
 }
@@ -61,6 +64,7 @@ impl Db {
         let bounded = options.clone().options(BOUNDS);
         let db = Db {
             engine: Side { options: bounded.clone().options(BY_INDEX), pool: Pool::new(ENGINE, WAIT) },
+            looks: Side { options: bounded.clone().options(BY_INDEX), pool: Pool::new(LOOKS, WAIT) },
             others: Side { options: bounded.options(BY_FILTER), pool: Pool::new(OTHERS, WAIT) },
             options,
         };
@@ -71,6 +75,11 @@ impl Db {
     /// For commits, heartbeats and claims.
     pub(super) fn engine(&self) -> &Side {
         &self.engine
+    }
+
+    /// For looks at one request.
+    pub(super) fn looks(&self) -> &Side {
+        &self.looks
     }
 
     /// For everybody else.

@@ -57,12 +57,12 @@ const COUNTED: &str = "\
 
 impl PostgresStore {
     pub(super) async fn clock(&self) -> Result<Time, StoreError> {
-        let now = self.db.engine().read(sqlx::query(NOW), |row| rows::time(row, "now")).await?;
+        let now = self.db.looks().read(sqlx::query(NOW), |row| rows::time(row, "now")).await?;
         now.into_iter().next().ok_or_else(|| StoreError::Broken("the database has no time".into()))
     }
 
     pub(super) async fn one_request(&self, request: RequestId) -> Result<RequestRow, StoreError> {
-        let found = self.db.engine().read(sqlx::query(REQUEST).bind(request), rows::request).await?;
+        let found = self.db.looks().read(sqlx::query(REQUEST).bind(request), rows::request).await?;
         found.into_iter().next().ok_or(StoreError::NotFound("the request"))
     }
 

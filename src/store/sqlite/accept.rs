@@ -42,7 +42,7 @@ pub(super) async fn accept(tx: &mut Tx<'_>, worker: WorkerId, accept: &Accept, t
         let key = sqlx::query(KEY).bind(producer).bind(message);
         let taken = tx.first(key, |found| Ok((rows::hash(found, "body_sha256")?, sqlx::Row::try_get(found, "request")?))).await?;
         return Ok(match taken {
-            Some((hash, request)) if hash == *body_sha256 => Written::Duplicate(request),
+            Some((hash, Some(request))) if hash == *body_sha256 => Written::Duplicate(request),
             Some((_, request)) => Written::KeyConflict(request),
             None => Written::Lost,
         });

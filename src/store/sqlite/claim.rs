@@ -8,12 +8,20 @@ use super::{SqliteStore, db, rows};
 use crate::domain::request::signal::Signal;
 use crate::engine::ports::store::{Claimed, Loaded, RequestId, SUSPECT, StoreError, WorkerId};
 
+/// Suspects are looked for apart, by an index of their own, so that many of them do not stand before everybody else; the oldest
+/// goes where no other is carried.
 const DUE: &str = "\
-    SELECT id, owner IS NOT NULL AS mine, deaths >= ?4 AS suspect,
-        deaths >= ?4 AND EXISTS (SELECT 1 FROM requests AS other WHERE other.owner = ?1 AND other.deaths >= ?4) AS alone
-    FROM requests
-    WHERE wake_at <= ?2 AND (owner IS NULL OR owner = ?1)
-    ORDER BY wake_at, id LIMIT ?3";
+    WITH calm AS (
+        SELECT id, wake_at, owner IS NOT NULL AS mine FROM requests
+        WHERE wake_at <= ?2 AND (owner = ?1 OR owner IS NULL AND deaths < 2)
+        ORDER BY wake_at, id LIMIT ?3),
+    suspect AS (
+        SELECT id, wake_at, FALSE AS mine FROM requests
+        WHERE deaths >= 2 AND wake_at <= ?2 AND owner IS NULL
+            AND NOT EXISTS (SELECT 1 FROM requests WHERE owner = ?1 AND deaths >= 2)
+        ORDER BY wake_at, id LIMIT 1)
+    SELECT * FROM calm UNION ALL SELECT * FROM suspect ORDER BY wake_at, id LIMIT ?3";
+const _: () = assert!(SUSPECT == 2, "as the statement and its index have it");
 const TAKE: &str = "UPDATE requests SET owner = ?2, wake_at = NULL WHERE id = ?1";
 const OWNED: &str = "SELECT id FROM requests WHERE owner = ?1 ORDER BY id LIMIT ?2";
 const PAYLOAD: &str = "SELECT body FROM payloads WHERE request = ?1";
@@ -29,15 +37,9 @@ impl SqliteStore {
             return Err(StoreError::Fenced);
         }
         let due = sqlx::query(DUE).bind(worker).bind(db::now().0).bind(crate::store::rows::int(limit)?);
-        let claim = |row: &_| -> Result<_, sqlx::Error> {
-            let row: &sqlx::sqlite::SqliteRow = row;
-            let claimed = Claimed { request: row.try_get("id")?, mine_already: row.try_get("mine")? };
-            Ok((claimed, row.try_get::<bool, _>("suspect")?, row.try_get::<bool, _>("alone")?))
-        };
-        let mut due = tx.read(due.bind(SUSPECT), claim).await?;
-        let mut alone = due.iter().any(|(.., alone)| *alone);
-        due.retain(|(claimed, suspect, _)| !suspect || claimed.mine_already || !std::mem::replace(&mut alone, true));
-        let due: Vec<Claimed> = due.into_iter().map(|(claimed, ..)| claimed).collect();
+        let claim =
+            |row: &sqlx::sqlite::SqliteRow| Ok(Claimed { request: row.try_get("id")?, mine_already: row.try_get("mine")? });
+        let due = tx.read(due, claim).await?;
         if due.is_empty() {
             tx.rollback().await?;
             return Ok(due);
