@@ -25,6 +25,7 @@ fn seed(operation: &str) -> Value {
         "create_token" => {
             json!({"name": "t-1", "roles": ["submitter"], "processes": ["change"], "review_roles": ["identity"], "expires_in": "90d"})
         }
+        "reveal_value" => json!({"field": "/who", "reason": "to compare it with the passport"}),
         "trip_dependency" | "reset_dependency" => json!({"reason": "looks down"}),
         "resume_defect" | "resume_dependency" => json!({"rate": 20, "to_version": 1}),
         "receive_callback" => json!({"code": "846213", "more": [{"a": 1}]}),
