@@ -429,9 +429,6 @@ impl State {
     }
 
     fn at(&mut self, name: &str) -> &mut Slot {
-        if !self.slots.contains_key(name) {
-            self.slots.insert(name.to_owned(), Slot::default());
-        }
         let slot = self.slots.entry(name.to_owned()).or_default();
         slot.touched = self.seq;
         slot
