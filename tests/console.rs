@@ -15,6 +15,8 @@ mod reviewer;
 mod safety;
 #[path = "console/signing_in.rs"]
 mod signing_in;
+#[path = "console/together.rs"]
+mod together;
 #[path = "api/world.rs"]
 #[allow(dead_code, reason = "the API's tests use the rest of it")]
 mod world;

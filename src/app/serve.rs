@@ -10,6 +10,7 @@ use super::{Assembly, Broker};
 use crate::cli::signals::Stop;
 use crate::config::{AmqpConfig, Config, load};
 use crate::connectors::{Connectors, config::ConnectorsConfig};
+use crate::console;
 use crate::engine::service::Settings;
 use crate::queue::{QueueConfig, Tools};
 use crate::store::{Role, open::open};
@@ -35,7 +36,9 @@ pub async fn serve(config: Config, stop: Stop) -> anyhow::Result<()> {
     };
     let broker = broker(&config)?;
     let running = Assembly { store, remote: Arc::new(connectors), broker, listener, settings }.start().await?;
-    tracing::info!(%address, processes = running.engine.processes().all().len(), "ready");
+    // One signs in there with a link: `mozhao console link`.
+    let console = format!("{}{}", config.http.public_url(address).trim_end_matches('/'), console::ROOT);
+    tracing::info!(%address, console, processes = running.engine.processes().all().len(), "ready");
     running.run(stop.drain.clone()).await
 }
 

@@ -14,6 +14,7 @@ use super::home::{after, shown};
 use super::read::{List, Process, Review};
 use super::session::Seat;
 use super::show::{self, When, by_language};
+use super::together::groups;
 use super::{Console, trouble};
 use crate::api::Refused;
 use crate::api::permit::Action;
@@ -66,6 +67,8 @@ struct InboxPage {
     empty: &'static str,
     processes: Vec<Choice>,
     next: Option<String>,
+    /// Where several that ask the same are decided together, and how many of what.
+    together: Vec<(String, String)>,
     takes: bool,
     again: String,
 }
@@ -154,7 +157,8 @@ async fn view(console: &Console, seat: &Seat, query: &Fields, part: bool) -> Res
         here: process.name == chosen,
     };
     let processes = known.items.iter().map(choice).collect();
-    Ok(page(&seat.look, &InboxPage { f, tabs, tab, rows, empty, processes, next, takes: reviewer, again }))
+    let together = if reviewer && tab == "unassigned" { groups(&list.items, seat) } else { Vec::new() };
+    Ok(page(&seat.look, &InboxPage { f, tabs, tab, rows, empty, processes, next, together, takes: reviewer, again }))
 }
 
 /// A number that was counted up to the size of a page.

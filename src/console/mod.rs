@@ -35,6 +35,7 @@ mod session;
 mod show;
 mod text;
 mod timeline;
+mod together;
 mod trouble;
 
 use std::sync::Arc;
@@ -94,6 +95,7 @@ pub fn router(desk: Desk, engine: Engine, public_url: &str) -> Router {
         .route("/console/live", get(live::live))
         .route("/console/reviews", get(inbox::inbox))
         .route("/console/reviews/next", post(inbox::next))
+        .route("/console/reviews/together", get(together::together).post(together::decide))
         .route("/console/reviews/{id}", get(review::review))
         .route("/console/reviews/{id}/claim", post(decide::claim))
         .route("/console/reviews/{id}/release", post(decide::release))

@@ -30,6 +30,9 @@ use crate::contract::check;
 /// A phone number that must not appear in anything that leaves.
 pub(crate) const CANARY: &str = "13800001234";
 
+/// What a remote system answers for customers who are loud: it would run where it is not escaped.
+pub(crate) const LOUD: &str = "<script>alert(3)</script>'\"><img src=x onerror=alert(4)>";
+
 const CHANGE: &str = include_str!("processes/change.yaml");
 const TEXTED: &str = include_str!("processes/texted.yaml");
 
@@ -251,6 +254,7 @@ impl Remote for Bank {
         match who.split('-').next().unwrap_or_default() {
             "hang" => std::future::pending().await,
             "down" if !healed => return fail(FailureClass::Transient, "connect", None, "connection refused"),
+            "odd" if !healed && who.contains("loud") => return fail(FailureClass::Permanent, "status", Some(418), LOUD),
             "odd" if !healed => return fail(FailureClass::Permanent, "status", Some(418), "unexpected status 418"),
             _ => {}
         }
@@ -260,7 +264,10 @@ impl Remote for Bank {
         }
         let is_changed = changed.iter().any(|known| known == who);
         let sure = !who.starts_with("grey") && !who.starts_with("big");
-        let answer = json!({"gone": who == "gone", "sure": sure, "changed": is_changed});
+        let mut answer = json!({"gone": who == "gone", "sure": sure, "changed": is_changed});
+        if who.contains("loud") {
+            answer[LOUD] = json!(LOUD);
+        }
         Ok(Answer { status: 200, body: Bytes::from(answer.to_string()) })
     }
 

@@ -76,6 +76,7 @@ export async function picture(page, name, full = false) {
   if (!pictures) return;
   // No pointer on a row, no focus ring, and times that say nothing about the day it was taken would be lies: they stay.
   await page.mouse.move(0, 0);
+  await page.evaluate(() => window.scrollTo(0, 0));
   await page.screenshot({ path: `${pictures}/${name}.png`, fullPage: full });
 }
 

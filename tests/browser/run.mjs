@@ -15,10 +15,25 @@ try {
   await step("pictures of the work that waits", async () => {
     await goto(root, "/console/overview");
     await picture(root, "overview");
-    await goto(root, "/console/reviews");
+    await goto(root, "/console/reviews?tab=team");
     await picture(root, "inbox");
     await goto(root, "/console/requests");
     await picture(root, "requests");
+  });
+
+  await step("several that ask the same, seen before they are decided together", async () => {
+    await goto(root, "/console/reviews?tab=unassigned&process=card_unbind");
+    await root.getByRole("link", { name: /Decide \d+ together: Is this the card holder/ }).click();
+    await root.waitForURL(/\/console\/reviews\/together/);
+    assert.ok((await root.locator("input[name^='pick.']:checked").count()) > 1);
+    await picture(root, "together");
+    await accessible(root, "deciding together");
+    await root.locator("input[name^='pick.']").evaluateAll((all) => all.forEach((box) => (box.checked = false)));
+    await root.locator("input[name=choice][value=approve]").check();
+    await root.locator("textarea[name=note]").fill("none of them");
+    await root.getByRole("button", { name: "Decide all that are ticked" }).click();
+    await root.getByText("Tick at least one.").waitFor();
+    quiet(root);
   });
 
   await step("a reviewer's morning, by mouse", async () => {
@@ -196,8 +211,8 @@ try {
         await goto(root, path);
         await accessible(root, `${path} (${theme}, ${lang})`);
         await fits(root, path);
-        const name = { "/console/processes/card_unbind": "process", "/console/overview": "overview", "/console/decisions": "decisions", "/console/ledger?verify=newest": "ledger", "/console/reviews?tab=team": "inbox", [pages[2]]: "review" }[path];
-        if (name) await picture(root, `${name}-${theme}-${lang}`);
+        const name = { light: { "/console/processes/card_unbind": "process", "/console/decisions": "decisions", "/console/ledger?verify=newest": "ledger" }, dark: { "/console/overview": "overview", [pages[2]]: "review" } }[theme][path];
+        if (name) await picture(root, theme === "light" ? name : `${name}-${theme}-${lang}`);
       }
       const none = await root.goto(`${base}/console/nowhere`);
       assert.equal(none.status(), 404);
@@ -208,6 +223,7 @@ try {
       await goto(root, path);
       await fits(root, `${path} on a phone`);
     }
+    await goto(root, pages[2]);
     await picture(root, "phone");
     await root.setViewportSize({ width: 1360, height: 900 });
     root.complaints = root.complaints.filter((text) => !text.includes("404"));

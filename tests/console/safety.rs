@@ -1,10 +1,14 @@
 //! What browsers are told, forms from elsewhere, and texts that would like to be markup.
 
+use axum::body::Body;
+use axum::http::Request;
+use mozhao::api::{ApiSettings, Desk, router};
 use reqwest::Method;
 use serde_json::json;
+use tower::ServiceExt as _;
 
-use crate::browser::{Browser, form};
-use crate::world::World;
+use crate::browser::{Browser, form, link};
+use crate::world::{LOUD, World};
 
 /// Would run if it were not escaped.
 const MARKUP: &str = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}";
@@ -145,9 +149,82 @@ async fn markup_is_shown_and_never_is_any() {
     assert!(answers[2].text.contains("&lt;img src=x") || answers[2].text.contains("&#60;img src=x"), "{}", answers[2].text);
 }
 
+#[tokio::test]
+async fn what_remote_systems_say_is_shown_and_never_is_markup() {
+    let world = World::start().await;
+    let grey = world.submit_until("grey-loud", "in_review").await;
+    let odd = world.submit_until("odd-loud", "parked").await;
+    let review = world.review_of(&grey).await;
+    let defects = world.get("ops", "/v1/defects").await.expect(200);
+    let defect = defects.body["items"][0]["fingerprint"].as_str().unwrap().to_owned();
+    let mut root = Browser::signed_in(&world, "root", &["admin"]).await;
+    root.act("/console/dependencies/bank/trip", &[("reason", MARKUP)]).await.expect(303);
+    let mut shown = 0;
+    for path in [
+        format!("/console/reviews/{review}"),
+        format!("/console/requests/{grey}"),
+        format!("/console/requests/{odd}"),
+        format!("/console/defects/{defect}"),
+        "/console/defects".to_owned(),
+        "/console/dependencies".to_owned(),
+        "/console/overview".to_owned(),
+    ] {
+        let page = root.get(&path).await.expect(200);
+        clean(&path, &page.text);
+        shown += usize::from(page.text.contains("alert(3)") || page.text.contains("alert(1)"));
+    }
+    assert!(shown >= 3, "it is shown as text: {LOUD}, on {shown} pages");
+}
+
+#[tokio::test]
+async fn behind_https_cookies_are_for_https_alone() {
+    let world = World::start().await;
+    let desk = Desk::new(router(world.engine.clone(), ApiSettings::default()));
+    let pages = mozhao::console::router(desk, world.engine.clone(), "https://console.example");
+    let path = link(&world, "li", &["reviewer"], &[]).await;
+    let request = Request::builder().method("POST").uri(path).body(Body::empty()).unwrap();
+    let response = pages.oneshot(request).await.unwrap();
+    assert_eq!(response.status(), 303);
+    assert!(response.headers().contains_key("strict-transport-security"));
+    let cookies: Vec<&str> = response.headers().get_all("set-cookie").iter().map(|value| value.to_str().unwrap()).collect();
+    assert!(cookies.iter().any(|cookie| cookie.starts_with("__Host-mozhao=")), "{cookies:?}");
+    for cookie in cookies {
+        for part in ["; Secure", "; HttpOnly", "; SameSite=Lax", "; Path=/"] {
+            assert!(cookie.contains(part), "{cookie}");
+        }
+        assert!(!cookie.contains("Domain"), "{cookie}");
+    }
+}
+
+/// A page is no way around the interface: who gets nothing from one gets nothing from the other.
+#[tokio::test]
+async fn pages_show_what_the_interface_shows_the_same_roles() {
+    let world = World::start().await;
+    let id = world.submit_until("grey-1", "in_review").await;
+    let review = world.review_of(&id).await;
+    let people: [(&str, &str, &[&str]); 6] = [
+        ("app", "submitter", &[]),
+        ("other", "submitter", &[]),
+        ("li", "reviewer", &[]),
+        ("ops", "operator", &[]),
+        ("narrow-ops", "operator", &["texted"]),
+        ("audit", "auditor", &[]),
+    ];
+    for (name, role, processes) in people {
+        let mut browser = Browser::for_processes(&world, name, &[role], processes).await;
+        for place in
+            [format!("reviews/{review}"), format!("requests/{id}"), "defects".into(), "workers".into(), "decisions".into()]
+        {
+            let page = browser.get(&format!("/console/{place}")).await.status;
+            let interface = world.get(name, &format!("/v1/{place}")).await.status;
+            assert_eq!(page, interface, "{name}: {place}");
+        }
+    }
+}
+
 #[track_caller]
 fn clean(path: &str, text: &str) {
-    for live in ["<script>alert", "<img src=x", "\"'><img", "<b>key"] {
+    for live in ["<script>alert", "<img src=x", "\"'><img", "'\"><img", "<b>key"] {
         assert!(!text.contains(live), "{path} holds {live}:\n{text}");
     }
 }

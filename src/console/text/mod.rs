@@ -10,7 +10,7 @@ mod words;
 
 pub(super) use acts::{Enter, Help, Told, Trouble};
 pub(super) use operate::{Decisions, Defects, Dependencies, Ledger, Overview, Processes, Workers};
-pub(super) use review::{Inbox, Review};
+pub(super) use review::{Inbox, Review, Together};
 pub(super) use words::{Common, Kinds, Nav, Requests};
 
 /// Declares one group of texts: a struct, and one of it per language.
@@ -64,6 +64,7 @@ groups! {
     trouble: Trouble;
     inbox: Inbox;
     review: Review;
+    together: Together;
     overview: Overview;
     defects: Defects;
     dependencies: Dependencies;

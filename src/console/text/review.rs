@@ -95,3 +95,27 @@ texts! { Review {
     state_row: "State", "状态";
     holder_row: "Assigned to", "处理人";
 } }
+
+texts! { Together {
+    title: "Decided together", "批量决定";
+    link: "Decide {} together: {}", "批量决定 {} 项：{}";
+    these: "These reviews, and no others", "仅限以下复核";
+    count: "{} wait for an answer", "{} 项待答复";
+    frozen: "Each is decided by itself with the same words. One that changes before that is skipped.", "每项单独提交，使用相同理由；提交前已变化的会被跳过。";
+    reason: "Reason, where you refuse", "拒绝时的原因";
+    note: "Why?", "理由";
+    confirm: "More than ten: type how many you decide.", "超过十项：请输入决定的数量。";
+    send: "Decide all that are ticked", "决定所有勾选项";
+    none_picked: "Tick at least one.", "请至少勾选一项。";
+    count_differs: "The number that you typed is not how many are ticked.", "输入的数量与勾选数量不一致。";
+    summary: "{} decided, {} under way, {} skipped, {} failed", "已决定 {} 项，进行中 {} 项，跳过 {} 项，失败 {} 项";
+    came_to: "What became of it", "结果";
+    because: "Why", "原因";
+    done: "decided", "已决定";
+    pending: "stored", "已保存";
+    second: "a second person must decide", "需另一人决定";
+    set_aside: "the first person decided otherwise", "与首次决定不同";
+    skipped: "skipped", "已跳过";
+    failed: "failed", "失败";
+    time_over: "It took too long; decide those that are left again.", "耗时过长，请重新提交剩余项。";
+} }

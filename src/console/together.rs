@@ -1,0 +1,235 @@
+//! One decision for several reviews that ask the same: what is decided is seen first, and stays what was seen.
+//!
+//! The page holds the ids and versions of the reviews that it shows, so that the form decides these and no others, however
+//! many come in meanwhile; one that has changed is skipped and says why. Each is decided by itself, under a key of its own, as if
+//! it had been decided on its own page: the form sent twice decides once, and what stops half-way is not half of anything.
+
+use std::time::Duration;
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::form::{Fields, Form, Query};
+use super::frame::{Frame, page};
+use super::inbox::{Row, now, row};
+use super::read::{List, Review, ReviewPage};
+use super::review::segment;
+use super::session::Seat;
+use super::show::by_language;
+use super::text::put;
+use super::{Console, links, trouble};
+use crate::api::Refused;
+use crate::api::permit::Action;
+
+/// The most reviews that are decided together.
+const MOST: usize = 50;
+/// More than these have to be counted by who decides them.
+const COUNTED: usize = 10;
+/// After this long, no further one is begun.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// What can be answered to several at once.
+const CHOICES: [&str; 2] = ["approve", "refuse"];
+
+struct Pick {
+    id: String,
+    version: u32,
+    row: Row,
+}
+
+struct Letter {
+    name: String,
+    text: String,
+    selected: bool,
+}
+
+#[derive(Template)]
+#[template(path = "together.html")]
+struct TogetherPage {
+    f: Frame,
+    process: String,
+    name: String,
+    question: String,
+    count: String,
+    counted: bool,
+    picks: Vec<Pick>,
+    choices: Vec<(&'static str, &'static str, bool)>,
+    letters: Vec<Letter>,
+    note: String,
+    key: String,
+    why: &'static str,
+}
+
+struct Item {
+    href: String,
+    label: String,
+    word: &'static str,
+    came_to: &'static str,
+    why: String,
+}
+
+#[derive(Template)]
+#[template(path = "together_done.html")]
+struct DonePage {
+    f: Frame,
+    summary: String,
+    items: Vec<Item>,
+}
+
+/// The questions of a list that are asked more than once, with an address where they are decided together.
+pub(super) fn groups(list: &[Review], seat: &Seat) -> Vec<(String, String)> {
+    let mut groups: Vec<(&str, &str, String, usize)> = Vec::new();
+    for review in list {
+        match groups.iter_mut().find(|(process, name, ..)| *process == review.process && *name == review.name) {
+            Some((.., count)) => *count += 1,
+            None => groups.push((&review.process, &review.name, by_language(&review.question, &seat.look), 1)),
+        }
+    }
+    let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let t = &seat.look.lang.texts().together;
+    let several = groups.into_iter().filter(|(.., count)| *count > 1);
+    several
+        .map(|(process, name, question, count)| {
+            let href = format!("/console/reviews/together?process={}&name={}", encoded(process), encoded(name));
+            (href, put(t.link, &[&count.to_string(), if question.is_empty() { name } else { &question }]))
+        })
+        .collect()
+}
+
+/// What would be decided.
+pub(super) async fn together(State(console): State<Console>, seat: Seat, Query(query): Query) -> Response {
+    made(&console, &seat, &query, "", StatusCode::OK).await
+}
+
+async fn made(console: &Console, seat: &Seat, fields: &Fields, why: &'static str, status: StatusCode) -> Response {
+    if !seat.may(Action::Review) {
+        return trouble::not_allowed(seat, None);
+    }
+    match view(console, seat, fields, why).await {
+        Ok(view) => (status, page(&seat.look, &view)).into_response(),
+        Err(refused) => trouble::refused(seat, &refused),
+    }
+}
+
+async fn view(console: &Console, seat: &Seat, fields: &Fields, why: &'static str) -> Result<TogetherPage, Refused> {
+    let (desk, t, now) = (console.desk(), seat.look.lang.texts(), now(console));
+    let (process, name) = (segment(fields.one("process")), segment(fields.one("name")));
+    let address = format!("/v1/reviews?unclaimed=true&process={process}&name={name}&limit={MOST}");
+    let mut list: List<Review> = desk.get(&seat.person, &address).await?;
+    // Nobody is their own second pair of eyes.
+    list.items.retain(|review| review.first_by.as_deref() != Some(seat.person.name.as_str()));
+    // What was looked at before the form lacked something, and no more.
+    let seen: Vec<&str> = fields.starting("pick.").map(|(id, _)| id).collect();
+    if !seen.is_empty() {
+        list.items.retain(|review| seen.contains(&review.id.as_str()));
+    }
+    let one: Option<ReviewPage> = match list.items.first() {
+        Some(first) => Some(desk.get(&seat.person, &format!("/v1/reviews/{}", segment(&first.id))).await?),
+        None => None,
+    };
+    let options = one.iter().flat_map(|one| &one.options);
+    let choices = options.filter_map(|option| CHOICES.into_iter().find(|known| *known == option.choice));
+    let letters = one.iter().flat_map(|one| &one.reasons).map(|reason| Letter {
+        name: reason.name.clone(),
+        text: by_language(&reason.customer, &seat.look),
+        selected: fields.one("reason") == reason.name,
+    });
+    let question = one.as_ref().map(|one| by_language(&one.review.question, &seat.look)).unwrap_or_default();
+    Ok(TogetherPage {
+        f: Frame::of(seat, t.together.title, "/console/reviews"),
+        question: if question.is_empty() { name.clone() } else { question },
+        count: put(t.together.count, &[&list.items.len().to_string()]),
+        counted: list.items.len() > COUNTED,
+        choices: choices.map(|word| (word, t.choice(word), fields.one("choice") == word)).collect(),
+        letters: letters.collect(),
+        picks: picks(list.items, seat, now),
+        note: fields.one("note").to_owned(),
+        key: links::secret(),
+        process,
+        name,
+        why,
+    })
+}
+
+fn picks(reviews: Vec<Review>, seat: &Seat, now: Timestamp) -> Vec<Pick> {
+    let pick = |review: Review| Pick { row: row(&review, seat, now), version: review.version, id: review.id };
+    reviews.into_iter().map(pick).collect()
+}
+
+/// Decides those that were ticked, and says what became of each.
+pub(super) async fn decide(State(console): State<Console>, form: Form) -> Response {
+    let Form { seat, fields } = form;
+    let t = seat.look.lang.texts();
+    let picked: Vec<(String, u32)> =
+        fields.starting("pick.").take(MOST).filter_map(|(id, version)| Some((segment(id), version.parse().ok()?))).collect();
+    let (choice, note, reason) = (fields.one("choice"), fields.one("note"), fields.one("reason"));
+    let lacks = if picked.is_empty() {
+        t.together.none_picked
+    } else if !CHOICES.contains(&choice) {
+        t.review.choose_one
+    } else if note.is_empty() {
+        t.review.note_missing
+    } else if choice == "refuse" && reason.is_empty() {
+        t.review.reason_missing
+    } else if picked.len() > COUNTED && fields.one("confirm") != picked.len().to_string() {
+        t.together.count_differs
+    } else {
+        ""
+    };
+    if !lacks.is_empty() || !seat.may(Action::Review) {
+        return made(&console, &seat, &fields, lacks, StatusCode::UNPROCESSABLE_ENTITY).await;
+    }
+    let mut body = json!({"choice": choice, "note": note});
+    if choice == "refuse" {
+        body["reason"] = reason.into();
+    }
+    let (key, until) = (segment(fields.one("key")), Instant::now() + PATIENCE);
+    let mut items = Vec::with_capacity(picked.len());
+    for (id, version) in &picked {
+        items.push(one(&console, &seat, id, *version, &body, &key, until).await);
+    }
+    console.0.live.tell();
+    let count = |words: &[&str]| items.iter().filter(|item| words.contains(&item.word)).count().to_string();
+    let summary = put(t.together.summary, &[&count(&["done"]), &count(&["waiting"]), &count(&["parked"]), &count(&["failed"])]);
+    let f = Frame::of(&seat, t.together.title, "/console/reviews");
+    page(&seat.look, &DonePage { f, summary, items })
+}
+
+async fn one(console: &Console, seat: &Seat, id: &str, version: u32, body: &Value, key: &str, until: Instant) -> Item {
+    let t = &seat.look.lang.texts().together;
+    let item = |label: &str, word, came_to, why| {
+        let href = format!("/console/reviews/{id}");
+        Item { href, label: if label.is_empty() { id.to_owned() } else { label.to_owned() }, word, came_to, why }
+    };
+    if Instant::now() >= until {
+        return item("", "parked", t.skipped, t.time_over.to_owned());
+    }
+    let mut body = body.clone();
+    body["version"] = version.into();
+    let address = format!("/v1/reviews/{id}/decide");
+    match console.desk().post_once(&seat.person, &address, &body, &format!("{key}-{id}")).await {
+        Ok(reply) => {
+            let label = reply.body.pointer("/review/customer").and_then(Value::as_str).unwrap_or_default();
+            match reply.body.get("answer").and_then(Value::as_str) {
+                Some("pending") => item(label, "waiting", t.pending, String::new()),
+                Some("second_needed") => item(label, "waiting", t.second, String::new()),
+                Some("set_aside") => item(label, "waiting", t.set_aside, String::new()),
+                _ => item(label, "done", t.done, String::new()),
+            }
+        }
+        Err(refused) => {
+            let label = refused.more.get("current").and_then(|now| now.get("customer")).and_then(Value::as_str);
+            let label = label.unwrap_or_default();
+            if matches!(refused.status, 404 | 409 | 423) {
+                item(label, "parked", t.skipped, refused.detail)
+            } else {
+                item(label, "failed", t.failed, refused.detail)
+            }
+        }
+    }
+}
