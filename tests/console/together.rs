@@ -74,7 +74,8 @@ async fn a_form_that_lacks_something_decides_nothing() {
         let answer = send(&mut li, &page, fields).await.expect(422).says(says);
         assert_eq!(picks(&answer).len(), 11, "all of them are still there");
     }
-    li.act("/console/reviews/together", &[("choice", "approve"), ("note", "x")]).await.expect(422).says("Tick at least one.");
+    let none = [("choice", "approve"), ("note", "x"), ("process", "change"), ("name", "unsure")];
+    li.act("/console/reviews/together", &none).await.expect(422).says("Tick at least one.");
     for id in &ids {
         assert_eq!(world.store.request(id.parse().unwrap()).await.unwrap().state, "in_review");
     }
