@@ -2,7 +2,8 @@
 # Everything that may go wrong, with several seeds, and a table of what came of it: `tests/chaos.sh`.
 #
 # The scenarios and the end-to-end suite (MOZHAO_CHAOS_SEEDS, default 2, seeds each), the simulation (MOZHAO_SEEDS, default
-# 1..10000), every crash point (MOZHAO_CRASH_CASES), bad input (MOZHAO_INPUT_CASES, default 100,000 mutations), then the known
+# 1..10000), every crash point (MOZHAO_CRASH_CASES), frozen workers (MOZHAO_ZOMBIES, default 150), bad input (MOZHAO_INPUT_CASES,
+# default 100,000 mutations), then the known
 # bugs, Schemathesis and cargo-fuzz. With arguments (filters and options for cargo nextest run): only those tests.
 #
 # The table is printed and written to target/chaos.md. Exits with 1 if anything failed.
@@ -11,6 +12,7 @@ cd "$(dirname "$0")/.."
 
 export MOZHAO_CHAOS_SEEDS=${MOZHAO_CHAOS_SEEDS:-2}
 export MOZHAO_SEEDS=${MOZHAO_SEEDS:-1..10000} MOZHAO_CRASH_CASES=${MOZHAO_CRASH_CASES:-all}
+export MOZHAO_ZOMBIES=${MOZHAO_ZOMBIES:-150}
 export MOZHAO_BACKLOG=${MOZHAO_BACKLOG:-100000}
 export MOZHAO_INPUT_CASES=${MOZHAO_INPUT_CASES:-100000}
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}

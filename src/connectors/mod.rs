@@ -25,6 +25,8 @@ use tokio::time::{Instant, timeout_at};
 pub use self::config::{ConfigError, ConnectorConfig, ConnectorsConfig};
 pub use self::secrets::Env;
 use crate::domain::request::fact::FailureClass;
+use crate::engine::clock::SystemClock;
+use crate::engine::ports::clock::Clock as _;
 use crate::engine::ports::remote::{Answer, BreakerSettings, Failure, Remote, RemoteCall};
 
 /// Why connectors cannot be built from a file that is well formed.
@@ -143,6 +145,8 @@ impl Remote for Connectors {
         let connector = self.find(&call.connector)?;
         let whole = call.timeout.unwrap_or(connector.config.timeout);
         let start = Instant::now();
+        // A process that was frozen on its way here has less time left than it thinks, or none.
+        let whole = call.until.map_or(whole, |until| until.saturating_sub(SystemClock.steady()).min(whole));
         // Half of the time is for waiting: a call that began in the last moment would often end unknown.
         let place = connector.limits.enter(start + whole / 2).await.map_err(|busy| Failure {
             class: FailureClass::Unavailable,

@@ -79,6 +79,7 @@ pub fn render(slot: &str, call: &Call, scope: &Scope, key: Option<String>, effec
         body,
         key,
         timeout: call.timeout,
+        until: None,
         effect,
         accept: call.accept.clone(),
         traceparent: None,

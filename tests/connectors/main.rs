@@ -8,6 +8,7 @@
     reason = "tests stop at the first surprise"
 )]
 
+mod late;
 mod target;
 
 use std::collections::BTreeSet;
@@ -51,6 +52,7 @@ fn read(path: &str) -> RemoteCall {
         body: None,
         key: None,
         timeout: None,
+        until: None,
         effect: false,
         accept: Accept::Success,
         traceparent: None,
@@ -431,7 +433,6 @@ async fn waiting_for_a_place_is_no_attempt() {
     assert_eq!((failure.class, failure.code), (Unavailable, "busy"));
     assert!(start.elapsed() < Duration::from_millis(400));
     assert_eq!(silent.seen().len(), 1);
-    // A call that is given up gives its place back.
     holder.abort();
     let failure = bank.call(&call).await.expect_err("silent");
     assert_eq!((failure.class, failure.code), (Unknown, "timeout"));

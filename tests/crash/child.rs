@@ -58,6 +58,11 @@ impl Remote for Target {
             let body = json!({ "there": self.standing(step) > 0 }).to_string();
             return Ok(Answer { status: 200, body: Bytes::from(body) });
         }
+        if call.until.is_some_and(|until| SystemClock.steady() >= until) {
+            // As a connector does: a process that was frozen on the way to the wire does not begin the call.
+            let detail = "its time was over".to_owned();
+            return Err(Failure { class: FailureClass::Transient, code: "late", status: None, detail, retry_after: None });
+        }
         let first = self.standing("book") == 0;
         let line = format!("{} {}", call.slot, call.key.as_deref().unwrap_or("-"));
         if call.key.is_none() || !self.lines().contains(&line) {
@@ -106,7 +111,7 @@ pub(crate) fn live() {
 }
 
 async fn work(folder: &Path, database: &str, chosen: Option<Chosen>) {
-    let points = Points::new(chosen, folder.join(format!("points.{}", std::process::id())));
+    let points = Points::new(chosen, folder);
     let inner = open::open(database, Role::Worker).await.unwrap();
     let store: Arc<dyn Store> = Arc::new(PointStore { inner: inner.clone(), points: points.clone() });
     let target = || Target(folder.join("target"));

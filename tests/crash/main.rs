@@ -13,6 +13,7 @@ mod child;
 mod points;
 #[path = "../harness/wrapped_store.rs"]
 mod wrapped_store;
+mod zombies;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -78,20 +79,23 @@ async fn ended(child: &mut Child) -> Option<std::process::ExitStatus> {
     status
 }
 
+/// Why a process failed, if it did.
+fn fine(folder: &Path, status: std::process::ExitStatus, what: &str) -> Result<(), String> {
+    if status.success() {
+        return Ok(());
+    }
+    let log = fs::read_to_string(folder.join("log")).unwrap_or_default();
+    let why = log.lines().find(|line| line.contains("panicked")).unwrap_or_default();
+    let next = log.lines().skip_while(|line| !line.contains("panicked")).nth(1).unwrap_or_default();
+    Err(format!("{what} failed: {status}: {why} {next}"))
+}
+
 /// Plays one case; why it failed, if it did, and whether the point was reached.
 async fn play(database: &str, at: &str) -> Result<bool, String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     let url = if database.is_empty() { format!("sqlite://{}", path.join("mozhao.db").display()) } else { database.to_owned() };
-    let fine = |status: std::process::ExitStatus, what: &str| {
-        if status.success() {
-            return Ok(());
-        }
-        let log = fs::read_to_string(path.join("log")).unwrap_or_default();
-        let why = log.lines().find(|line| line.contains("panicked")).unwrap_or_default().to_owned();
-        let next = log.lines().skip_while(|line| !line.contains("panicked")).nth(1).unwrap_or_default().to_owned();
-        Err(format!("{what} failed: {status}: {why} {next}"))
-    };
+    let fine = |status, what| fine(path, status, what);
     let mut first = start(path, &url, at);
     let reached = match ended(&mut first).await {
         Some(status) if status.signal() == Some(6) => {

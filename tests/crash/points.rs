@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -44,28 +44,43 @@ pub(crate) struct Chosen {
     pub(crate) name: String,
 }
 
+/// The name under which steps are counted, whatever they are.
+pub(crate) const STEP: &str = "step";
+
+/// Commits and calls, before and after: what a run passes as often however long it waits.
+pub(crate) fn is_step(point: &str) -> bool {
+    let what = point.split_once(' ').map_or(point, |(_, what)| what);
+    what.starts_with("commit ") || what.starts_with("call ")
+}
+
 pub(crate) struct Points {
     chosen: Option<Chosen>,
     passed: Mutex<BTreeMap<String, u32>>,
     /// Every name in the order in which it was passed.
     log: PathBuf,
+    /// Of all processes together: batches that were begun and written, workers that were declared dead.
+    journal: PathBuf,
 }
 
 impl Points {
-    pub(crate) fn new(chosen: Option<Chosen>, log: PathBuf) -> Arc<Points> {
-        Arc::new(Points { chosen, passed: Mutex::default(), log })
+    pub(crate) fn new(chosen: Option<Chosen>, folder: &Path) -> Arc<Points> {
+        let log = folder.join(format!("points.{}", std::process::id()));
+        Arc::new(Points { chosen, passed: Mutex::default(), log, journal: folder.join("journal") })
     }
 
     /// Passes a point; true where an error is to be told.
     fn pass(&self, name: &str) -> bool {
-        let hit = {
+        let hit = |name: &str| {
             let mut passed = self.passed.lock().unwrap();
             let hit = passed.entry(name.to_owned()).or_default();
             *hit += 1;
             *hit
         };
         append(&self.log, name);
-        let Some(chosen) = self.chosen.as_ref().filter(|chosen| chosen.name == name && chosen.hit == hit) else { return false };
+        let by_name = (name, hit(name));
+        let by_step = is_step(name).then(|| (STEP, hit(STEP)));
+        let is_it = |chosen: &&Chosen| [Some(by_name), by_step].contains(&Some((&chosen.name, chosen.hit)));
+        let Some(chosen) = self.chosen.as_ref().filter(is_it) else { return false };
         match chosen.blow {
             Blow::Error => return true,
             Blow::Kill => std::process::abort(),
@@ -108,11 +123,25 @@ impl PointStore {
     }
 
     async fn through_commit(&self, worker: WorkerId, batch: &[Write]) -> Result<Vec<Written>, StoreError> {
-        self.through(Kind::Change, &format!("commit of {}", words(batch)), self.inner.commit(worker, batch)).await
+        let call = async {
+            let what = format!("{worker} {}", Uuid::now_v7());
+            append(&self.points.journal, &format!("begin {what}"));
+            let written = self.inner.commit(worker, batch).await?;
+            append(&self.points.journal, &format!("wrote {what}"));
+            Ok(written)
+        };
+        self.through(Kind::Change, &format!("commit of {}", words(batch)), call).await
     }
 
     async fn through_rescue(&self, by: WorkerId, lease: Duration) -> Result<Vec<WorkerId>, StoreError> {
-        self.through(Kind::Change, "rescue", self.inner.rescue(by, lease)).await
+        let call = async {
+            let dead = self.inner.rescue(by, lease).await?;
+            for worker in &dead {
+                append(&self.points.journal, &format!("dead {worker}"));
+            }
+            Ok(dead)
+        };
+        self.through(Kind::Change, "rescue", call).await
     }
 
     async fn through_published(&self, worker: WorkerId, ids: &[Uuid]) -> Result<(), StoreError> {

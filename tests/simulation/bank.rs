@@ -65,6 +65,8 @@ struct Inner {
     open_calls: BTreeMap<(u64, String), i64>,
     sent: BTreeMap<(u64, String), u32>,
     keys: BTreeMap<String, Time>,
+    /// The keys of effects that were declined: whoever recognises a key gives it one answer.
+    declined: BTreeSet<String>,
     /// The digests of the answers that keep the contract.
     good: BTreeSet<(u64, String, String)>,
     outages: BTreeMap<String, Outage>,
@@ -174,7 +176,11 @@ impl Bank {
             5 | 6 => Trouble::LostReply,
             7 if &*call.connector != "bank" => Trouble::Late,
             7 => Trouble::LostReply,
-            8 => Trouble::Status(*self.dice.pick(&[500, 502, 503, 409, 302]), applied),
+            8 => match *self.dice.pick(&[500, 502, 503, 409, 302]) {
+                // What the process was told to read as a refusal is one.
+                status if answers::declines_with(&call.slot, status) => Trouble::Status(500, applied),
+                status => Trouble::Status(status, applied),
+            },
             9 => Trouble::Status(429, false),
             10 if self.dice.chance(300) => Trouble::Status(422, false),
             10 => Trouble::Status(500, applied),
@@ -220,13 +226,15 @@ impl Bank {
     fn answer(&self, n: u64, call: &RemoteCall, trouble: Trouble) -> (u16, String) {
         let Some(asked) = self.asked(n) else { return (404, String::new()) };
         if call.effect {
+            let again = call.key.as_ref().is_some_and(|key| self.lock().declined.contains(key));
             if let Some(status) = answers::declines(asked.process, &call.slot)
-                && self.weather.strikes(&self.dice, self.weather.answers / 2)
-                && matches!(trouble, Trouble::None | Trouble::Slow | Trouble::LostReply)
+                && (again || self.weather.strikes(&self.dice, self.weather.answers / 2))
+                && (again || matches!(trouble, Trouble::None | Trouble::Slow | Trouble::LostReply))
                 && call.accept.takes(status)
                 && self.effect(n, &call.slot).standing == 0
             {
                 self.trace.say(format!("m{n} {} is declined", call.slot));
+                self.lock().declined.extend(call.key.clone());
                 return (status, "{}".to_owned());
             }
             match trouble {
@@ -294,8 +302,8 @@ impl Wire {
         let timeout = || Err(failed(call, Seen::Broke, "timeout", None));
         // A frozen process's timer has run out when it wakes up, before it has written a byte.
         self.life.gate().await;
-        if self.clock.now() >= deadline {
-            return timeout();
+        if self.clock.now() >= deadline || call.until.is_some_and(|until| self.clock.steady() >= until) {
+            return Err(failed(call, Seen::NotSent, "late", None));
         }
         let bank = &self.bank;
         let trouble = bank.trouble(call);

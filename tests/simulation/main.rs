@@ -47,13 +47,15 @@ fn the_books_hold_in_every_world() {
     let next = AtomicU64::new(first);
     let ended = AtomicU64::new(0);
     let failed: Mutex<Vec<String>> = Mutex::default();
+    // One is enough to know that a known bug is caught.
+    let most = if std::env::var_os("MOZHAO_BUG").is_some() { 1 } else { 5 };
     let threads = std::thread::available_parallelism().map_or(2, usize::from).min(16);
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::SeqCst);
-                    if seed > last || failed.lock().unwrap().len() >= 5 {
+                    if seed > last || failed.lock().unwrap().len() >= most {
                         return;
                     }
                     let outcome = play(seed);
@@ -78,6 +80,18 @@ fn the_books_hold_in_every_world() {
     eprintln!("seeds {first}..{last}: {ended} requests ended");
     assert!(failed.is_empty(), "{} worlds broke a promise\n{}", failed.len(), failed.join("\n\n"));
     assert!(ended > last - first, "the runs did hardly any work: {ended} requests");
+}
+
+/// Seeds that failed once. What was wrong then: the resume of a defect that found nobody stood in the way of the next (1138);
+/// a target said "declined" and carried it out after all, which whoever recognises a key does not (4154, 4837).
+const ONCE_FAILED: [u64; 3] = [1_138, 4_154, 4_837];
+
+#[test]
+fn seeds_that_failed_once_hold() {
+    for seed in ONCE_FAILED {
+        let outcome = play(seed);
+        assert!(outcome.violations.is_empty(), "seed {seed}: {}\n{}", outcome.violations.join("\n  "), outcome.story);
+    }
 }
 
 #[test]

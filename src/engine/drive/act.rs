@@ -222,11 +222,13 @@ impl Drive {
         }
         // The commit may have taken long (an outage, a frozen process), and the lease with it. Whoever takes over believes in
         // the deadline: the call ends by then, or does not begin.
-        let left = if bug("late_call") {
-            timeout
+        let (left, until) = if bug("late_call") {
+            (timeout, None)
         } else {
             self.core.may_start_effects().await?;
-            time_left(deadline, self.core.clock.now(), timeout)
+            let steady = self.core.clock.steady();
+            let left = time_left(deadline, self.core.clock.now(), timeout);
+            (left, Some(steady + left))
         };
         let result = if left.is_zero() {
             Err(CallFailure::from(Cause {
@@ -238,7 +240,7 @@ impl Drive {
             }))
         } else {
             let traceparent = self.traceparent.clone();
-            let rendered = crate::engine::ports::remote::RemoteCall { traceparent, timeout: Some(left), ..rendered };
+            let rendered = crate::engine::ports::remote::RemoteCall { traceparent, timeout: Some(left), until, ..rendered };
             self.core.caller.call(effect.call, &rendered).await
         };
         let execute = match process.step(slot::step_of(name)).map(|step| &step.kind) {

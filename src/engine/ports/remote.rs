@@ -29,6 +29,9 @@ pub struct RemoteCall {
     pub key: Option<String>,
     /// The whole call's deadline; `None`: the connector's timeout.
     pub timeout: Option<Duration>,
+    /// By [`Clock::steady`](super::clock::Clock::steady): whoever takes over believes that the call is over by then. It ends by then,
+    /// or does not begin, however long the process was frozen on the way to the wire. `None`: a read, which may be repeated.
+    pub until: Option<Duration>,
     /// It has effects: an unclear end is [`FailureClass::Unknown`]; a read's is [`FailureClass::Transient`].
     pub effect: bool,
     /// The statuses that are answers.
