@@ -90,7 +90,6 @@ async fn database_disk_is_full() {
             case.world.disk().fill();
             // Either statements are refused (53100), or the server stops because it cannot write its log. It has some room left
             // in files that are there already: so there is more to write until it is used up.
-            let some = case.dice.below(8) + 1;
             let refusals = |case: &Case| -> usize {
                 let words = ["SQLSTATE 53100", "the heartbeat could not be renewed"];
                 (0..2).flat_map(|worker| words.map(|words| case.count_in_log(worker, words))).sum()
@@ -103,7 +102,6 @@ async fn database_disk_is_full() {
                     break;
                 }
             }
-            wait::until_true("it to stay full for a while", PATIENCE, || refusals(case) >= some).await;
             case.world.disk().free();
             // A server that stopped for it is started again, as a service manager does.
             case.world.postgres().ensure_running().await;
@@ -234,12 +232,13 @@ async fn embedded_disk_is_full() {
         println!("this process may not mount: the disk of SQLite is NOT filled here");
         return;
     }
-    let scenario = Scenario::new("embedded_disk_is_full").on(On::EmbeddedOnSmallDisk(24)).workers(1).load(200, 50);
+    let scenario = Scenario::new("embedded_disk_is_full").on(On::EmbeddedOnSmallDisk(24)).workers(1).load(1_000, 100);
     scenario
         .run(async |case| {
             case.more(20).await;
             case.world.disk().fill();
-            case.logged(0, "the heartbeat could not be renewed", 3, PATIENCE).await;
+            // It has some room left in files that are there already, which the rest of the load uses up.
+            case.logged(0, "the heartbeat could not be renewed", 1, PATIENCE).await;
             case.world.disk().free();
         })
         .await;
