@@ -82,13 +82,12 @@ impl Drive {
             .filter(|(_, result)| !matches!(result, Err(failure) if shut(failure)))
             .filter_map(|(index, _)| self.connector(*index));
         let went: Vec<String> = went.map(str::to_owned).collect();
-        let mut checkpoint = false;
         let mut stop: Option<(String, Cause, Road)> = None;
         for (index, result) in steps.iter().zip(results) {
             let Some(step) = self.process.steps.get(*index) else { continue };
             let name = step.name.clone();
             let StepKind::Verify(verify) = &step.kind else { continue };
-            checkpoint |= verify.checkpoint;
+            self.checkpoint |= verify.checkpoint;
             match result {
                 Ok(fact) => self.push(fact)?,
                 Err(failure) if shut(&failure) && failure.cause.connector.as_ref().is_some_and(|name| went.contains(name)) => {}
@@ -107,7 +106,6 @@ impl Drive {
         }
         match stop {
             Some((name, cause, road)) => self.park(&name, cause, &road).await,
-            None if checkpoint => self.flush().await,
             None => Ok(()),
         }
     }
@@ -200,6 +198,7 @@ impl Drive {
         }
         if !self.core.heart.fresh(self.core.clock.steady()) {
             // It may take long: what the plan rested on is looked at again.
+            self.checkpoint().await?;
             return self.core.may_start_effects().await;
         }
         let at = self.state.slot(name);

@@ -105,6 +105,8 @@ pub struct Drive {
     state: State,
     /// What is not written yet, with its time.
     buffer: Vec<(Fact, Time)>,
+    /// The buffer holds a verdict that must be durable before anything is called or waited for.
+    checkpoint: bool,
     /// The head in the database.
     durable_seq: u64,
     durable_head: chain::Hash,
@@ -151,6 +153,7 @@ impl Drive {
             core,
             state,
             buffer: Vec::new(),
+            checkpoint: false,
             consumed: Vec::new(),
             review: None,
             defect: None,
@@ -178,6 +181,7 @@ impl Drive {
             core,
             state,
             buffer: Vec::new(),
+            checkpoint: false,
             consumed: Vec::new(),
             review: None,
             defect: None,
@@ -258,11 +262,23 @@ impl Drive {
                     self.push(fact)?;
                 }
             }
-            Next::Verify(steps) => self.verify(&steps).await?,
+            Next::Verify(steps) => {
+                self.checkpoint().await?;
+                self.verify(&steps).await?;
+            }
             Next::Effect(slot) if slot.starts_with("undo.") && bug("undo_skipped") => self.pretend(&slot)?,
+            // Its intent takes the verdicts with it.
             Next::Effect(slot) => self.effect(&slot).await?,
-            Next::Reconcile(slot) => self.reconcile(&slot).await?,
-            Next::Confirm => self.confirm().await?,
+            Next::Reconcile(slot) => {
+                self.checkpoint().await?;
+                self.reconcile(&slot).await?;
+            }
+            Next::Confirm => {
+                if self.process.done_when.call.is_some() {
+                    self.checkpoint().await?;
+                }
+                self.confirm().await?;
+            }
             Next::Ask(ask) => self.ask(&ask.slot, &ask.review).await?,
             Next::Defect { slot, cause } => {
                 if self.state.looks_at_callback(&self.process, &slot) {

@@ -151,6 +151,11 @@ impl Drive {
         self.write(None, &Then::Keep).await.map(drop)
     }
 
+    /// Writes what is buffered where it holds a verdict that cost money: before the next call, and before any wait.
+    pub(super) async fn checkpoint(&mut self) -> Result<(), DriveError> {
+        if self.checkpoint { self.flush().await } else { Ok(()) }
+    }
+
     /// Writes what is buffered and gives the request up; somebody looks at it again at `wake_at`.
     pub(super) async fn release(&mut self, wake_at: Option<Time>) -> Result<(), DriveError> {
         self.write(None, &Then::Release(wake_at)).await.map(drop)
@@ -213,6 +218,7 @@ impl Drive {
             metrics::counter!("mozhao_process_requests_ended_total", &labels).increment(1);
         }
         self.buffer.clear();
+        self.checkpoint = false;
         self.consumed.clear();
         (self.review, self.defect, self.payload_changed) = (None, None, false);
         self.core.tell(self.state.id);
