@@ -9,13 +9,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesUnordered;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::ShortString;
-use lapin::{BasicProperties, Channel, Connection};
+use lapin::{BasicProperties, Channel, Connection, PublisherConfirm};
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout_at};
 
 use super::supervisor::{Link, Session};
 use super::topology::{self, Names};
@@ -42,15 +41,43 @@ pub(super) struct AmqpPublisher {
     deadline: Duration,
 }
 
-/// What became of one event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// The broker has it.
-    Acked,
-    /// The broker refused one: it is short of something.
-    Nacked,
-    /// Nobody knows; the connection is of no more use.
-    Unknown,
+/// An event that was written.
+#[derive(Default)]
+struct Sent {
+    first: Option<PublisherConfirm>,
+    copy: Option<PublisherConfirm>,
+}
+
+impl Sent {
+    /// True once the broker has the event; false where it refused it: it is short of something. The copy's queue is its owner's
+    /// business: full, or without a majority, it must not hold up everybody's events, nor have them published again and again.
+    async fn confirmed(self, event: &Event, copy_by: Instant) -> Result<bool, lapin::Error> {
+        let acked = match self.first {
+            Some(first) => first.await?.is_ack(),
+            None => true,
+        };
+        if let Some(copy) = self.copy
+            && !matches!(timeout_at(copy_by, copy).await, Ok(Ok(confirm)) if confirm.is_ack())
+        {
+            tracing::warn!(event = %event.id, topic = %event.topic, "the queue in reply_to did not take its copy of an event");
+        }
+        Ok(acked)
+    }
+}
+
+/// `None`: nobody knows, and the connection is of no more use.
+fn told<T>(result: Result<Result<T, lapin::Error>, Elapsed>, event: &Event) -> Option<T> {
+    match result {
+        Ok(Ok(value)) => Some(value),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, topic = %event.topic, "an event could not be published; it is published again later");
+            None
+        }
+        Err(_) => {
+            tracing::warn!(topic = %event.topic, "an event was not confirmed in time; it is published again later");
+            None
+        }
+    }
 }
 
 impl AmqpPublisher {
@@ -78,25 +105,11 @@ impl AmqpPublisher {
         self.channel.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    async fn one(&self, channel: &Channel, event: &Event) -> End {
-        match timeout(self.deadline, self.send(channel, event)).await {
-            Ok(Ok(true)) => End::Acked,
-            Ok(Ok(false)) => End::Nacked,
-            Ok(Err(error)) => {
-                tracing::warn!(%error, topic = %event.topic, "an event could not be published; it is published again later");
-                End::Unknown
-            }
-            Err(_) => {
-                tracing::warn!(topic = %event.topic, "an event was not confirmed in time; it is published again later");
-                End::Unknown
-            }
-        }
-    }
-
-    async fn send(&self, channel: &Channel, event: &Event) -> Result<bool, lapin::Error> {
+    /// Writes an event and its copy; gives the confirms to wait for.
+    async fn send(&self, channel: &Channel, event: &Event) -> Result<Sent, lapin::Error> {
         // A topic is made of our own words and a process's name: it always fits.
-        let Ok(topic) = ShortString::try_new(event.topic.as_str()) else { return Ok(true) };
-        let Ok(exchange) = ShortString::try_new(self.events.as_str()) else { return Ok(true) };
+        let Ok(topic) = ShortString::try_new(event.topic.as_str()) else { return Ok(Sent::default()) };
+        let Ok(exchange) = ShortString::try_new(self.events.as_str()) else { return Ok(Sent::default()) };
         let options = BasicPublishOptions::default();
         let first = channel.basic_publish(exchange, topic, options, &event.body, properties(event)).await?;
         let copy = match self.reply_to(event) {
@@ -110,15 +123,7 @@ impl AmqpPublisher {
                 Some(channel.basic_publish("".into(), queue, options, &event.body, properties).await?)
             }
         };
-        let acked = first.await?.is_ack();
-        // The answer's queue is its owner's business: full, or without a majority, it must not hold up everybody's events, nor
-        // have them published again and again.
-        if let Some(copy) = copy
-            && !matches!(timeout(REPLY_PATIENCE, copy).await, Ok(Ok(confirm)) if confirm.is_ack())
-        {
-            tracing::warn!(event = %event.id, topic = %event.topic, "the queue in reply_to did not take its copy of an event");
-        }
-        Ok(acked)
+        Ok(Sent { first: Some(first), copy })
     }
 
     /// Where the copy goes: never to a queue of ours, where it would be taken for a request.
@@ -143,24 +148,36 @@ fn properties(event: &Event) -> BasicProperties {
 
 #[async_trait]
 impl Publisher for AmqpPublisher {
+    /// Window by window: all of one are written, then their confirms are waited for in that order, in which they mostly come; one
+    /// deadline stands for all of them.
     async fn publish(&self, events: &[Event]) -> Vec<bool> {
         let mut acked = vec![false; events.len()];
         let Some(channel) = self.current() else { return acked };
-        let mut waiting = events.iter().enumerate();
-        let mut in_flight = FuturesUnordered::new();
         let mut usable = true;
-        loop {
-            while usable && in_flight.len() < self.window {
-                let Some((index, event)) = waiting.next() else { break };
-                let one = self.one(&channel, event);
-                in_flight.push(async move { (index, one.await) });
+        for (events, acked) in events.chunks(self.window).zip(acked.chunks_mut(self.window)) {
+            let end = Instant::now() + self.deadline;
+            let mut sent = Vec::with_capacity(events.len());
+            for event in events {
+                match told(timeout_at(end, self.send(&channel, event)).await, event) {
+                    Some(one) => sent.push(one),
+                    None => {
+                        usable = false;
+                        break;
+                    }
+                }
             }
-            let Some((index, end)) = in_flight.next().await else { break };
-            acked[index] = end == End::Acked;
-            usable &= end != End::Unknown;
-        }
-        if !usable {
-            self.broken.notify_one();
+            let copy_by = end.min(Instant::now() + REPLY_PATIENCE);
+            // After the deadline each is looked at once more: what has come by then counts.
+            for ((one, event), acked) in sent.into_iter().zip(events).zip(acked) {
+                match told(timeout_at(end, one.confirmed(event, copy_by)).await, event) {
+                    Some(ack) => *acked = ack,
+                    None => usable = false,
+                }
+            }
+            if !usable {
+                self.broken.notify_one();
+                break;
+            }
         }
         acked
     }

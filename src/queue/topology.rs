@@ -21,6 +21,20 @@ const MAX_UNREAD: i64 = 100_000;
 /// The most bytes of such a queue.
 const MAX_UNREAD_BYTES: i64 = 1 << 30;
 
+/// What is kept where no queue is bound to it. Not `request.*.accepted`: whoever needs that listens, and to keep it for nobody
+/// would cost the broker as much as an outcome. (Every event can be read over HTTP.)
+const KEPT: [&str; 9] = [
+    "request.*.done",
+    "request.*.refused",
+    "request.*.withdrawn",
+    "request.*.expired",
+    "request.*.waiting",
+    "request.*.parked",
+    "review.#",
+    "intake.#",
+    "defect.#",
+];
+
 /// Our names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
@@ -30,7 +44,7 @@ pub struct Names {
     pub dead: String,
     /// Exchange: events.
     pub events: String,
-    /// Exchange and queue: events that no queue was bound to.
+    /// Exchange and queue: events that somebody should have heard and no queue was bound to.
     pub unrouted: String,
     /// Queue: opened reviews.
     pub reviews: String,
@@ -78,8 +92,10 @@ pub(super) async fn declare_for_consuming(channel: &Channel, names: &Names, queu
 /// Declares everything that publishing needs.
 pub(super) async fn declare_for_publishing(channel: &Channel, names: &Names, reviews: bool) -> Result<(), QueueError> {
     declare_queue(channel, &names.unrouted, unread()).await?;
-    declare_exchange(channel, &names.unrouted, ExchangeKind::Fanout, None).await?;
-    bind(channel, &names.unrouted, &names.unrouted, "").await?;
+    declare_exchange(channel, &names.unrouted, ExchangeKind::Topic, None).await?;
+    for topic in KEPT {
+        bind(channel, &names.unrouted, &names.unrouted, topic).await?;
+    }
     declare_exchange(channel, &names.events, ExchangeKind::Topic, Some(&names.unrouted)).await?;
     if reviews {
         declare_queue(channel, &names.reviews, unread()).await?;
