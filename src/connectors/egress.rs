@@ -11,8 +11,8 @@ const MAX_PATH: usize = 8 * 1024;
 #[derive(Debug, Clone)]
 pub(super) struct Base {
     url: Url,
-    /// The text before the path: no slash at its end.
-    text: String,
+    /// Its path: no slash at its end.
+    prefix: String,
 }
 
 impl Base {
@@ -31,8 +31,8 @@ impl Base {
         if url.host_str().is_none() {
             return Err("names no host".to_owned());
         }
-        let text = url.as_str().trim_end_matches('/').to_owned();
-        Ok(Base { url, text })
+        let prefix = url.path().trim_end_matches('/').to_owned();
+        Ok(Base { url, prefix })
     }
 
     pub(super) fn is_https(&self) -> bool {
@@ -48,14 +48,17 @@ impl Base {
     /// The URL of a call. The error never repeats the path: it may hold sensitive values.
     pub(super) fn join(&self, path: &str) -> Result<Url, String> {
         check_path(path)?;
-        let url = Url::parse(&format!("{}{path}", self.text)).map_err(|error| format!("the path makes no URL: {error}"))?;
+        // The base is not parsed again: only what follows it.
+        let (only, query) = path.split_once('?').map_or((path, None), |(only, query)| (only, Some(query)));
+        let mut url = self.url.clone();
+        url.set_path(&format!("{}{only}", self.prefix));
+        url.set_query(query);
         let same_place = url.scheme() == self.url.scheme()
             && url.host() == self.url.host()
             && url.port_or_known_default() == self.url.port_or_known_default()
             && url.username().is_empty()
             && url.password().is_none();
-        let prefix = self.url.path().trim_end_matches('/');
-        let below = url.path().strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/'));
+        let below = url.path().strip_prefix(&*self.prefix).is_some_and(|rest| rest.starts_with('/'));
         if same_place && below { Ok(url) } else { Err("the path leaves the connector's base URL".to_owned()) }
     }
 }

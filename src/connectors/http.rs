@@ -73,10 +73,10 @@ pub(super) async fn send(connector: &Connector, call: &RemoteCall, deadline: Ins
         Ok(Ok(body)) => body,
     };
     match json::parse(&body, json::MAX_DEPTH) {
-        Ok(_) => Ok(Answer { status, body }),
+        Ok(value) => Ok(Answer { status, body, value: Some(value) }),
         // An effect needs no answer beyond its status; a read does, unless its status is the answer.
         Err(json::JsonFault::Empty) if call.effect || matches!(status, 204 | 205) || !(200..300).contains(&status) => {
-            Ok(Answer { status, body: Bytes::new() })
+            Ok(Answer { status, body: Bytes::new(), value: None })
         }
         Err(json::JsonFault::Empty) => Err(to.body(status, "empty", &format!("answered {status} without a body"))),
         Err(fault) => {

@@ -99,7 +99,7 @@ impl Caller {
             (self.changed)(&call.connector, change);
         }
         let answer = result.map_err(|failure| failed(call, failure))?;
-        judge::see(call, answer.status, &answer.body).map_err(CallFailure::from)
+        judge::see(call, answer.status, &answer.body, answer.value).map_err(CallFailure::from)
     }
 }
 

@@ -135,7 +135,7 @@ pub fn prepare(core: &Core, submission: &mut Submission, run_now: bool) -> Resul
         return Err(reject("bad_key", "where the answer goes, its correlation id or the trace context contains a NUL character"));
     }
     let process = core.processes.latest(&submission.process).ok_or_else(|| unknown_process(core, &submission.process))?;
-    let payload = read(&mut submission.payload)?;
+    let payload = Arc::new(read(&mut submission.payload)?);
     if let Err(faults) = process.request.validate(&payload) {
         let faults: Vec<String> = faults.iter().map(|fault| fault.message.clone()).collect();
         return Err(reject("schema", faults.join("; ")));

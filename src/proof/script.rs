@@ -183,9 +183,9 @@ impl Target<'_> {
             return Err(failure);
         }
         match body {
-            Some(body) => Ok(Answer { status, body: Bytes::from(body) }),
+            Some(body) => Ok(Answer { status, body: Bytes::from(body), value: None }),
             None if self.call.effect || matches!(status, 204 | 205) || !(200..300).contains(&status) => {
-                Ok(Answer { status, body: Bytes::new() })
+                Ok(Answer { status, body: Bytes::new(), value: None })
             }
             None => Err(self.fail(Seen::Body { status }, "empty", Some(status), &format!("answered {status} without a body"))),
         }

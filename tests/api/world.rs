@@ -268,7 +268,7 @@ impl Remote for Bank {
         if who.contains("loud") {
             answer[LOUD] = json!(LOUD);
         }
-        Ok(Answer { status: 200, body: Bytes::from(answer.to_string()) })
+        Ok(Answer { status: 200, body: Bytes::from(answer.to_string()), value: None })
     }
 
     fn timeout(&self, _: &str) -> Duration {

@@ -91,17 +91,18 @@ async fn answers(bytes: Vec<u8>, code: &str) -> (FailureClass, FailureClass) {
 async fn an_answer_comes_back_with_its_status_and_body() {
     let target = Target::json(200, "{\"status\":\"bound\"}").await;
     let answer = at(&target, "").call(&read("/cards/1?x=2")).await;
-    assert_eq!(answer, Ok(Answer { status: 200, body: Bytes::from_static(b"{\"status\":\"bound\"}") }));
+    let value = Some(serde_json::json!({ "status": "bound" }));
+    assert_eq!(answer, Ok(Answer { status: 200, body: Bytes::from_static(b"{\"status\":\"bound\"}"), value }));
     assert!(target.seen()[0].starts_with("GET /api/cards/1?x=2 HTTP/1.1\r\n"), "{:?}", target.seen());
 
     let target = Target::json(404, "").await;
     let call = RemoteCall { accept: Accept::Listed(vec![200, 404]), ..read("/cards/1") };
-    assert_eq!(at(&target, "").call(&call).await, Ok(Answer { status: 404, body: Bytes::new() }));
+    assert_eq!(at(&target, "").call(&call).await, Ok(Answer { status: 404, body: Bytes::new(), value: None }));
 
     let target = Target::bytes("HTTP/1.1 204 No Content\r\n\r\n").await;
-    assert_eq!(at(&target, "").call(&read("/")).await, Ok(Answer { status: 204, body: Bytes::new() }));
+    assert_eq!(at(&target, "").call(&read("/")).await, Ok(Answer { status: 204, body: Bytes::new(), value: None }));
     let target = Target::json(200, " \n").await;
-    assert_eq!(at(&target, "").call(&effect("/")).await, Ok(Answer { status: 200, body: Bytes::new() }));
+    assert_eq!(at(&target, "").call(&effect("/")).await, Ok(Answer { status: 200, body: Bytes::new(), value: None }));
 }
 
 #[tokio::test]

@@ -93,7 +93,7 @@ fn failure(class: FailureClass, code: &'static str) -> Failure {
 #[async_trait]
 impl Remote for Target {
     async fn call(&self, call: &RemoteCall) -> Result<Answer, Failure> {
-        self.meet(call).map(|body| Answer { status: 200, body: Bytes::from(body.to_string()) })
+        self.meet(call).map(|body| Answer { status: 200, body: Bytes::from(body.to_string()), value: None })
     }
 
     fn timeout(&self, _connector: &str) -> Duration {

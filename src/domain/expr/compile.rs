@@ -36,7 +36,12 @@ struct Compiled {
     names: BTreeSet<String>,
     paths: BTreeSet<Vec<String>>,
     functions: BTreeSet<String>,
+    /// It is nothing but this path.
+    path: Option<Vec<String>>,
 }
+
+/// The deepest path that is looked up without the interpreter: far from where data is too deep for it.
+const MAX_PATH: usize = 8;
 
 impl Expr {
     /// Parses and checks `source`: at most 2 KiB, 200 nodes, 32 levels, no comprehension inside another's
@@ -77,6 +82,9 @@ impl Expr {
 
     /// Its value in `scope`, as JSON. A timestamp becomes RFC 3339 text, a duration `"90s"`.
     pub fn eval(&self, scope: &Scope) -> Result<serde_json::Value, EvalError> {
+        if let Some(found) = self.0.path.as_ref().and_then(|path| scope.scalar(path)) {
+            return Ok(found.clone());
+        }
         self.resolve(scope, |value| to_json(value).map_err(|error| EvalError::translate(self.source(), &error)))
     }
 
@@ -95,9 +103,11 @@ impl Expr {
         // The tree holds nothing the interpreter is known to panic on; if it does all the same, that is this
         // expression's defect and not the worker's end.
         catch_unwind(AssertUnwindSafe(|| {
-            let value: CowVal<'_, '_> = CelValue::resolve_val(&self.0.tree, &scope.context)
-                .map_err(|error| EvalError::translate(self.source(), &error))?;
-            finish(value.as_ref())
+            scope.with(&self.0.names, |context| {
+                let value: CowVal<'_, '_> =
+                    CelValue::resolve_val(&self.0.tree, context).map_err(|error| EvalError::translate(self.source(), &error))?;
+                finish(value.as_ref())
+            })
         }))
         .unwrap_or_else(|_| Err(EvalError::new(self.source(), "the interpreter failed")))
     }
@@ -130,7 +140,8 @@ fn parse_and_check(source: &str) -> Result<Compiled, ExprError> {
     let mut checker = Checker::new(source, &info);
     checker.check(&mut tree)?;
     let (names, paths, functions) = checker.into_findings();
-    Ok(Compiled { source: source.to_owned(), tree, names, paths, functions })
+    let path = paths.first().filter(|path| path.len() <= MAX_PATH && path.join(".") == source.trim()).cloned();
+    Ok(Compiled { source: source.to_owned(), tree, names, paths, functions, path })
 }
 
 /// The first error, without the parser's list of every token it would have liked.

@@ -3,6 +3,7 @@
 //! defect (for an effect: of an unknown), never a pass or a refusal.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -21,20 +22,20 @@ pub struct Seen {
     /// The status.
     pub status: u16,
     /// The body; null where it was empty.
-    pub body: Value,
+    pub body: Arc<Value>,
     /// SHA-256 of the body's bytes, hex.
     pub sha256: String,
 }
 
-/// Parses an answer and holds it against the call's schema (2xx only: other accepted statuses have bodies of their own).
+/// Parses an answer, unless `read` is what it says, and holds it against the call's schema (2xx only: other accepted statuses have bodies of their own).
 ///
 /// # Errors
 /// A cause: not JSON, or not what the schema says. The detail names places, not values.
-pub fn see(call: &Call, status: u16, bytes: &[u8]) -> Result<Seen, Cause> {
-    let body: Value = if bytes.is_empty() {
-        Value::Null
-    } else {
-        serde_json::from_slice(bytes).map_err(|_| broken("not_json", call, Some(status), "the answer is not JSON"))?
+pub fn see(call: &Call, status: u16, bytes: &[u8], read: Option<Value>) -> Result<Seen, Cause> {
+    let body = match read {
+        Some(value) => value,
+        None if bytes.is_empty() => Value::Null,
+        None => serde_json::from_slice(bytes).map_err(|_| broken("not_json", call, Some(status), "the answer is not JSON"))?,
     };
     if let (Some(schema), 200..300) = (&call.answer, status)
         && let Err(faults) = schema.validate(&body)
@@ -42,7 +43,7 @@ pub fn see(call: &Call, status: u16, bytes: &[u8]) -> Result<Seen, Cause> {
         let detail: Vec<String> = faults.iter().take(3).map(|fault| fault.message.clone()).collect();
         return Err(broken("schema", call, Some(status), &detail.join("; ")));
     }
-    Ok(Seen { status, body, sha256: hex::encode(Sha256::digest(bytes)) })
+    Ok(Seen { status, body: body.into(), sha256: hex::encode(Sha256::digest(bytes)) })
 }
 
 /// The verdict of a verify step. `seen` is `None` for a step without a call.
@@ -51,8 +52,8 @@ pub fn see(call: &Call, status: u16, bytes: &[u8]) -> Result<Seen, Cause> {
 /// An expression failed, nothing decided where `otherwise` is `defect`, or too much is kept.
 pub fn verify(name: &str, verify: &Verify, seen: Option<&Seen>, mut scope: Scope) -> Result<Fact, Cause> {
     if let Some(seen) = seen {
-        scope.set("answer", &seen.body);
-        scope.set("status", &Value::from(seen.status));
+        scope.share("answer", Arc::clone(&seen.body));
+        scope.share("status", Arc::new(Value::from(seen.status)));
     }
     let call = verify.call.as_ref();
     let failed = |error: &EvalError| expression(call, seen, error);
@@ -87,7 +88,7 @@ pub fn verify(name: &str, verify: &Verify, seen: Option<&Seen>, mut scope: Scope
 pub fn callback(name: &str, wait: &Wait, body: &Value, mut scope: Scope) -> Result<Fact, Cause> {
     scope.set("answer", body);
     let bytes = body.to_string();
-    let seen = Seen { status: 0, body: body.clone(), sha256: hex::encode(Sha256::digest(bytes.as_bytes())) };
+    let seen = Seen { status: 0, body: Arc::new(body.clone()), sha256: hex::encode(Sha256::digest(bytes.as_bytes())) };
     let decided = rules(&wait.refuse_when, wait.pass_when.as_ref(), &scope).map_err(|error| expression(None, None, &error))?;
     let Some((verdict, rule)) = decided else { return Ok(Fact::CallbackIgnored { step: name.to_owned() }) };
     Ok(Fact::Verdict(VerdictFact {
@@ -116,8 +117,8 @@ pub fn effect(
     seen: &Seen,
     mut scope: Scope,
 ) -> Result<Vec<Fact>, Cause> {
-    scope.set("answer", &seen.body);
-    scope.set("status", &Value::from(seen.status));
+    scope.share("answer", Arc::clone(&seen.body));
+    scope.share("status", Arc::new(Value::from(seen.status)));
     let no = execute.map_or(&[][..], |execute| &execute.refuse_when);
     let refused = rules(no, None, &scope).map_err(|error| expression(Some(call), Some(seen), &error))?;
     let refused = refused.filter(|(verdict, _)| matches!(verdict, Verdict::Refuse(_)));
@@ -157,8 +158,8 @@ pub fn effect(
 /// # Errors
 /// The expression failed.
 pub fn happened(reconcile: &Reconcile, seen: &Seen, mut scope: Scope) -> Result<bool, Cause> {
-    scope.set("answer", &seen.body);
-    scope.set("status", &Value::from(seen.status));
+    scope.share("answer", Arc::clone(&seen.body));
+    scope.share("status", Arc::new(Value::from(seen.status)));
     reconcile.happened_when.test(&scope).map_err(|error| expression(Some(&reconcile.call), Some(seen), &error))
 }
 
@@ -168,8 +169,8 @@ pub fn happened(reconcile: &Reconcile, seen: &Seen, mut scope: Scope) -> Result<
 /// The expression failed.
 pub fn done(done: &DoneWhen, seen: Option<&Seen>, mut scope: Scope) -> Result<Option<Fact>, Cause> {
     if let Some(seen) = seen {
-        scope.set("answer", &seen.body);
-        scope.set("status", &Value::from(seen.status));
+        scope.share("answer", Arc::clone(&seen.body));
+        scope.share("status", Arc::new(Value::from(seen.status)));
     }
     let there = done.is.test(&scope).map_err(|error| expression(done.call.as_ref(), seen, &error))?;
     Ok(there.then(|| {
@@ -225,7 +226,7 @@ fn keep(keep: Option<&BTreeMap<String, Expr>>, call: Option<&Call>, seen: Option
         }
         None => match call.and_then(|call| call.answer.as_ref()) {
             Some(schema) => schema.mask(&seen.body),
-            None => seen.body.clone(),
+            None => Value::clone(&seen.body),
         },
     };
     let size = kept.to_string().len();

@@ -1,6 +1,7 @@
 //! What expressions of a request can see, and when: `request`, `answers`, `meta`, `now`, `callbacks`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -29,13 +30,13 @@ pub struct Surroundings<'a> {
 pub fn scope(state: &State, around: &Surroundings<'_>, attempt: u32, reads: Reads) -> Scope {
     let mut scope = Scope::new();
     if reads.request {
-        scope.set("request", &state.payload);
+        scope.share("request", Arc::clone(&state.payload));
     }
     if reads.answers {
-        scope.set("answers", &Value::Object(answers(state)));
+        scope.share("answers", Arc::new(Value::Object(answers(state))));
     }
     if reads.meta {
-        scope.set("meta", &meta(state, attempt));
+        scope.share("meta", Arc::new(meta(state, attempt)));
     }
     if reads.now {
         scope.set_time("now", around.now.0);
@@ -43,7 +44,7 @@ pub fn scope(state: &State, around: &Surroundings<'_>, attempt: u32, reads: Read
     if reads.callbacks {
         let callbacks: Map<String, Value> =
             around.callbacks.iter().map(|(name, url)| (name.clone(), json!({ "url": url }))).collect();
-        scope.set("callbacks", &Value::Object(callbacks));
+        scope.share("callbacks", Arc::new(Value::Object(callbacks)));
     }
     scope
 }
@@ -62,9 +63,9 @@ fn answers(state: &State) -> Map<String, Value> {
 
 /// The scope before there is a state: `request` alone, for `customer`, `serialize_by` and `limit`.
 #[must_use]
-pub fn intake_scope(payload: &Value) -> Scope {
+pub fn intake_scope(payload: &Arc<Value>) -> Scope {
     let mut scope = Scope::new();
-    scope.set("request", payload);
+    scope.share("request", Arc::clone(payload));
     scope
 }
 

@@ -6,6 +6,7 @@
 //! which fact may follow which.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -34,7 +35,7 @@ pub struct State {
     /// When it was accepted.
     pub accepted_at: Time,
     /// The payload as it is now.
-    pub payload: Value,
+    pub payload: Arc<Value>,
     /// Where it stands.
     pub phase: Phase,
     /// Set once the direction is back: how it ends when everything is undone.
@@ -177,14 +178,14 @@ pub struct Illegal {
 impl State {
     /// The state after the first entry.
     #[must_use]
-    pub fn begin(id: Uuid, accepted: Accepted, accepted_at: Time, payload: Value, head: Hash) -> State {
+    pub fn begin(id: Uuid, accepted: Accepted, accepted_at: Time, payload: impl Into<Arc<Value>>, head: Hash) -> State {
         State {
             id,
             seq: 1,
             head,
             accepted,
             accepted_at,
-            payload,
+            payload: payload.into(),
             phase: Phase::Queued,
             turned: None,
             refusal: None,
@@ -409,7 +410,7 @@ impl State {
 
     /// New fields: what was concluded from the old ones is concluded again. Effects stay as they are.
     fn replace(&mut self, fields: &BTreeMap<String, Value>) {
-        if let Value::Object(payload) = &mut self.payload {
+        if let Value::Object(payload) = Arc::make_mut(&mut self.payload) {
             payload.extend(fields.iter().map(|(name, value)| (name.clone(), value.clone())));
         }
         for slot in self.slots.values_mut() {

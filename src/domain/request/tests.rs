@@ -214,7 +214,7 @@ fn correcting_fields_forgets_verdicts_and_keeps_effects() {
         opened("t"),
         decided(Choice::Amend),
     ]);
-    assert_eq!(state.payload, json!({"a": 7, "b": 2}));
+    assert_eq!(*state.payload, json!({"a": 7, "b": 2}));
     assert_eq!((state.mark("s"), state.mark("t"), state.mark("e")), (&Mark::Open, &Mark::Open, &Mark::Applied));
     assert!(state.person && state.ask.is_none() && matches!(state.phase, Phase::Open));
 }

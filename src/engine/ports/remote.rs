@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use serde_json::Value;
 
 use crate::domain::request::fact::FailureClass;
 use crate::domain::words::Method;
@@ -47,6 +48,8 @@ pub struct Answer {
     pub status: u16,
     /// Its decompressed body; empty or JSON.
     pub body: Bytes,
+    /// What the body says, where the adapter has read it; else the engine reads it.
+    pub value: Option<Value>,
 }
 
 /// A call without an accepted answer.

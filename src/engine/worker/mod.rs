@@ -5,9 +5,11 @@
 mod loops;
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::sync::{Notify, OwnedSemaphorePermit, RwLock, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -119,12 +121,13 @@ impl Worker {
             running.insert(request, mailbox.clone());
         }
         let worker = self.clone();
+        // On the heap before it is handed over: a task is moved several times, and a drive has ten kilobytes.
+        let drive = Box::pin(self.clone().drive(request, start, mailbox.clone()));
         self.tasks.spawn(async move {
-            let task = tokio::spawn(worker.clone().drive(request, start, mailbox.clone()));
-            let ended = match task.await {
+            let ended = match AssertUnwindSafe(drive).catch_unwind().await {
                 Ok(ended) => ended,
-                Err(error) if error.is_panic() => worker.panicked(request).await,
-                Err(_) => false,
+                // Whatever it held is gone with it: the request is read anew.
+                Err(_) => Box::pin(worker.panicked(request)).await,
             };
             let rung = {
                 let mut running = worker.running.lock().unwrap_or_else(PoisonError::into_inner);
@@ -155,12 +158,12 @@ impl Worker {
                 let _together = self.alone.read().await;
                 Drive::fresh(self.core.clone(), *fresh, turn, over_limit, mailbox).run(Vec::new()).await
             }
-            Start::Stored => self.drive_stored(request, mailbox).await,
+            Start::Stored => Box::pin(self.drive_stored(request, mailbox)).await,
         };
         match result {
             Ok(state) => state.ending().is_some(),
             Err(error) => {
-                self.trouble(request, &error).await;
+                Box::pin(self.trouble(request, &error)).await;
                 true
             }
         }

@@ -207,3 +207,44 @@ fn expressions_and_scopes_go_between_threads() {
     check::<Template>();
     check::<JsonTemplate>();
 }
+
+#[test]
+fn a_plain_path_is_what_the_interpreter_finds() {
+    let data = json!({
+        "text": "a", "empty": "", "long": "x".repeat(5000), "whole": -3, "big": u64::MAX, "half": 0.5, "yes": true, "nothing": null,
+        "list": [1], "object": {"inner": {"most": "b"}}, "size": 4, "text.dotted": 1,
+    });
+    let mut scope = Scope::new();
+    scope.set("request", &data);
+    for path in [
+        "text",
+        "empty",
+        "long",
+        "whole",
+        "big",
+        "half",
+        "yes",
+        "nothing",
+        "list",
+        "object.inner.most",
+        "object.inner",
+        "size",
+        "none",
+        "object.none",
+    ] {
+        let (plain, asked) = (format!("request.{path}"), format!("(request.{path})"));
+        let eval =
+            |source: &str| Expr::compile(source).unwrap().eval(&scope).map_err(|error| error.to_string().replace(['(', ')'], ""));
+        assert_eq!(eval(&plain), eval(&asked), "{path}");
+    }
+}
+
+#[test]
+fn a_variable_that_is_set_anew_is_read_anew() {
+    let mut scope = Scope::new();
+    for n in [1, 2] {
+        scope.set("request", &json!({"n": n}));
+        let eval = |source: &str| Expr::compile(source).unwrap().eval(&scope).unwrap();
+        assert_eq!((eval("request.n"), eval("request.n + 1")), (json!(n), json!(n + 1)));
+    }
+}
