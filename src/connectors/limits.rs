@@ -44,13 +44,12 @@ impl Limits {
 
     /// Waits for a place, then for the pace, until `deadline`. Dropping the permit gives the place back.
     pub(super) async fn enter(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, Busy> {
-        let place = match Arc::clone(&self.places).try_acquire_owned() {
-            Ok(place) => place,
+        let place = if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+            place
+        } else {
+            let place = timeout_at(deadline, Arc::clone(&self.places).acquire_owned()).await;
             // The semaphore is never closed: its error cannot happen, and would mean that there is no place.
-            Err(_) => {
-                let place = timeout_at(deadline, Arc::clone(&self.places).acquire_owned()).await;
-                place.ok().and_then(Result::ok).ok_or(Busy::Concurrency)?
-            }
+            place.ok().and_then(Result::ok).ok_or(Busy::Concurrency)?
         };
         if let Some(pace) = &self.pace {
             timeout_at(deadline, pace.until_ready()).await.map_err(|_| Busy::Rate)?;

@@ -158,13 +158,11 @@ impl Publisher for AmqpPublisher {
             let end = Instant::now() + self.deadline;
             let mut sent = Vec::with_capacity(events.len());
             for event in events {
-                match told(timeout_at(end, self.send(&channel, event)).await, event) {
-                    Some(one) => sent.push(one),
-                    None => {
-                        usable = false;
-                        break;
-                    }
-                }
+                let Some(one) = told(timeout_at(end, self.send(&channel, event)).await, event) else {
+                    usable = false;
+                    break;
+                };
+                sent.push(one);
             }
             let copy_by = end.min(Instant::now() + REPLY_PATIENCE);
             // After the deadline each is looked at once more: what has come by then counts.

@@ -51,12 +51,12 @@ impl Remote for Target {
     async fn call(&self, call: &RemoteCall) -> Result<Answer, Failure> {
         if !call.effect {
             let step = match &*call.slot {
-                "funds" => return Ok(Answer { status: 200, body: Bytes::from_static(br#"{"ok": true}"#) }),
+                "funds" => return Ok(Answer { status: 200, body: Bytes::from_static(br#"{"ok": true}"#), value: None }),
                 "done_when" => "tell",
                 other => other.rsplit('.').next().unwrap_or(other),
             };
             let body = json!({ "there": self.standing(step) > 0 }).to_string();
-            return Ok(Answer { status: 200, body: Bytes::from(body) });
+            return Ok(Answer { status: 200, body: Bytes::from(body), value: None });
         }
         if call.until.is_some_and(|until| SystemClock.steady() >= until) {
             // As a connector does: a process that was frozen on the way to the wire does not begin the call.
@@ -73,7 +73,7 @@ impl Remote for Target {
             let detail = "the line broke".to_owned();
             return Err(Failure { class: FailureClass::Unknown, code: "reset", status: None, detail, retry_after: None });
         }
-        Ok(Answer { status: 200, body: Bytes::from_static(b"{}") })
+        Ok(Answer { status: 200, body: Bytes::from_static(b"{}"), value: None })
     }
 
     fn timeout(&self, _connector: &str) -> Duration {

@@ -292,7 +292,7 @@ fn judged(call: &RemoteCall, (status, body): (u16, String)) -> Result<Answer, Fa
     if serde_json::from_str::<Value>(&body).is_err() {
         return Err(failed(call, Seen::Body { status }, "not_json", Some(status)));
     }
-    Ok(Answer { status, body: Bytes::from(body) })
+    Ok(Answer { status, body: Bytes::from(body), value: None })
 }
 
 impl Wire {

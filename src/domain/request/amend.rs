@@ -6,6 +6,7 @@
 //! thing, or they would hit another customer's.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -21,7 +22,7 @@ use crate::domain::process::model::{Call, Process, Step, StepKind};
 pub fn check(process: &Process, state: &State, fields: &BTreeMap<String, Value>) -> Result<(), String> {
     let before = &state.payload;
     let mut after = before.clone();
-    if let Value::Object(object) = &mut after {
+    if let Value::Object(object) = Arc::make_mut(&mut after) {
         object.extend(fields.iter().map(|(name, value)| (name.clone(), value.clone())));
     }
     process.request.validate(&after).map_err(|faults| {

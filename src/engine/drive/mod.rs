@@ -98,6 +98,7 @@ impl Mailbox {
 }
 
 /// One request on its way. Created by [`Drive::load`] or from what intake has in its hands.
+#[expect(clippy::struct_excessive_bools, reason = "what goes with the buffer, and two columns of the row")]
 pub struct Drive {
     core: Arc<Core>,
     process: Arc<Process>,
@@ -405,7 +406,8 @@ impl Drive {
 pub fn replay(loaded: &Loaded) -> Result<State, DriveError> {
     let id = loaded.row.id;
     chain::verify(id, &loaded.entries)?;
-    let payload = serde_json::from_slice(&loaded.payload).map_err(|error| DriveError::Payload(error.to_string()))?;
+    let payload: serde_json::Value =
+        serde_json::from_slice(&loaded.payload).map_err(|error| DriveError::Payload(error.to_string()))?;
     let mut entries = loaded.entries.iter();
     let Some(first) = entries.next() else { return Err(ChainError::OutOfOrder { expected: 1, found: 0 }.into()) };
     let Fact::Accepted(accepted) = first.fact()? else {

@@ -327,7 +327,7 @@ impl Drive {
 
     fn event(&self, mut notice: Notice, at: Time) -> Event {
         if bug("payload_told") {
-            notice.data["payload"] = self.state.payload.clone();
+            notice.data["payload"] = (*self.state.payload).clone();
         }
         let id = self.core.clock.id();
         let reply = notice.outcome.then(|| self.reply_to.clone()).flatten();
