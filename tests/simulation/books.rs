@@ -56,7 +56,7 @@ pub(crate) fn replay(id: Uuid, loaded: &Loaded, mut see: impl FnMut(&State, u64,
     let facts: Result<Facts, _> = loaded.entries.iter().map(|entry| Ok((entry.seq, entry.at, entry.fact()?))).collect();
     let facts = facts.map_err(|error: chain::ChainError| error.to_string())?;
     let Some((_, at, Fact::Accepted(accepted))) = facts.first() else { return Err("no first entry".to_owned()) };
-    let payload = serde_json::from_slice(&loaded.payload).map_err(|error| error.to_string())?;
+    let payload: serde_json::Value = serde_json::from_slice(&loaded.payload).map_err(|error| error.to_string())?;
     let mut state = State::begin(id, accepted.clone(), *at, payload, loaded.entries[0].hash);
     for (seq, at, fact) in facts.iter().skip(1) {
         see(&state, *seq, *at, fact);
