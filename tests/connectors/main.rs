@@ -15,8 +15,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::future::pending;
 use std::net::TcpListener;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, atomic::AtomicUsize, atomic::Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -91,8 +90,8 @@ async fn answers(bytes: Vec<u8>, code: &str) -> (FailureClass, FailureClass) {
 async fn an_answer_comes_back_with_its_status_and_body() {
     let target = Target::json(200, "{\"status\":\"bound\"}").await;
     let answer = at(&target, "").call(&read("/cards/1?x=2")).await;
-    let value = Some(serde_json::json!({ "status": "bound" }));
-    assert_eq!(answer, Ok(Answer { status: 200, body: Bytes::from_static(b"{\"status\":\"bound\"}"), value }));
+    let (body, value) = (Bytes::from_static(b"{\"status\":\"bound\"}"), serde_json::json!({ "status": "bound" }));
+    assert_eq!(answer, Ok(Answer { status: 200, body, value: Some(value) }));
     assert!(target.seen()[0].starts_with("GET /api/cards/1?x=2 HTTP/1.1\r\n"), "{:?}", target.seen());
 
     let target = Target::json(404, "").await;

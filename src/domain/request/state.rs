@@ -1,9 +1,8 @@
 //! A request's state: what its ledger's facts add up to.
 //!
-//! The hard part is that three things go on at once — the way forward through the steps, the way back through
-//! the undos, and what people and other systems send in between — and that a crash may cut it anywhere. So state
-//! is never stored: it is rebuilt by replaying the ledger through [`State::apply`], the one place that says
-//! which fact may follow which.
+//! The hard part is that three things go on at once — the way forward through the steps, the way back through the undos, and
+//! what people and other systems send in between — and that a crash may cut it anywhere. So state is never stored: it is
+//! rebuilt by replaying the ledger through [`State::apply`], the one place that says which fact may follow which.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
