@@ -78,15 +78,14 @@ CREATE TABLE payloads (
     body    BYTEA NOT NULL
 );
 
--- The ledger. Rows are only ever inserted.
+-- The ledger. Rows are only ever inserted; one holds what one write appended, packed (see `store/pack.rs`), under the number
+-- of its first entry.
 CREATE TABLE entries (
     request UUID   NOT NULL,
     seq     BIGINT NOT NULL,
-    at      BIGINT NOT NULL,
-    body    BYTEA  NOT NULL,
-    hash    BYTEA  NOT NULL,
+    packed  BYTEA  NOT NULL,
     PRIMARY KEY (request, seq),
-    CONSTRAINT counted_from_one CHECK (seq >= 1 AND octet_length(hash) = 32)
+    CONSTRAINT counted_from_one CHECK (seq >= 1)
 );
 
 -- Which messages were accepted or rejected; its key decides about duplicates.
@@ -119,13 +118,11 @@ CREATE INDEX rejected_raw ON rejected (id) WHERE raw <> '';
 -- The same message rejected twice is one.
 CREATE UNIQUE INDEX rejected_once ON rejected (producer, message, raw_sha256) WHERE message IS NOT NULL;
 
--- `serialize_by`: the number for the next request, and the number whose turn it is.
+-- `serialize_by`: the number for the next request. Whose turn it is, `requests` knows.
 CREATE TABLE lanes (
     lane    TEXT   PRIMARY KEY,
-    next_no BIGINT NOT NULL,
-    head_no BIGINT NOT NULL,
-    made_at BIGINT NOT NULL DEFAULT mozhao_now(),
-    CONSTRAINT head_within CHECK (head_no BETWEEN 1 AND next_no)
+    next_no BIGINT NOT NULL CHECK (next_no >= 1),
+    made_at BIGINT NOT NULL DEFAULT mozhao_now()
 ) WITH (fillfactor = 70);
 CREATE INDEX lanes_made ON lanes USING brin (made_at);
 
@@ -195,12 +192,13 @@ CREATE TABLE outbox (
     at          BIGINT NOT NULL
 );
 
--- Events that the broker has not confirmed, by the worker that publishes them. A row of its own, since to mark the event
--- itself would write it, with its body, a second time.
+-- Events that the broker has not confirmed, by the worker that publishes them: one row for the events of one batch, since
+-- those are mostly confirmed together, and to mark an event itself would write it, with its body, a second time.
 CREATE TABLE unpublished (
-    worker UUID NOT NULL,
-    id     UUID NOT NULL,
-    PRIMARY KEY (worker, id)
+    worker UUID   NOT NULL,
+    first  UUID   NOT NULL,
+    ids    UUID[] NOT NULL,
+    PRIMARY KEY (worker, first)
 );
 
 CREATE TABLE defects (

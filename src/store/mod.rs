@@ -15,6 +15,7 @@
 mod batch;
 pub mod memory;
 pub mod open;
+mod pack;
 mod pool;
 mod port;
 pub mod postgres;

@@ -58,7 +58,6 @@ macro_rules! decoders {
         use sqlx::Row as _;
         use uuid::Uuid;
 
-        use crate::domain::request::chain::Entry;
         use crate::domain::request::signal::Signal;
         use crate::domain::time::Time;
         use crate::engine::ports::records::{
@@ -149,11 +148,6 @@ macro_rules! decoders {
                 expires_at: time(row, "expires_at")?,
                 ended_at: time_or_none(row, "ended_at")?,
             })
-        }
-
-        /// A row of `entries`.
-        pub(super) fn entry(row: &$row) -> Read<Entry> {
-            Ok(Entry { seq: number(row, "seq")?, at: time(row, "at")?, body: row.try_get("body")?, hash: hash(row, "hash")? })
         }
 
         /// A row of `signals`: id and signal.

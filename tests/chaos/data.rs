@@ -34,7 +34,7 @@ async fn one_bad_row(name: &'static str, on: On) {
                         RETURN NEW;
                     END $$;
                     CREATE TRIGGER bad_row BEFORE INSERT ON entries FOR EACH ROW EXECUTE FUNCTION bad_row()",
-                    bad("convert_from(NEW.body, 'UTF8')")
+                    bad("encode(NEW.packed, 'escape')")
                 );
                 (trigger, "DROP TRIGGER bad_row ON entries; DROP FUNCTION bad_row()")
             };
@@ -76,18 +76,18 @@ async fn changed_rows(name: &'static str, on: On) {
             let embedded = case.world.is_embedded();
             let id = |id: &Uuid| if embedded { format!("X'{}'", id.simple()) } else { format!("'{id}'") };
             let [edited, deleted, swapped, ..] = &ended[..] else { panic!("three ended requests") };
-            let body = if embedded {
-                r#"CAST(replace(CAST(body AS TEXT), '"kind"', '"Kind"') AS BLOB)"#
+            let edit = if embedded {
+                r#"body = CAST(replace(CAST(body AS TEXT), '"kind"', '"Kind"') AS BLOB)"#
             } else {
-                r#"replace(encode(body, 'escape'), '"kind"', '"Kind"')::bytea"#
+                r#"packed = replace(encode(packed, 'escape'), '"kind"', '"Kind"')::bytea"#
             };
             let changes = format!(
                 "CREATE TABLE entries_before AS SELECT * FROM entries;
-                UPDATE entries SET body = {body} WHERE request = {} AND seq = 2;
-                DELETE FROM entries WHERE request = {} AND seq = 3;
-                UPDATE entries SET seq = 1000 WHERE request = {swapped} AND seq = 2;
-                UPDATE entries SET seq = 2 WHERE request = {swapped} AND seq = 3;
-                UPDATE entries SET seq = 3 WHERE request = {swapped} AND seq = 1000",
+                UPDATE entries SET {edit} WHERE request = {} AND seq = 2;
+                DELETE FROM entries WHERE request = {} AND seq = 2;
+                UPDATE entries SET seq = 1000 WHERE request = {swapped} AND seq = 1;
+                UPDATE entries SET seq = 1 WHERE request = {swapped} AND seq = 2;
+                UPDATE entries SET seq = 2 WHERE request = {swapped} AND seq = 1000",
                 id(edited),
                 id(deleted),
                 swapped = id(swapped)

@@ -157,7 +157,7 @@ async fn play(case: &mut Case, crash: Crash) {
 /// Waits until so many requests have an intent in their ledgers.
 async fn intents(case: &Case, count: usize) {
     let count = i64::try_from(count).unwrap();
-    let text = if case.world.is_embedded() { "CAST(body AS TEXT)" } else { "convert_from(body, 'UTF8')" };
+    let text = if case.world.is_embedded() { "CAST(body AS TEXT)" } else { "encode(packed, 'escape')" };
     let sql = format!(r#"SELECT COUNT(DISTINCT request) FROM entries WHERE {text} LIKE '%"kind":"intent"%'"#);
     loop {
         let found = case.world.number(&sql).await;

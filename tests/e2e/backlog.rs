@@ -159,7 +159,7 @@ async fn control(database: &str) {
 async fn park(database: &str, digest: &str, now: Time) {
     let then = now.minus(Duration::from_mins(1));
     let (mut ids, mut customers, mut bodies, mut heads, mut messages) = (vec![], vec![], vec![], vec![], vec![]);
-    let (mut owners, mut seqs, mut facts, mut hashes) = (vec![], vec![], vec![], vec![]);
+    let mut ledgers = vec![];
     for number in 0..mountain() {
         let (id, customer) = (Uuid::now_v7(), format!("U{number}"));
         let payload = canonical(&bank::unbind(&customer, &format!("K{number}")));
@@ -183,15 +183,14 @@ async fn park(database: &str, digest: &str, now: Time) {
         };
         let group = "dependency:core_banking".to_owned();
         let story = [Fact::Accepted(accepted), Fact::Started, Fact::Parked { group, slot: "card".into(), cause }];
-        let mut head = GENESIS;
+        let (mut head, mut packed) = (GENESIS, Vec::new());
         for (seq, fact) in (1..).zip(&story) {
             let entry = Entry::seal(id, seq, &head, then, fact).unwrap();
             head = entry.hash;
-            owners.push(id);
-            seqs.push(i64::try_from(seq).unwrap());
-            facts.push(entry.body);
-            hashes.push(entry.hash.to_vec());
+            let length = u32::try_from(entry.body.len()).unwrap();
+            packed.extend([&then.0.to_be_bytes()[..], &entry.hash, &length.to_be_bytes(), &entry.body].concat());
         }
+        ledgers.push(packed);
         ids.push(id);
         customers.push(customer);
         messages.push(format!("m-{number}"));
@@ -209,10 +208,8 @@ async fn park(database: &str, digest: &str, now: Time) {
     query.execute(&mut connection).await.unwrap();
     let payloads = "INSERT INTO payloads (request, body) SELECT * FROM unnest($1::UUID[], $2::BYTEA[])";
     sqlx::query(payloads).bind(&ids).bind(&bodies).execute(&mut connection).await.unwrap();
-    let entries = "INSERT INTO entries (request, seq, at, body, hash)
-        SELECT request, seq, $5, body, hash FROM unnest($1::UUID[], $2::BIGINT[], $3::BYTEA[], $4::BYTEA[]) AS e (request, seq, body, hash)";
-    let query = sqlx::query(entries).bind(&owners).bind(&seqs).bind(&facts).bind(&hashes).bind(then.0);
-    query.execute(&mut connection).await.unwrap();
+    let entries = "INSERT INTO entries (request, seq, packed) SELECT request, 1, packed FROM unnest($1::UUID[], $2::BYTEA[]) AS e (request, packed)";
+    sqlx::query(entries).bind(&ids).bind(&ledgers).execute(&mut connection).await.unwrap();
     let tallies = "INSERT INTO tallies (worker, name, n) VALUES ('00000000-0000-0000-0000-000000000000', 'accepted', $1)
         ON CONFLICT (worker, name) DO UPDATE SET n = tallies.n + EXCLUDED.n";
     sqlx::query(tallies).bind(i64::try_from(mountain()).unwrap()).execute(&mut connection).await.unwrap();

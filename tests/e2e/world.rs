@@ -46,7 +46,7 @@ const FENCE: &str = "
     END $$;
     CREATE FUNCTION e2e_sent() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
         IF NOT EXISTS (SELECT 1 FROM workers WHERE id = NEW.worker) THEN
-            INSERT INTO e2e_fence VALUES ('event', NEW.worker, (SELECT request FROM outbox WHERE id = NEW.id));
+            INSERT INTO e2e_fence VALUES ('event', NEW.worker, (SELECT request FROM outbox WHERE id = NEW.ids[1]));
         END IF;
         RETURN NULL;
     END $$;

@@ -157,6 +157,83 @@ async fn a_duplicate_waits_for_the_first() {
     }
 }
 
+/// The turn is looked up once the lane is ours: an end that was under way while we waited is seen.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_accept_that_waits_for_an_end_gets_the_turn() {
+    let (world, url) = world().await;
+    let (one, two) = (world.worker().await, world.worker().await);
+    let first = world.in_lane(one, "l");
+    let id = first.row.id;
+    world.write(one, first).await;
+    // Worker one's batch: it holds the lane and has ended the request, and then freezes.
+    let mut batch = PgConnection::connect(&url).await.unwrap();
+    run(&mut batch, "BEGIN; SELECT 1 FROM lanes WHERE lane = 'l' FOR UPDATE").await;
+    run(&mut batch, &format!("UPDATE requests SET state = 'done', ended_at = 1, owner = NULL WHERE id = '{id}'")).await;
+    let (store, next) = (world.store.clone(), world.in_lane(two, "l"));
+    let accepted = tokio::spawn(async move { store.commit(two, &[w(next)]).await });
+    blocked(&url, 1).await;
+    run(&mut batch, "COMMIT").await;
+    let accepted = accepted.await.unwrap().unwrap();
+    assert_eq!(accepted, [Written::Accepted { lane_no: Some(2), turn: true, over_limit: false }]);
+}
+
+/// And an end that waits for an accept hands the lane over to it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_that_waits_for_an_accept_hands_over() {
+    let (world, url) = world().await;
+    let (one, two) = (world.worker().await, world.worker().await);
+    let first = world.in_lane(one, "l");
+    let id = first.row.id;
+    world.write(one, first).await;
+    let second = world.in_lane(two, "l");
+    let next = second.row.id;
+    // What keeps the second worker's batch open: somebody holds the row that it counts in.
+    let mut holder = PgConnection::connect(&url).await.unwrap();
+    run(&mut holder, "INSERT INTO limits VALUES ('k', 0, 0, 0)").await;
+    run(&mut holder, "BEGIN; UPDATE limits SET n = n + 1").await;
+    let mut second = second;
+    second.limit = Some(super::world::limit("k", 9));
+    second.limit.as_mut().unwrap().window = mozhao::domain::time::Time(0);
+    let store = world.store.clone();
+    let accepting = tokio::spawn(async move { store.commit(two, &[w(second)]).await });
+    blocked(&url, 1).await;
+    let store = world.store.clone();
+    let ending = tokio::spawn(async move { store.commit(one, &[w(end(id, 1, "done"))]).await });
+    blocked(&url, 2).await;
+    run(&mut holder, "COMMIT").await;
+    let accepted = accepting.await.unwrap().unwrap();
+    assert_eq!(accepted, [Written::Accepted { lane_no: Some(2), turn: false, over_limit: false }]);
+    assert_eq!(ending.await.unwrap().unwrap(), [Written::Advanced]);
+    let row = world.store.request(next).await.unwrap();
+    assert!(row.turn && row.wake_at.is_some());
+}
+
+/// Marks of one batch's events may be made side by side: none takes another's back.
+#[tokio::test(flavor = "multi_thread")]
+async fn marks_of_one_row_wait_for_each_other() {
+    let (world, url) = world().await;
+    let worker = world.worker().await;
+    let id = world.running(worker).await;
+    let mut advance = step(id, 2);
+    advance.events = (0..4).map(|_| world.event(Some(id))).collect();
+    let events = advance.events.clone();
+    world.write(worker, advance).await;
+    let mut holder = PgConnection::connect(&url).await.unwrap();
+    run(&mut holder, "BEGIN; SELECT 1 FROM unpublished FOR UPDATE").await;
+    let mark = |ids: Vec<Uuid>| {
+        let store = world.store.clone();
+        tokio::spawn(async move { store.published(worker, &ids).await })
+    };
+    let marks = [mark(vec![events[0].id, events[3].id]), mark(vec![events[1].id])];
+    blocked(&url, 2).await;
+    run(&mut holder, "COMMIT").await;
+    for done in marks {
+        done.await.unwrap().unwrap();
+    }
+    assert_eq!(world.store.unpublished(worker, 9).await.unwrap(), events[2..3]);
+    assert_eq!(world.store.balance().await.unwrap().unpublished, 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_claim_passes_by_what_is_locked() {
     let (world, url) = world().await;

@@ -24,18 +24,22 @@ const TAKEN: &str = "\
     FROM unnest($1::TEXT[], $2::TEXT[]) AS k (producer, message) JOIN inbox i USING (producer, message)
     WHERE i.producer = ANY($1::TEXT[]) AND i.message = ANY($2::TEXT[])";
 /// Locks all lanes that this batch may touch, in one order: those of new requests, which get numbers, and those of requests that
-/// end or are out of turn.
+/// end or are out of turn, whose rows are locked and not changed.
 const LANES: &str = "\
-    INSERT INTO lanes AS l (lane, next_no, head_no)
-    SELECT k.lane, 1 + SUM(k.n)::BIGINT, 1
+    INSERT INTO lanes AS l (lane, next_no)
+    SELECT k.lane, 1 + SUM(k.n)::BIGINT
     FROM (
         SELECT new.lane, 1 AS n FROM unnest($1::TEXT[]) AS new (lane)
         UNION ALL
         SELECT r.lane, 0 FROM unnest($2::UUID[], $3::BOOLEAN[]) AS a (id, ended) JOIN requests r ON r.id = a.id
         WHERE r.id = ANY($2::UUID[]) AND r.lane IS NOT NULL AND (a.ended OR NOT r.turn)) AS k
     GROUP BY k.lane ORDER BY k.lane COLLATE \"C\"
-    ON CONFLICT (lane) DO UPDATE SET next_no = l.next_no + EXCLUDED.next_no - 1
-    RETURNING lane, next_no, head_no";
+    ON CONFLICT (lane) DO UPDATE SET next_no = l.next_no + EXCLUDED.next_no - 1 WHERE EXCLUDED.next_no > 1
+    RETURNING lane, next_no";
+/// Lanes in which a request is open. A statement of its own: it sees what others committed before they gave the lanes free.
+const TAKEN_LANES: &str = "\
+    SELECT new.lane FROM unnest($1::TEXT[]) AS new (lane) CROSS JOIN LATERAL (
+        SELECT r.id FROM requests r WHERE r.lane = new.lane AND r.ended_at IS NULL ORDER BY r.lane_no LIMIT 1) AS open";
 const COUNT: &str = "\
     INSERT INTO limits AS l (key, starts_at, ends_at, n)
     SELECT * FROM unnest($1::TEXT[], $2::BIGINT[], $3::BIGINT[], $4::BIGINT[])
@@ -59,8 +63,8 @@ const REJECTED: &str = "\
 type Key<'a> = (&'a str, &'a str);
 /// Who has a key: the body's hash, the request, and its place in this batch where that is where it comes from.
 type Holder = (Hash, Option<Uuid>, Option<usize>);
-/// Lanes by name: the next number to give, the number whose turn it is.
-type Lanes = HashMap<String, (u64, u64)>;
+/// Lanes of new requests by name: the next number to give, and whether it is that one's turn.
+type Lanes = HashMap<String, (u64, bool)>;
 
 /// Takes the batch's inbox keys, in their order; answers the duplicates and returns what is new.
 pub(super) async fn keys<'a>(tx: &mut Tx<'_>, parts: &mut Parts<'a>) -> Result<Vec<(usize, &'a Accept)>, StoreError> {
@@ -134,10 +138,24 @@ pub(super) async fn lanes(tx: &mut Tx<'_>, new: &[(usize, &Accept)], parts: &Par
         .bind(parts.advances.iter().map(|(_, advance)| advance.summary.ended_at.is_some()).collect::<Vec<_>>());
     let lane = |row: &_| {
         let name: String = sqlx::postgres::PgRow::try_get(row, "lane")?;
-        Ok((name, (rows::number::<u64>(row, "next_no")?, rows::number::<u64>(row, "head_no")?)))
+        Ok((name, rows::number::<u64>(row, "next_no")?))
     };
-    let lanes = tx.read(query, lane).await?.into_iter();
-    Ok(lanes.map(|(name, (next, head))| (name.clone(), (next - taken.get(name.as_str()).copied().unwrap_or(0), head))).collect())
+    let numbered = tx.read(query, lane).await?;
+    // A lane whose first number is 1 is a new one.
+    let mut lanes: Lanes = HashMap::with_capacity(numbered.len());
+    for (name, next) in numbered {
+        if let Some(n) = taken.get(name.as_str()) {
+            lanes.insert(name, (next - n, true));
+        }
+    }
+    let used: Vec<&str> = lanes.iter().filter(|(_, (next, _))| *next > 1).map(|(name, _)| name.as_str()).collect();
+    if !used.is_empty() {
+        let open: Vec<String> = tx.read(sqlx::query(TAKEN_LANES).bind(used), |row| row.try_get("lane")).await?;
+        for name in open {
+            lanes.entry(name).and_modify(|(_, turn)| *turn = false);
+        }
+    }
+    Ok(lanes)
 }
 
 /// Writes the new requests and answers for them.
@@ -158,16 +176,17 @@ pub(super) async fn requests<'a>(
         row.over_limit = over_limit;
         (row.lane_no, row.turn) = match row.lane.as_ref().and_then(|lane| lanes.get_mut(lane)) {
             None => (None, true),
-            Some((next, head)) => {
+            Some((next, turn)) => {
+                let (no, turn) = (*next, std::mem::replace(turn, false));
                 *next += 1;
-                (Some(*next - 1), *next - 1 == *head)
+                (Some(no), turn)
             }
         };
         if !row.turn {
             (row.owner, row.wake_at) = (None, Some(row.expires_at));
         }
         parts.answers[*place] = Written::Accepted { lane_no: row.lane_no, turn: row.turn, over_limit };
-        beside.entries.push((row.id, &accept.first));
+        beside.entries.push((row.id, std::slice::from_ref(&accept.first)));
         beside.events.extend(&accept.events);
         beside.tally.count("accepted");
         rows.push(row);

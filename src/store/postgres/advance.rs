@@ -37,17 +37,12 @@ const ADVANCE: &str = "\
 const SIGNALLED: &str = "\
     SELECT r.id FROM unnest($2::UUID[], $3::BIGINT[], $4::BIGINT[]) AS a (id, expect, seen) JOIN requests r ON r.id = a.id
     WHERE r.id = ANY($2::UUID[]) AND r.owner = $1 AND r.seq = a.expect AND r.signalled > a.seen";
-/// The lanes' heads become their first open requests, which become due. The lanes are locked since `accept::LANES`.
+/// It becomes the turn of the lanes' first open requests, and these become due. The lanes are locked since `accept::LANES`.
 const HAND_OVER: &str = "\
-    WITH moved AS (
-        UPDATE lanes AS l SET head_no = COALESCE(
-            (SELECT MIN(r.lane_no) FROM requests r WHERE r.lane = l.lane AND r.ended_at IS NULL), l.next_no)
-        WHERE l.lane = ANY($1::TEXT[]) RETURNING l.lane, l.head_no, l.next_no),
-    heads AS (
-        SELECT n.id FROM moved m CROSS JOIN LATERAL (
-            SELECT r.id, r.turn FROM requests r
-            WHERE r.lane = m.lane AND r.lane_no = m.head_no AND r.ended_at IS NULL LIMIT 1) AS n
-        WHERE m.head_no < m.next_no AND NOT n.turn),
+    WITH heads AS (
+        SELECT n.id FROM unnest($1::TEXT[]) AS ended (lane) CROSS JOIN LATERAL (
+            SELECT r.id, r.turn FROM requests r WHERE r.lane = ended.lane AND r.ended_at IS NULL ORDER BY r.lane_no LIMIT 1) AS n
+        WHERE NOT n.turn),
     next AS (SELECT id FROM requests WHERE id = ANY(ARRAY(SELECT id FROM heads)) ORDER BY id FOR NO KEY UPDATE)
     UPDATE requests SET turn = TRUE, wake_at = mozhao_now() WHERE id = ANY(ARRAY(SELECT id FROM next)) AND ended_at IS NULL";
 const PAYLOADS: &str = "\
@@ -97,7 +92,9 @@ pub(super) async fn advances<'a>(
             continue;
         };
         parts.answers[*place] = Written::Advanced;
-        beside.entries.extend(advance.entries.iter().map(|entry| (advance.request, entry)));
+        if !advance.entries.is_empty() {
+            beside.entries.push((advance.request, &advance.entries));
+        }
         beside.events.extend(&advance.events);
         beside.tally.end(&advance.summary);
         if advance.summary.ended_at.is_some() {

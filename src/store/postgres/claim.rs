@@ -28,7 +28,7 @@ const _: () = assert!(SUSPECT == 2, "as the statement and its index have it");
 const OWNED: &str = "SELECT id FROM requests WHERE owner = $1 ORDER BY id LIMIT $2";
 const PAYLOAD: &str = "SELECT body FROM payloads WHERE request = $1";
 /// Up to the row's head: entries written after the row was read belong to another picture.
-const ENTRIES: &str = "SELECT seq, at, body, hash FROM entries WHERE request = $1 AND seq <= $2 ORDER BY seq";
+const ENTRIES: &str = "SELECT seq, packed FROM entries WHERE request = $1 AND seq <= $2 ORDER BY seq";
 const SIGNALS: &str = "SELECT id, body FROM signals WHERE request = $1 AND consumed_at IS NULL ORDER BY no";
 
 impl PostgresStore {
@@ -58,7 +58,7 @@ impl PostgresStore {
         let payload = side.read(sqlx::query(PAYLOAD).bind(request), |row| row.try_get::<Vec<u8>, _>("body")).await?;
         let payload =
             payload.into_iter().next().ok_or_else(|| StoreError::Broken(format!("request {request} has no payload")))?;
-        let entries = side.read(sqlx::query(ENTRIES).bind(request).bind(int(row.seq)?), rows::entry).await?;
+        let entries = side.read(sqlx::query(ENTRIES).bind(request).bind(int(row.seq)?), rows::entries).await?.concat();
         Ok(Loaded { row, payload: payload.into(), entries, signals: self.unconsumed(request).await? })
     }
 

@@ -9,6 +9,7 @@ use crate::domain::request::chain::Entry;
 use crate::engine::ports::records::Event;
 use crate::engine::ports::store::{StoreError, WorkerId, Write, Written};
 use crate::store::batch::{self, Tally};
+use crate::store::pack::pack;
 use crate::store::rows::int;
 
 /// Waits for nobody but one who deletes the row, and makes that one wait until this transaction ends.
@@ -17,20 +18,19 @@ const FENCE: &str = "SELECT 1 FROM workers WHERE id = $1 FOR KEY SHARE";
 /// for another.
 const BESIDE: &str = "\
     WITH entries_written AS (
-        INSERT INTO entries (request, seq, at, body, hash)
-        SELECT * FROM unnest($2::UUID[], $3::BIGINT[], $4::BIGINT[], $5::BYTEA[], $6::BYTEA[])),
-    to_publish AS (INSERT INTO unpublished (worker, id) SELECT $1, * FROM unnest($7::UUID[])),
+        INSERT INTO entries (request, seq, packed) SELECT * FROM unnest($2::UUID[], $3::BIGINT[], $4::BYTEA[])),
+    to_publish AS (INSERT INTO unpublished (worker, first, ids) SELECT $1, $5::UUID, $6::UUID[] WHERE $5 IS NOT NULL),
     events_written AS (
         INSERT INTO outbox (id, request, seq, topic, body, reply_to, correlation, at)
-        SELECT * FROM unnest($7::UUID[], $8::UUID[], $9::BIGINT[], $10::TEXT[], $11::BYTEA[], $12::TEXT[], $13::TEXT[], $14::BIGINT[]))
-    INSERT INTO tallies AS t (worker, name, n) SELECT $1, * FROM unnest($15::TEXT[], $16::BIGINT[])
+        SELECT * FROM unnest($6::UUID[], $7::UUID[], $8::BIGINT[], $9::TEXT[], $10::BYTEA[], $11::TEXT[], $12::TEXT[], $13::BIGINT[]))
+    INSERT INTO tallies AS t (worker, name, n) SELECT $1, * FROM unnest($14::TEXT[], $15::BIGINT[])
     ON CONFLICT (worker, name) DO UPDATE SET n = t.n + EXCLUDED.n";
 
 /// What a batch writes beside its requests' rows.
 #[derive(Debug, Default)]
 pub(super) struct Beside<'a> {
-    /// Ledger entries.
-    pub(super) entries: Vec<(Uuid, &'a Entry)>,
+    /// Ledger entries, as they were written together.
+    pub(super) entries: Vec<(Uuid, &'a [Entry])>,
     /// Events to publish.
     pub(super) events: Vec<&'a Event>,
     /// Counters.
@@ -70,13 +70,13 @@ impl Beside<'_> {
         }
         let (names, counts): (Vec<&str>, Vec<i64>) = counts.into_iter().unzip();
         let (entries, events) = (&self.entries, &self.events);
+        let first = |entries: &[Entry]| int(entries.first().map_or(0, |entry| entry.seq));
         let query = sqlx::query(BESIDE)
             .bind(worker)
             .bind(entries.iter().map(|(request, _)| *request).collect::<Vec<_>>())
-            .bind(entries.iter().map(|(_, entry)| int(entry.seq)).collect::<Result<Vec<_>, _>>()?)
-            .bind(entries.iter().map(|(_, entry)| entry.at.0).collect::<Vec<_>>())
-            .bind(entries.iter().map(|(_, entry)| &entry.body[..]).collect::<Vec<_>>())
-            .bind(entries.iter().map(|(_, entry)| &entry.hash[..]).collect::<Vec<_>>())
+            .bind(entries.iter().map(|(_, entries)| first(entries)).collect::<Result<Vec<_>, _>>()?)
+            .bind(entries.iter().map(|(_, entries)| pack(entries)).collect::<Vec<_>>())
+            .bind(events.iter().map(|event| event.id).min())
             .bind(events.iter().map(|event| event.id).collect::<Vec<_>>())
             .bind(events.iter().map(|event| event.request).collect::<Vec<_>>())
             .bind(events.iter().map(|event| int(event.seq)).collect::<Result<Vec<_>, _>>()?)

@@ -12,7 +12,11 @@ use crate::store::rules;
 
 const NOW: &str = "SELECT mozhao_now() AS now";
 const REQUEST: &str = concat!("SELECT ", request_columns!(), " FROM requests WHERE id = $1");
-const ENTRIES: &str = "SELECT seq, at, body, hash FROM entries WHERE request = $1 AND seq > $2 ORDER BY seq LIMIT $3";
+/// From the row on that holds the first of them.
+const ENTRIES: &str = "\
+    SELECT seq, packed FROM entries
+    WHERE request = $1 AND seq >= COALESCE((SELECT MAX(seq) FROM entries WHERE request = $1 AND seq <= $2 + 1), 1)
+    ORDER BY seq LIMIT $3";
 /// What every list of requests asks; in front of it stands what picks the index. Ids are in order of time, so every list is a
 /// range of ids.
 macro_rules! list {
@@ -49,7 +53,7 @@ const REJECTED: &str =
 const BALANCE: &str = "\
     SELECT name, SUM(n)::BIGINT AS n FROM tallies GROUP BY name
     UNION ALL SELECT state, COUNT(*) FROM requests WHERE ended_at IS NULL GROUP BY state
-    UNION ALL SELECT 'unpublished', COUNT(*) FROM unpublished
+    UNION ALL SELECT 'unpublished', COALESCE(SUM(cardinality(ids)), 0)::BIGINT FROM unpublished
     UNION ALL SELECT 'overdue', COUNT(*) FROM requests WHERE wake_at < mozhao_now() - 60000000 AND owner IS NULL";
 const COUNTED: &str = "\
     SELECT process, state, parked, step, COUNT(*) AS n FROM requests WHERE ended_at IS NULL
@@ -67,7 +71,9 @@ impl PostgresStore {
     }
 
     pub(super) async fn some_entries(&self, request: RequestId, after: u64, limit: usize) -> Result<Vec<Entry>, StoreError> {
-        self.db.others().read(sqlx::query(ENTRIES).bind(request).bind(int(after)?).bind(int(limit)?), rows::entry).await
+        let query = sqlx::query(ENTRIES).bind(request).bind(int(after)?).bind(int(limit)?);
+        let entries = self.db.others().read(query, rows::entries).await?;
+        Ok(entries.into_iter().flatten().skip_while(|entry| entry.seq <= after).take(limit).collect())
     }
 
     pub(super) async fn list_requests(

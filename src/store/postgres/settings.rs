@@ -41,14 +41,20 @@ const SWEEP_RAW: &str = "\
         SELECT id FROM rejected WHERE id < $1 AND at < $3 AND raw <> '' ORDER BY id LIMIT $2)";
 const SWEEP_REJECTED: &str = "\
     DELETE FROM rejected WHERE id IN (SELECT id FROM rejected WHERE id < $1 AND at < $3 ORDER BY id LIMIT $2)";
-/// The outer condition is looked at again under the row's lock; lanes that a batch holds are for another time, so this waits for nobody.
+/// Lanes that a batch holds are for another time, so this waits for nobody.
+const OLD_LANES: &str = "\
+    SELECT l.lane FROM lanes l
+    WHERE l.made_at < $1 AND NOT EXISTS (SELECT 1 FROM requests r WHERE r.lane = l.lane AND r.ended_at IS NULL)
+    ORDER BY l.made_at LIMIT $2 FOR UPDATE SKIP LOCKED";
+/// A statement of its own, after the locks: it sees who came into a lane just before it was ours.
 const SWEEP_LANES: &str = "\
-    DELETE FROM lanes WHERE head_no = next_no AND lane = ANY(ARRAY(
-        SELECT lane FROM lanes WHERE made_at < $1 AND head_no = next_no ORDER BY made_at LIMIT $2 FOR UPDATE SKIP LOCKED))";
+    DELETE FROM lanes l
+    WHERE l.lane = ANY($1::TEXT[]) AND NOT EXISTS (SELECT 1 FROM requests r WHERE r.lane = l.lane AND r.ended_at IS NULL)";
 /// Ids are in order of time. What nobody has published stays.
 const SWEEP_OUTBOX: &str = "\
     DELETE FROM outbox WHERE id IN (
-        SELECT o.id FROM outbox o WHERE o.id < $1 AND o.at < $3 AND NOT EXISTS (SELECT 1 FROM unpublished u WHERE u.id = o.id)
+        SELECT o.id FROM outbox o WHERE o.id < $1 AND o.at < $3 AND NOT EXISTS (
+            SELECT 1 FROM (SELECT unnest(ids) AS id FROM unpublished WHERE first < $1) AS u WHERE u.id = o.id)
         ORDER BY o.id LIMIT $2)";
 
 impl PostgresStore {
@@ -117,15 +123,27 @@ impl PostgresStore {
             times(SWEEP_LIMITS, now),
             times(SWEEP_SIGNALS, before(keep.signals)),
             times(SWEEP_LATE, before(keep.signals)),
-            times(SWEEP_LANES, before(keep.lanes)),
             ids(SWEEP_OUTBOX, keep.events),
             ids(SWEEP_RAW, keep.raw),
             ids(SWEEP_REJECTED, keep.rejected),
         ];
-        let mut removed = 0;
+        let mut removed = self.remove_lanes(before(keep.lanes), limit).await?;
         for step in steps {
             removed += self.db.others().write(step).await?;
         }
         Ok(removed + self.sweep_sessions(before(keep.sessions), rows).await?)
+    }
+
+    /// Lanes in which nothing is open.
+    async fn remove_lanes(&self, end: Time, limit: i64) -> Result<u64, StoreError> {
+        let mut tx = self.db.others().begin().await?;
+        let old: Vec<String> = tx.read(sqlx::query(OLD_LANES).bind(end.0).bind(limit), |row| row.try_get("lane")).await?;
+        if old.is_empty() {
+            tx.rollback().await?;
+            return Ok(0);
+        }
+        let removed = tx.execute(sqlx::query(SWEEP_LANES).bind(old)).await?;
+        tx.commit().await?;
+        Ok(removed)
     }
 }
