@@ -211,7 +211,8 @@ fn resume(
 ) -> Reaction {
     match &state.phase {
         Phase::Parked { group: parked, .. } if parked == group => {}
-        Phase::Open if aside == Some(group) => {}
+        // Set aside before its first step was written, it is still queued.
+        Phase::Open | Phase::Queued if aside == Some(group) => {}
         Phase::Parked { group: parked, .. } => return told(format!("the request is parked under {parked} by now")),
         _ => return told("the request is not parked any more"),
     }

@@ -336,7 +336,7 @@ impl State {
                 self.phase = Phase::Parked { group, slot, code };
             }
             Fact::Resumed { .. } => {
-                self.phase = Phase::Open;
+                self.phase = if self.phase == Phase::Queued { Phase::Queued } else { Phase::Open };
                 self.reset_budgets();
             }
             Fact::Moved { version, digest, .. } => {
@@ -442,7 +442,7 @@ impl State {
         let fits = match (&self.phase, fact) {
             (_, Fact::Accepted(_)) | (Phase::Ended(_), _) => false,
             (_, Fact::Noted { .. } | Fact::Callback { .. } | Fact::WithdrawalRefused { .. } | Fact::Ended { .. }) => true,
-            (Phase::Queued, Fact::Started | Fact::Verdict(_)) => true,
+            (Phase::Queued, Fact::Started | Fact::Verdict(_) | Fact::Resumed { .. } | Fact::Moved { .. }) => true,
             (Phase::Queued, _) => false,
             (_, Fact::Moved { .. }) => true,
             (_, Fact::TurnedBack { .. }) => self.turned.is_none(),
