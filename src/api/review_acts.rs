@@ -134,7 +134,7 @@ impl<'a> Act<'a> {
 
     async fn act(&self, act: ReviewAct, signal_id: Uuid) -> Result<Response, Problem> {
         let deciding = matches!(act, ReviewAct::Decide { .. });
-        let ReviewAnswer { put, told } = self.api.engine().review_act(self.row.id, act, signal_id, PATIENCE).await?;
+        let ReviewAnswer { put, told } = self.api.engine().review_act(&self.row, act, signal_id, PATIENCE).await?;
         let (answer, row) = match (put, told) {
             (ReviewPut::Stale(row), _) => return Err(NotDone::Stale(row).problem(self.api, self.caller)),
             (ReviewPut::Taken(row), _) => return Err(NotDone::Taken(row).problem(self.api, self.caller)),

@@ -55,11 +55,12 @@ fn set_aside(row: &RequestRow, facts: &[Fact]) -> Option<Progress> {
 
 /// The same from its facts, where it is not parked under the group any more; `None` where they do not tell that it ever was.
 fn progress(facts: &[Fact], group: &str) -> Option<Progress> {
-    let parked = facts.iter().rposition(|fact| matches!(fact, Fact::Parked { group: under, .. } if under == group))?;
-    let (parked, after) = facts[parked..].split_first()?;
-    let Fact::Parked { slot: parked_at, .. } = parked else { return None };
+    let (place, parked_at) = facts.iter().enumerate().rev().find_map(|(place, fact)| match fact {
+        Fact::Parked { group: under, slot, .. } if under == group => Some((place, slot)),
+        _ => None,
+    })?;
     let here = |name: &str| parked_at == slot::WORKER || parked_at == name || *parked_at == slot::reconcile(name);
-    let told = after.iter().find_map(|fact| match fact {
+    let told = facts.iter().skip(place + 1).find_map(|fact| match fact {
         Fact::Verdict(verdict) if here(&verdict.slot) => Some(Progress::Through),
         Fact::Result(result) if here(&result.slot) && result.result != EffectResult::Unknown => Some(Progress::Through),
         Fact::Skipped { step } | Fact::Waiting { step, .. } if here(step) => Some(Progress::Through),

@@ -60,24 +60,14 @@ pub(super) fn actor(act: &ReviewAct) -> &str {
     }
 }
 
-/// What a reviewer's act does to the review's row.
-#[derive(Debug)]
-pub(super) enum Acted {
-    /// The row changes to this.
-    Changed(ReviewRow),
-    /// The row changes to this, and the signal goes to the request's owner, for its ledger: a decision, or a note that two
-    /// people disagree.
-    Sent(ReviewRow, Signal),
-    /// Nothing changes: the review is not what the caller saw.
-    Stale,
-    /// Nothing changes: somebody else holds it, or the second person must differ.
-    Taken,
-}
-
-/// Decides a reviewer's act on the row as it is in the database. The caller holds the row's lock and writes the answer.
-pub(super) fn act(row: &ReviewRow, act: &ReviewAct, now: Time) -> Acted {
+/// Decides a reviewer's act on the row as it is in the database. The caller holds the row's lock, delivers the signal under `id`,
+/// if there is one, and writes the row, if it has changed. The signal goes to the request's owner, for its ledger: a decision, or a
+/// note that two people disagree.
+pub(super) fn act(row: &ReviewRow, act: &ReviewAct, id: Uuid, now: Time) -> (ReviewPut, Option<Signal>) {
+    let stale = || (ReviewPut::Stale(Box::new(row.clone())), None);
+    let taken = || (ReviewPut::Taken(Box::new(row.clone())), None);
     if row.state != "open" {
-        return Acted::Stale;
+        return stale();
     }
     let holder = row.claimed_by.as_deref().filter(|_| row.claimed_until.is_some_and(|until| until > now));
     let held_by_another = |by: &str| holder.is_some_and(|holder| person(holder) != person(by));
@@ -86,46 +76,59 @@ pub(super) fn act(row: &ReviewRow, act: &ReviewAct, now: Time) -> Acted {
     match act {
         ReviewAct::Claim { by, until, steal } => {
             if decided_first(by) || (held_by_another(by) && !steal) {
-                return Acted::Taken;
+                return taken();
             }
-            Acted::Changed(ReviewRow { claimed_by: Some(by.clone()), claimed_until: Some(*until), ..free })
+            changed(ReviewRow { claimed_by: Some(by.clone()), claimed_until: Some(*until), ..free })
         }
-        ReviewAct::Release { by } if held_by_another(by) => Acted::Taken,
-        ReviewAct::Release { .. } => Acted::Changed(free),
-        ReviewAct::Escalate { .. } => Acted::Changed(ReviewRow { escalated: row.escalated + 1, ..free }),
+        ReviewAct::Release { by } if held_by_another(by) => taken(),
+        ReviewAct::Release { .. } => changed(free),
+        ReviewAct::Escalate { .. } => changed(ReviewRow { escalated: row.escalated + 1, ..free }),
         ReviewAct::Decide { version, decision } => {
             // The first of two decisions once more, by a sender who did not hear the answer: it is kept already.
             if row.decision.as_ref() == Some(decision) && version.checked_add(1) == Some(row.version) {
-                return Acted::Changed(row.clone());
+                return changed(row.clone());
             }
             if *version != row.version && !bug("stale_decision_taken") {
-                return Acted::Stale;
+                return stale();
             }
             if decided_first(&decision.by) || held_by_another(&decision.by) {
-                return Acted::Taken;
+                return taken();
             }
-            decide(row, ReviewRow { version: row.version + 1, ..free }, decision)
+            decide(row, ReviewRow { version: row.version + 1, ..free }, decision, id)
         }
     }
 }
 
-fn decide(row: &ReviewRow, next: ReviewRow, decision: &Decision) -> Acted {
+fn changed(next: ReviewRow) -> (ReviewPut, Option<Signal>) {
+    (ReviewPut::Done(Box::new(next), None), None)
+}
+
+fn decide(row: &ReviewRow, next: ReviewRow, decision: &Decision, id: Uuid) -> (ReviewPut, Option<Signal>) {
+    let sent = |next: ReviewRow, signal: Signal| (put(next, id, &signal), Some(signal));
     if !row.four_eyes || bug("four_eyes_off") {
         let next = ReviewRow { state: "deciding".into(), decision: Some(decision.clone()), ..next };
-        return Acted::Sent(next, Signal::Decide(decision.clone()));
+        return sent(next, Signal::Decide(decision.clone()));
     }
     match &row.decision {
-        None => Acted::Changed(ReviewRow { decision: Some(decision.clone()), ..next }),
+        None => changed(ReviewRow { decision: Some(decision.clone()), ..next }),
         Some(first) if agree(first, decision) => {
             let first_note = Some(first.note.clone()).filter(|note| !note.is_empty());
             let decision = Decision { first_by: Some(first.by.clone()), first_note, ..decision.clone() };
             let next = ReviewRow { state: "deciding".into(), decision: Some(decision.clone()), ..next };
-            Acted::Sent(next, Signal::Decide(decision))
+            sent(next, Signal::Decide(decision))
         }
         Some(first) => {
             let text = format!("two people disagree, and both decisions are set aside: {}; {}", told(first), told(decision));
-            Acted::Sent(ReviewRow { decision: None, ..next }, Signal::Note { by: decision.by.clone(), text })
+            sent(ReviewRow { decision: None, ..next }, Signal::Note { by: decision.by.clone(), text })
         }
+    }
+}
+
+/// The row that is to be written, where an act has changed it.
+pub(super) fn to_write(put: &ReviewPut) -> Option<&ReviewRow> {
+    match put {
+        ReviewPut::Done(next, _) | ReviewPut::SetAside(next) => Some(next),
+        ReviewPut::Stale(_) | ReviewPut::Taken(_) => None,
     }
 }
 

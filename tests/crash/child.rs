@@ -192,6 +192,6 @@ async fn look(engine: &Engine, store: &dyn Store, target: &Target) {
             fields: BTreeMap::new(),
         };
         let act = ReviewAct::Decide { version: review.version, decision };
-        drop(engine.review_act(review.id, act, Uuid::now_v7(), Duration::ZERO).await);
+        drop(engine.review_act(&review, act, Uuid::now_v7(), Duration::ZERO).await);
     }
 }

@@ -243,12 +243,12 @@ async fn send(world: &World, dice: &Dice, row: &ReviewRow, decision: Decision) {
     if dice.chance(150) {
         let until = world.clock.now().plus(Duration::from_secs(8));
         let claim = ReviewAct::Claim { by: decision.by.clone(), until, steal: dice.chance(300) };
-        let _ = within(world.clock.as_ref(), PATIENCE, engine.review_act(row.id, claim, world.clock.id(), Duration::ZERO)).await;
+        let _ = within(world.clock.as_ref(), PATIENCE, engine.review_act(row, claim, world.clock.id(), Duration::ZERO)).await;
     }
     let id = world.clock.id();
     for _ in 0..if dice.chance(100) { 2 } else { 1 } {
         let act = ReviewAct::Decide { version, decision: decision.clone() };
-        let result = within(world.clock.as_ref(), PATIENCE, engine.review_act(row.id, act, id, Duration::from_secs(4))).await;
+        let result = within(world.clock.as_ref(), PATIENCE, engine.review_act(row, act, id, Duration::from_secs(4))).await;
         let short = match &result {
             Some(Ok(answer)) => match &answer.put {
                 ReviewPut::Done(..) => format!("done, {:?}", answer.told),

@@ -20,7 +20,7 @@ use super::drive::replay;
 pub use super::intake::{Payload, Submission, Submitted};
 use super::ports::broker::Publisher;
 use super::ports::clock::Clock;
-use super::ports::records::outcome;
+use super::ports::records::{ReviewRow, outcome};
 use super::ports::remote::Remote;
 use super::ports::store::{ReviewAct, ReviewPut, Sent, Store, StoreError};
 use super::processes::Processes;
@@ -238,40 +238,42 @@ impl Engine {
         }
     }
 
-    /// Acts on a review; a decision goes to the request's owner, and its answer is waited for.
+    /// Acts on a review that was read just now; a decision goes to the request's owner, and its answer is waited for.
     ///
     /// # Errors
     /// An ill-formed decision, or the store failed.
-    pub async fn review_act(&self, review: Uuid, act: ReviewAct, id: Uuid, wait: Duration) -> Result<ReviewAnswer, EngineError> {
-        let row = self.inner.store.review(review).await.map_err(|error| match error {
-            StoreError::NotFound(what) => EngineError::NotFound(what),
-            error => error.into(),
-        })?;
+    pub async fn review_act(
+        &self,
+        review: &ReviewRow,
+        act: ReviewAct,
+        id: Uuid,
+        wait: Duration,
+    ) -> Result<ReviewAnswer, EngineError> {
         if let ReviewAct::Decide { decision, .. } = &act {
             // A version that another worker published a moment ago: its owner looks at the decision in any case.
-            if let Some(process) = self.inner.processes.get(&row.process, row.process_version) {
+            if let Some(process) = self.inner.processes.get(&review.process, review.process_version) {
                 // Only an amendment depends on what has happened so far.
                 let state = match decision.choice {
                     Choice::Amend => {
-                        let loaded = self.inner.store.load(row.request).await?;
+                        let loaded = self.inner.store.load(review.request).await?;
                         Some(replay(&loaded).map_err(|error| EngineError::Invalid(error.to_string()))?)
                     }
                     _ => None,
                 };
-                check_decision(&process, &row.options, state.as_ref(), decision).map_err(EngineError::Invalid)?;
+                check_decision(&process, &review.options, state.as_ref(), decision).map_err(EngineError::Invalid)?;
             }
         }
-        let mut put = self.inner.store.review_act(review, &act, id, self.inner.clock.now()).await?;
+        let mut put = self.inner.store.review_act(review.id, &act, id, self.inner.clock.now()).await?;
         let told = match &mut put {
             ReviewPut::Done(row, Some(signal)) => {
                 let told = self.answer(row.request, *signal, wait).await?;
                 // The owner has closed it in the meantime.
-                **row = self.inner.store.review(review).await?;
+                **row = self.inner.store.review(review.id).await?;
                 Some(told)
             }
             _ => None,
         };
-        self.inner.changes.tell(row.request);
+        self.inner.changes.tell(review.request);
         Ok(ReviewAnswer { put, told })
     }
 

@@ -11,6 +11,7 @@ use crate::domain::request::react::APPLIED;
 use crate::domain::request::signal::Decision;
 use crate::engine::intake::{self, Rejection};
 use crate::engine::ports::broker::{DecisionSink, IntakeSink, RefusedDecision, Taken, ToolDecision};
+use crate::engine::ports::records::ReviewRow;
 use crate::engine::ports::store::{ReviewAct, ReviewPut, StoreError};
 use crate::faults::bug;
 
@@ -113,7 +114,12 @@ impl Engine {
     /// Applies a tool's decision; `Some` says why it has no effect.
     async fn apply(&self, sent: ToolDecision) -> Result<Option<Rejection>, EngineError> {
         let refuse = |code: &'static str, detail: String| Ok(Some(Rejection { code, detail }));
-        if let Some(why) = self.tool_may_not(&sent).await? {
+        let review = match self.inner.store.review(sent.review).await {
+            Ok(review) => review,
+            Err(StoreError::NotFound(what)) => return refuse(NOT_APPLIED, format!("{what} was not found")),
+            Err(error) => return Err(error.into()),
+        };
+        if let Some(why) = self.tool_may_not(&sent.tool, &review).await? {
             return refuse("not_allowed", why);
         }
         let decision = Decision {
@@ -129,10 +135,9 @@ impl Engine {
         // The same decision sent twice is the same signal.
         let id = Uuid::new_v5(&sent.review, format!("{}:{}", sent.tool, sent.nonce).as_bytes());
         let act = ReviewAct::Decide { version: sent.version, decision };
-        let answer = match self.review_act(sent.review, act, id, DECISION_WAIT).await {
+        let answer = match self.review_act(&review, act, id, DECISION_WAIT).await {
             Ok(answer) => answer,
             Err(EngineError::Invalid(why)) => return refuse(NOT_APPLIED, why),
-            Err(EngineError::NotFound(what)) => return refuse(NOT_APPLIED, format!("{what} was not found")),
             Err(error) => return Err(error),
         };
         match (answer.put, answer.told) {
@@ -155,15 +160,8 @@ impl Engine {
     }
 
     /// Why a tool may not decide this review: its rights are those of the token that has its name.
-    async fn tool_may_not(&self, sent: &ToolDecision) -> Result<Option<String>, EngineError> {
-        let review = match self.inner.store.review(sent.review).await {
-            Ok(review) => review,
-            // The act says so.
-            Err(StoreError::NotFound(_)) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        let tool = &sent.tool;
-        let Some(token) = self.inner.store.tokens().await?.into_iter().find(|token| token.name == *tool) else {
+    async fn tool_may_not(&self, tool: &str, review: &ReviewRow) -> Result<Option<String>, EngineError> {
+        let Some(token) = self.inner.store.tokens().await?.into_iter().find(|token| token.name == tool) else {
             let mend = format!("`mozhao token create {tool} --role reviewer` gives it rights");
             return Ok(Some(format!("no token is named {tool}, so it may decide nothing; {mend}")));
         };

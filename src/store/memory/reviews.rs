@@ -7,7 +7,7 @@ use crate::domain::time::Time;
 use crate::engine::ports::records::{DecisionFilter, ReviewFilter, ReviewRow};
 use crate::engine::ports::store::{ReviewAct, ReviewPut, StoreError};
 use crate::store::batch;
-use crate::store::rules::{self, Acted};
+use crate::store::rules;
 
 impl State {
     pub(super) fn review_act(
@@ -27,17 +27,12 @@ impl State {
         if ended {
             return Ok(ReviewPut::Stale(Box::new(row)));
         }
-        let put = match rules::act(&row, act, now) {
-            Acted::Stale => return Ok(ReviewPut::Stale(Box::new(row))),
-            Acted::Taken => return Ok(ReviewPut::Taken(Box::new(row))),
-            Acted::Changed(next) => ReviewPut::Done(Box::new(next), None),
-            Acted::Sent(next, signal) => {
-                self.deliver(signal_id, row.request, &signal, at, now);
-                rules::put(next, signal_id, &signal)
-            }
-        };
-        if let ReviewPut::Done(next, _) | ReviewPut::SetAside(next) = &put {
-            self.reviews.insert(review, (**next).clone());
+        let (put, signal) = rules::act(&row, act, signal_id, now);
+        if let Some(signal) = signal {
+            self.deliver(signal_id, row.request, &signal, at, now);
+        }
+        if let Some(next) = rules::to_write(&put) {
+            self.reviews.insert(review, next.clone());
         }
         Ok(put)
     }

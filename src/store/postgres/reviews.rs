@@ -10,7 +10,7 @@ use crate::engine::ports::records::{DecisionFilter, ReviewFilter, ReviewRow};
 use crate::engine::ports::store::{ReviewAct, ReviewPut, StoreError};
 use crate::store::batch::plain;
 use crate::store::rows::{int, review_columns};
-use crate::store::rules::{self, Acted};
+use crate::store::rules;
 
 const ONE: &str = concat!("SELECT ", review_columns!(), " FROM reviews WHERE id = $1");
 /// Its request never changes, so this needs no lock; requests are locked before reviews, as owners do.
@@ -133,16 +133,11 @@ async fn put(
         return Ok(ReviewPut::Stale(Box::new(row)));
     }
     let now = tx.first(sqlx::query(NOW), |row| rows::time(row, "now")).await?.unwrap_or(at);
-    let put = match rules::act(&row, act, now) {
-        Acted::Stale => return Ok(ReviewPut::Stale(Box::new(row))),
-        Acted::Taken => return Ok(ReviewPut::Taken(Box::new(row))),
-        Acted::Changed(next) => ReviewPut::Done(Box::new(next), None),
-        Acted::Sent(next, signal) => {
-            deliver(tx, signal_id, row.request, &signal, at).await?;
-            rules::put(next, signal_id, &signal)
-        }
-    };
-    let (ReviewPut::Done(next, _) | ReviewPut::SetAside(next)) = &put else { return Ok(put) };
+    let (put, signal) = rules::act(&row, act, signal_id, now);
+    if let Some(signal) = signal {
+        deliver(tx, signal_id, row.request, &signal, at).await?;
+    }
+    let Some(next) = rules::to_write(&put) else { return Ok(put) };
     let query = sqlx::query(CHANGE).bind(next.id).bind(&next.state).bind(i64::from(next.version)).bind(&next.claimed_by);
     let query = query.bind(next.claimed_until.map(|at| at.0)).bind(i64::from(next.escalated)).bind(rows::decision(next)?);
     tx.execute(query).await?;
