@@ -20,6 +20,8 @@ mutants: ## known bugs, switched on one by one: which of them the simulation cat
 bench: ## what the core costs: throughput, CPU, latency, memory (private servers; see benches/README.md)
 	cargo bench --profile release --bench throughput
 
-.PHONY: chaos-input
-chaos-input: ## a part of chaos: 100,000 mutations of whatever comes from outside, Schemathesis, cargo-fuzz (tests/README.md)
+chaos: ## everything that may go wrong, with several seeds, in less than an hour; a table in target/chaos.md (tests/README.md)
+	tests/chaos.sh
+
+chaos-input: ## of that, the bad input alone: 100,000 mutations of whatever comes from outside, Schemathesis, cargo-fuzz
 	tests/input.sh

@@ -7,5 +7,6 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export MOZHAO_INPUT_CASES=${1:-100000}
 tests/run.sh -E 'binary(input)' --no-capture
-tests/schemathesis.sh "${3:-30}"
-tests/fuzz.sh "${2:-60}"
+# 3: it could not be installed, and has said so.
+tests/schemathesis.sh "${3:-30}" || [ $? = 3 ]
+tests/fuzz.sh "${2:-60}" || [ $? = 3 ]

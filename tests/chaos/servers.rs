@@ -237,8 +237,9 @@ async fn embedded_disk_is_full() {
         .run(async |case| {
             case.more(20).await;
             case.world.disk().fill();
-            // It has some room left in files that are there already, which the rest of the load uses up.
-            case.logged(0, "the heartbeat could not be renewed", 1, PATIENCE).await;
+            // It has some room left in files that are there already, which the rest of the load uses up. Not a sign: the heartbeat,
+            // whose page often fits where a batch does not.
+            case.logged(0, "disk is full", 1, PATIENCE).await;
             case.world.disk().free();
         })
         .await;
