@@ -17,6 +17,7 @@ export MOZHAO_ZOMBIES=${MOZHAO_ZOMBIES:-150}
 export MOZHAO_BACKLOG=${MOZHAO_BACKLOG:-100000}
 export MOZHAO_INPUT_CASES=${MOZHAO_INPUT_CASES:-100000}
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target} CARGO_PROFILE_DEV_OPT_LEVEL=1
+export MOZHAO_FEATURES=faults
 mkdir -p "$CARGO_TARGET_DIR"
 MOZHAO_CHAOS_RECORD=$(mktemp)
 export MOZHAO_CHAOS_RECORD
@@ -43,7 +44,7 @@ status=0
 if [ $# -gt 0 ]; then
   tests/run.sh --profile chaos "$@" || status=1
 else
-  tests/run.sh --profile chaos --features faults -E 'binary(/^(chaos|e2e|simulation|crash|input)$/) - test(mutants)' || status=1
+  tests/run.sh --profile chaos -E 'binary(/^(chaos|e2e|simulation|crash|input)$/) - test(mutants)' || status=1
   bugs=$(grep -c '^    ("[a-z_]*", "' src/faults.rs)
   part 'known bugs, each caught by the simulation' "$bugs bugs" cargo test --features faults --test simulation mutants -- --nocapture
   part 'Schemathesis against our OpenAPI' '30 examples an operation' tests/schemathesis.sh 30

@@ -2,7 +2,8 @@
 # All tests: `tests/run.sh [filters and options for cargo nextest run or cargo test]`.
 #
 # Installs the programs of PostgreSQL and RabbitMQ if they are missing, starts one private server of each
-# for the whole run, runs unit, integration and documentation tests, and stops the servers, however it ends.
+# for the whole run, runs unit, integration and documentation tests (with arguments only the tests that they name), and stops the
+# servers, however it ends. MOZHAO_FEATURES: the package's features to build with.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -72,9 +73,10 @@ MOZHAO_TEST_DIR=$(mktemp -d "${TMPDIR:-/tmp}/mozhao-test.XXXXXX")
 export MOZHAO_TEST_DIR
 chmod 711 "$MOZHAO_TEST_DIR"
 
-cargo build --quiet --example private-servers
+features=(${MOZHAO_FEATURES:+--features "$MOZHAO_FEATURES"})
+cargo build --quiet "${features[@]}" --example private-servers
 # Its standard input is a pipe from this script: when the script ends, in whatever way, it stops the servers.
-coproc SERVERS { exec cargo run --quiet --example private-servers; }
+coproc SERVERS { exec cargo run --quiet "${features[@]}" --example private-servers; }
 servers=$SERVERS_PID
 
 stop_servers() {
@@ -103,13 +105,13 @@ command -v systemd-analyze >/dev/null || echo 'tests/run.sh: no systemd-analyze 
 # Two for each processor: `.config/nextest.toml` says which tests take one of them, and which take more.
 export NEXTEST_TEST_THREADS=${NEXTEST_TEST_THREADS:-$((2 * $(nproc)))}
 if cargo nextest --version >/dev/null 2>&1; then
-  cargo nextest run "$@"
+  cargo nextest run "${features[@]}" "$@"
   if [ $# = 0 ]; then
     echo 'tests/run.sh: left to `make chaos`: more seeds (scenarios: 1 here, simulation: 1,000), all but 40 crash points, all but 6,000'
     echo '  mutations of bad input, the known bugs, a backlog of 100,000, a hundred frozen workers, Schemathesis, cargo-fuzz; and'
     cargo nextest list --ignore-default-filter -E 'not default()' --message-format oneline 2>/dev/null | sed 's/^/  /'
   fi
 else
-  cargo test --lib --bins --tests "$@"
+  cargo test --lib --bins --tests "${features[@]}" "$@"
 fi
-cargo test --doc --quiet
+[ $# != 0 ] || cargo test --doc --quiet

@@ -21,7 +21,7 @@ if [ ! -x "$venv/bin/schemathesis" ]; then
   }
 fi
 
-cargo build --quiet
+cargo build --quiet ${MOZHAO_FEATURES:+--features "$MOZHAO_FEATURES"}
 mozhao=$target/debug/mozhao
 folder=$(mktemp -d "${TMPDIR:-/tmp}/mozhao-schemathesis.XXXXXX")
 pids=()

@@ -18,7 +18,7 @@ use crate::books::{Books, Facts, is_through, replay};
 
 /// The most rows of a run.
 const ALL: usize = 100_000;
-/// A verdict may be that much older than `valid_for` when its effect is intended: between the plan and the write.
+/// A verdict may be that much older than `valid_for` when its effect is planned: it is dated by the planning worker's clock.
 const SLACK: Duration = Duration::from_secs(1);
 
 /// A request in its lane.
@@ -148,14 +148,18 @@ impl Books {
             Fact::Verdict(verdict) if verdict.verdict == Verdict::Pass => {
                 passed.insert(verdict.slot.clone(), at);
             }
-            Fact::Intent { slot, .. } if slot::is_forward(slot) && *state.mark(slot) == Mark::Open => {
+            Fact::Intent { slot, deadline, .. } if slot::is_forward(slot) && *state.mark(slot) == Mark::Open => {
                 let Some(process) = process(state) else { return };
+                // A worker may be frozen between plan and commit; then the deadline keeps the call from being made.
+                let Some(effect) = plan::effect(&process, slot) else { return };
+                let timeout = effect.call.timeout.unwrap_or_else(|| remote.timeout(&effect.call.connector));
+                let planned = deadline.minus(timeout);
                 for step in process.steps.iter().take_while(|step| step.name != *slot) {
                     let StepKind::Verify(verify) = &step.kind else { continue };
                     let by_rule = matches!(state.mark(&step.name), Mark::Passed { by_person: false, .. });
-                    let old = passed.get(&step.name).map_or(Duration::ZERO, |passed| at.since(*passed));
+                    let old = passed.get(&step.name).map_or(Duration::ZERO, |passed| planned.since(*passed));
                     if by_rule && verify.valid_for.is_some_and(|valid| old > valid + SLACK) {
-                        stale.push(format!("{slot} is intended on a verdict of {} that is {old:?} old", step.name));
+                        stale.push(format!("{slot} is planned on a verdict of {} that is {old:?} old", step.name));
                     }
                 }
             }
