@@ -5,6 +5,48 @@ use std::fmt::Write as _;
 use anyhow::Context as _;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
 
+/// Numbers, times and ids (UUIDv7) of done requests.
+macro_rules! past {
+    () => {
+        "(SELECT n, (ms * 1000)::BIGINT AS at,
+            (lpad(to_hex(ms), 12, '0') || '7' || lpad(to_hex(n % 4096), 3, '0') || '8' || substr(md5(n::TEXT), 1, 15))::UUID AS id
+          FROM (SELECT n, (extract(epoch FROM now()) * 1000)::BIGINT - 86400000 - (365::BIGINT * 86400000) / $3 * ($3 - n) AS ms
+                FROM generate_series($1::BIGINT, $2::BIGINT) AS n) AS numbered) AS past"
+    };
+}
+
+/// Requests of history in one statement.
+const CHUNK: i64 = 50_000;
+/// What done requests have left: their numbers are $1 to $2 of $3, spread evenly over the last year. The bytes are about as many as
+/// in life; nobody reads them.
+const HISTORY: [&str; 5] = [
+    concat!(
+        "INSERT INTO requests (id, process, version, customer, producer, message, channel, lane, lane_no, turn, over_limit, seq, head, state,
+            signalled, seen, deaths, person, accepted_at, updated_at, expires_at, ended_at)
+         SELECT id, 'bench', 1, 'h-' || n % 100000, 'amqp:guest', 'history-' || n, 'bench', 'customer:h-' || n % 100000, 1 + n / 100000, true, false,
+            9, decode(repeat(md5(n::TEXT), 2), 'hex'), 'done', 0, 0, 0, false, at, at, at, at FROM ",
+        past!()
+    ),
+    concat!("INSERT INTO payloads (request, body) SELECT id, decode(repeat(md5(n::TEXT), 25), 'hex') FROM ", past!()),
+    concat!(
+        "INSERT INTO entries (request, seq, packed)
+         SELECT id, seq, decode(repeat(md5(n::TEXT), 40), 'hex') FROM (VALUES (1), (2), (4), (7)) AS e (seq), ",
+        past!()
+    ),
+    concat!(
+        "INSERT INTO inbox (producer, message, body_sha256, request, at)
+         SELECT 'amqp:guest', 'history-' || n, decode(repeat(md5(n::TEXT), 2), 'hex'), id, at FROM ",
+        past!()
+    ),
+    // Lanes are swept, and events are kept for a week.
+    concat!(
+        "INSERT INTO outbox (id, request, seq, topic, body, at)
+         SELECT id, id, 9, 'request.bench.done', decode(repeat(md5(n::TEXT), 35), 'hex'), at FROM ",
+        past!(),
+        " WHERE n > $3 - $3 / 52"
+    ),
+];
+
 /// A connection to the benchmark's own database.
 pub(crate) struct Database {
     connection: PgConnection,
@@ -44,6 +86,23 @@ impl Database {
         .fetch_one(&mut self.connection)
         .await?;
         Ok(Mark { transactions: row.try_get("transactions")?, wal: row.try_get("wal")?, rows: row.try_get("rows")? })
+    }
+
+    /// Writes `count` requests that were done in the last year, from 100,000 customers, with everything that belongs to them.
+    pub(crate) async fn history(&mut self, count: usize) -> anyhow::Result<()> {
+        let count = i64::try_from(count)?;
+        let mut from = 0;
+        while from < count {
+            let to = (from + CHUNK).min(count);
+            for statement in HISTORY {
+                sqlx::query(statement).bind(from).bind(to - 1).bind(count).execute(&mut self.connection).await?;
+            }
+            from = to;
+        }
+        if count > 0 {
+            sqlx::raw_sql("VACUUM ANALYZE").execute(&mut self.connection).await?;
+        }
+        Ok(())
     }
 
     /// Durable transactions per second, one after the other, one row each.

@@ -1,5 +1,6 @@
 //! Requests on their way, and how long each took: what both ways of sending (AMQP and HTTP) have in common.
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -102,13 +103,16 @@ impl Book {
     }
 }
 
-/// The payload of a request: 400 bytes, from 10,000 customers.
+/// Bytes of a payload; set once.
+pub(crate) static PAYLOAD: AtomicUsize = AtomicUsize::new(400);
+
+/// The payload of a request: [`PAYLOAD`] bytes, from 10,000 customers.
 pub(crate) fn payload(number: usize) -> String {
     let mut text = format!(
         r#"{{"customer_id":"c-{:05}","card_id":"card-{number:08}","id_number":"11010519491231002X","note":""#,
         number % 10_000
     );
-    let filler = 400 - text.len() - 2;
+    let filler = PAYLOAD.load(Relaxed).saturating_sub(text.len() + 2);
     text.extend(std::iter::repeat_n('x', filler));
     text.push_str("\"}");
     text

@@ -63,6 +63,15 @@ struct Args {
     /// `bench`: every step durable before the next; `bench_plain`: verdicts wait for the next effect
     #[arg(long, default_value = "bench")]
     process: String,
+    /// Bytes of a payload, up to 60,000
+    #[arg(long, default_value_t = 400)]
+    payload: usize,
+    /// Workers on one database and one broker
+    #[arg(long, default_value_t = 1)]
+    workers: usize,
+    /// Finished requests that are in the database before anything is measured
+    #[arg(long, default_value_t = 0)]
+    history: usize,
     /// Without the floor
     #[arg(long)]
     no_floor: bool,
@@ -101,6 +110,7 @@ async fn main() -> anyhow::Result<()> {
         return floor::run(serde_json::from_str(&settings)?).await;
     }
     let args = Args::parse();
+    load::PAYLOAD.store(args.payload, std::sync::atomic::Ordering::Relaxed);
     let mut programs = Vec::new();
     if !args.no_floor {
         programs.push((report::FLOOR.to_owned(), Program::Floor));
@@ -211,14 +221,25 @@ impl Around {
         let servers = Servers::Both { postgres: url.clone(), rabbitmq: rabbitmq.url(), prefix: prefix.clone() };
         let worker = Worker::start(program, &servers, &self.target()).await?;
         let front = amqp::FrontEnd::open(&rabbitmq.url(), &prefix, &self.args.process).await?;
-        let tops = vec![("worker", worker.pid()), ("database", postgres.pid()), ("broker", rabbitmq.pid())];
-        let groups = Groups { tops, stub: self.stub.thread };
+        let mut more = Vec::new();
         let mut database = Database::open(&url).await?;
+        if let Program::Mozhao(_) = program {
+            for _ in 1..self.args.workers {
+                more.push(Worker::start(program, &servers, &self.target()).await?);
+            }
+            database.history(self.args.history).await?;
+        }
+        let mut tops = vec![("worker", worker.pid()), ("database", postgres.pid()), ("broker", rabbitmq.pid())];
+        tops.extend(more.iter().map(|worker| ("worker", worker.pid())));
+        let groups = Groups { tops, stub: self.stub.thread };
         let measured = self.measure(name, report::BOTH, &worker, groups, Some(&mut database), async |run, count, pace| {
             front.run(run, count, pace).await
         });
         let round = measured.await?;
         worker.stop().await?;
+        for worker in more {
+            worker.stop().await?;
+        }
         front.close().await?;
         drop(database);
         Database::open(&postgres.url("postgres")).await?.drop_database(&url).await?;

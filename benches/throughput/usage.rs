@@ -20,7 +20,7 @@ pub(crate) struct Cpu(BTreeMap<&'static str, u64>);
 /// The groups that are measured.
 #[derive(Debug, Clone)]
 pub(crate) struct Groups {
-    /// By name: the process at the top of each.
+    /// By name: the process at the top of each; several of one name are summed up.
     pub tops: Vec<(&'static str, u32)>,
     /// The stub's thread in this process.
     pub stub: u32,
@@ -29,11 +29,12 @@ pub(crate) struct Groups {
 impl Groups {
     /// Reads them all. `machine` is everything that ran anywhere on this machine.
     pub(crate) fn read(&self) -> anyhow::Result<Cpu> {
-        let mut cpu = BTreeMap::new();
+        let mut cpu: BTreeMap<&'static str, u64> = BTreeMap::new();
         for (name, top) in &self.tops {
             let family = descendants(*top).into_iter().chain([*top]);
             // One that ended while the list was made is in its parent's fields by now.
-            cpu.insert(*name, family.filter_map(|pid| ticks(&format!("/proc/{pid}/stat"), 4).ok()).sum::<u64>() * MS_PER_TICK);
+            *cpu.entry(*name).or_default() +=
+                family.filter_map(|pid| ticks(&format!("/proc/{pid}/stat"), 4).ok()).sum::<u64>() * MS_PER_TICK;
         }
         let stub = ticks(&format!("/proc/self/task/{}/stat", self.stub), 2)? * MS_PER_TICK;
         cpu.insert("stub", stub);

@@ -16,7 +16,8 @@ CREATE TABLE workers (
 ) WITH (fillfactor = 50);
 
 -- A request's identity and the summary of its ledger. Updates while it is owned touch no indexed column, so that they
--- stay on the page (HOT); that is also why its payload has a table of its own.
+-- stay on the page (HOT); that is also why its payload has a table of its own. Requests that came together are updated together:
+-- half of each page is left for the new versions of the other half.
 CREATE TABLE requests (
     id          UUID    PRIMARY KEY,
     process     TEXT    NOT NULL,
@@ -56,7 +57,7 @@ CREATE TABLE requests (
     CONSTRAINT waits_for_its_turn CHECK (turn OR state IN ('queued', 'refused', 'withdrawn', 'expired')),
     CONSTRAINT saw_what_was_sent CHECK (seen BETWEEN 0 AND signalled),
     CONSTRAINT has_entries CHECK (seq >= 1 AND octet_length(head) = 32)
-) WITH (fillfactor = 80);
+) WITH (fillfactor = 45);
 
 CREATE INDEX requests_due ON requests (wake_at, id) WHERE wake_at IS NOT NULL;
 -- The few under which workers died.

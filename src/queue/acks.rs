@@ -1,6 +1,6 @@
 //! Which deliveries to acknowledge, with few frames. Commits end in any order; an acknowledgement of "all up to here" may
 //! only cover deliveries that are all stored, and one that waits behind a slow neighbour would hold back the broker. So:
-//! what is stored without a gap goes in one frame, the rest one by one.
+//! what is stored without a gap goes in one frame, the rest one by one, once it has waited for its neighbour for a while.
 
 use std::collections::BTreeSet;
 
@@ -32,16 +32,31 @@ impl Acks {
         }
     }
 
-    /// The acknowledgements that are due.
-    pub(super) fn take(&mut self) -> Vec<Ack> {
-        let mut stored = std::mem::take(&mut self.stored);
+    /// Nothing waits to be acknowledged.
+    pub(super) fn is_empty(&self) -> bool {
+        self.stored.is_empty()
+    }
+
+    /// How many wait to be acknowledged.
+    pub(super) fn waiting(&self) -> usize {
+        self.stored.len()
+    }
+
+    /// What is stored without a gap, in one acknowledgement.
+    pub(super) fn whole(&mut self) -> Option<Ack> {
         let late = match self.open.first() {
-            Some(first) => stored.split_off(first),
+            Some(first) => self.stored.split_off(first),
             None => BTreeSet::new(),
         };
-        let multiple = stored.len() > 1;
-        let whole = stored.last().map(|tag| Ack { tag: *tag, multiple });
-        whole.into_iter().chain(late.into_iter().map(|tag| Ack { tag, multiple: false })).collect()
+        let stored = std::mem::replace(&mut self.stored, late);
+        stored.last().map(|tag| Ack { tag: *tag, multiple: stored.len() > 1 })
+    }
+
+    /// The acknowledgements of everything that is stored.
+    pub(super) fn take(&mut self) -> Vec<Ack> {
+        let whole = self.whole();
+        let late = std::mem::take(&mut self.stored).into_iter().map(|tag| Ack { tag, multiple: false });
+        whole.into_iter().chain(late).collect()
     }
 }
 
@@ -67,6 +82,22 @@ mod tests {
         acks.stored(99);
         assert_eq!(acks.take(), [Ack { tag: 6, multiple: false }]);
         assert_eq!(acks.take(), []);
+        assert!(acks.is_empty());
+    }
+
+    #[test]
+    fn what_is_late_may_wait_for_its_neighbours() {
+        let mut acks = Acks::default();
+        for tag in 1..=4 {
+            acks.delivered(tag);
+        }
+        acks.stored(2);
+        acks.stored(3);
+        assert_eq!((acks.whole(), acks.waiting()), (None, 2));
+        acks.stored(1);
+        assert_eq!((acks.whole(), acks.waiting()), (Some(Ack { tag: 3, multiple: true }), 0));
+        acks.stored(4);
+        assert_eq!((acks.whole(), acks.is_empty()), (Some(Ack { tag: 4, multiple: false }), true));
     }
 
     mod properties {

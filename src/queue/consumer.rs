@@ -2,9 +2,13 @@
 //! acknowledgement: no `nack`, no `reject`, no requeue. What could not be stored comes again because the channel is
 //! dropped, after the sink says that storing is likely to work.
 //!
+//! An acknowledgement costs the broker as much as a message, whatever it covers; so what is stored waits a moment for its neighbours,
+//! unless many are stored already. Nobody's request waits for that: only the broker's copy of the message goes a little later.
+//!
 //! A take is never cancelled half-way: when a connection is lost, those in flight go on by themselves, hold their places,
 //! and the messages that come again are recognised by their keys.
 
+use std::future::pending;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,11 +19,11 @@ use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, B
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection, Consumer};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_stream::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
-use super::acks::Acks;
+use super::acks::{Ack, Acks};
 use super::supervisor::{Link, Session};
 use super::topology::{self, Names, refused, short};
 use super::{QueueConfig, QueueError, convert};
@@ -31,6 +35,9 @@ use crate::engine::ports::broker::{IntakeSink, Taken};
 const SUSPECT: u64 = 3;
 /// The longest that an acknowledgement or a cancel may take to be written.
 const WRITE: Duration = Duration::from_secs(10);
+
+/// How long what is stored waits for its neighbours before it is acknowledged without them.
+const ACK_AFTER: Duration = Duration::from_millis(10);
 
 /// What is consumed, and by whom.
 pub(super) struct Consuming {
@@ -76,7 +83,8 @@ impl Session for ConsumeSession {
         what.link.set_up();
         tracing::info!(queue = %what.queue, in_flight = what.in_flight, "consuming");
         let (results, ended) = mpsc::channel(usize::from(what.in_flight));
-        let mut pump = Pump { what, places: &self.places, channel: &channel, acks: Acks::default(), running: 0, results, ended };
+        let (acks, ack_at) = (Acks::default(), None);
+        let mut pump = Pump { what, places: &self.places, channel: &channel, acks, ack_at, running: 0, results, ended };
         pump.run(consumer).await
     }
 }
@@ -103,6 +111,8 @@ struct Pump<'s> {
     places: &'s Arc<Semaphore>,
     channel: &'s Channel,
     acks: Acks,
+    /// When whatever is stored is acknowledged.
+    ack_at: Option<Instant>,
     /// Takes of this channel that have not ended.
     running: usize,
     results: mpsc::Sender<Ended>,
@@ -137,6 +147,7 @@ impl Pump<'_> {
                     }
                 },
                 () = self.what.stop.cancelled() => return self.stop(&consumer).await,
+                () = until(self.ack_at), if self.ack_at.is_some() => self.acknowledge().await?,
                 delivery = next(&mut consumer, self.places), if open => {
                     let (delivery, place) = delivery?;
                     let tag = delivery.delivery_tag;
@@ -167,7 +178,7 @@ impl Pump<'_> {
         });
     }
 
-    /// Acknowledges what is stored: this one and all that ended meanwhile. Gives the worst that happened to any.
+    /// Takes in what ended: this one and all that ended meanwhile. Gives the worst that happened to any.
     async fn settle(&mut self, first: Ended) -> Result<Taken, QueueError> {
         let mut worst = Taken::Stored;
         let mut next = Some(first);
@@ -180,15 +191,35 @@ impl Pump<'_> {
             }
             next = self.ended.try_recv().ok();
         }
-        for ack in self.acks.take() {
-            let sent = self.channel.basic_ack(ack.tag, BasicAckOptions { multiple: ack.multiple });
-            match timeout(WRITE, sent).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => return Err(QueueError::Lost(error.to_string())),
-                Err(_) => return Err(QueueError::Lost("an acknowledgement could not be written".to_owned())),
+        // Long before the broker would have to wait for room.
+        let many = usize::from(self.what.in_flight).div_ceil(4);
+        if worst == Taken::Stored {
+            if self.acks.waiting() >= many
+                && let Some(ack) = self.acks.whole()
+            {
+                self.send(ack).await?;
             }
+            self.ack_at = if self.acks.is_empty() { None } else { self.ack_at.or_else(|| Some(Instant::now() + ACK_AFTER)) };
+        } else {
+            self.acknowledge().await?;
         }
         Ok(worst)
+    }
+
+    /// Acknowledges everything that is stored.
+    async fn acknowledge(&mut self) -> Result<(), QueueError> {
+        self.ack_at = None;
+        for ack in self.acks.take() {
+            self.send(ack).await?;
+        }
+        Ok(())
+    }
+
+    async fn send(&self, ack: Ack) -> Result<(), QueueError> {
+        match timeout(WRITE, self.channel.basic_ack(ack.tag, BasicAckOptions { multiple: ack.multiple })).await {
+            Ok(sent) => sent.map_err(|error| QueueError::Lost(error.to_string())),
+            Err(_) => Err(QueueError::Lost("an acknowledgement could not be written".to_owned())),
+        }
     }
 
     /// Takes no more; what is in flight may end within `drain`.
@@ -198,11 +229,18 @@ impl Pump<'_> {
         while self.running > 0 {
             let Ok(Some(ended)) = timeout_at(deadline, self.ended.recv()).await else {
                 tracing::warn!(left = self.running, "messages are still being taken; they will come again");
-                return Ok(());
+                break;
             };
             self.settle(ended).await?;
         }
-        Ok(())
+        self.acknowledge().await
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => pending().await,
     }
 }
 

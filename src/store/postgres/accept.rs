@@ -38,8 +38,8 @@ const LANES: &str = "\
     RETURNING lane, next_no";
 /// Lanes in which a request is open. A statement of its own: it sees what others committed before they gave the lanes free.
 const TAKEN_LANES: &str = "\
-    SELECT new.lane FROM unnest($1::TEXT[]) AS new (lane) CROSS JOIN LATERAL (
-        SELECT r.id FROM requests r WHERE r.lane = new.lane AND r.ended_at IS NULL ORDER BY r.lane_no LIMIT 1) AS open";
+    SELECT new.lane FROM unnest($1::TEXT[]) AS new (lane)
+    WHERE (SELECT MIN(r.lane_no) FROM requests r WHERE r.lane = new.lane AND r.ended_at IS NULL) IS NOT NULL";
 const COUNT: &str = "\
     INSERT INTO limits AS l (key, starts_at, ends_at, n)
     SELECT * FROM unnest($1::TEXT[], $2::BIGINT[], $3::BIGINT[], $4::BIGINT[])

@@ -37,12 +37,17 @@ const ADVANCE: &str = "\
 const SIGNALLED: &str = "\
     SELECT r.id FROM unnest($2::UUID[], $3::BIGINT[], $4::BIGINT[]) AS a (id, expect, seen) JOIN requests r ON r.id = a.id
     WHERE r.id = ANY($2::UUID[]) AND r.owner = $1 AND r.seq = a.expect AND r.signalled > a.seen";
-/// It becomes the turn of the lanes' first open requests, and these become due. The lanes are locked since `accept::LANES`.
+/// It becomes the turn of the lanes' first open requests, and these become due. The lanes are locked since `accept::LANES`. Their
+/// numbers are asked for before their ids: of all indexes one alone has the least of them.
 const HAND_OVER: &str = "\
-    WITH heads AS (
-        SELECT n.id FROM unnest($1::TEXT[]) AS ended (lane) CROSS JOIN LATERAL (
-            SELECT r.id, r.turn FROM requests r WHERE r.lane = ended.lane AND r.ended_at IS NULL ORDER BY r.lane_no LIMIT 1) AS n
-        WHERE NOT n.turn),
+    WITH firsts AS MATERIALIZED (
+        SELECT ended.lane, (SELECT MIN(r.lane_no) FROM requests r WHERE r.lane = ended.lane AND r.ended_at IS NULL) AS no
+        FROM unnest($1::TEXT[]) AS ended (lane)),
+    heads AS (
+        SELECT n.id FROM firsts f CROSS JOIN LATERAL (
+            SELECT r.id, r.turn FROM requests r
+            WHERE r.lane = f.lane AND r.lane_no = f.no AND r.ended_at IS NULL LIMIT 1) AS n
+        WHERE f.no IS NOT NULL AND NOT n.turn),
     next AS (SELECT id FROM requests WHERE id = ANY(ARRAY(SELECT id FROM heads)) ORDER BY id FOR NO KEY UPDATE)
     UPDATE requests SET turn = TRUE, wake_at = mozhao_now() WHERE id = ANY(ARRAY(SELECT id FROM next)) AND ended_at IS NULL";
 const PAYLOADS: &str = "\

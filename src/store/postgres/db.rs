@@ -27,7 +27,13 @@ const BOUNDS: [(&str, &str); 4] =
 /// planner believes then that reading a whole table, or a whole index, is cheaper than looking a few rows up. So scans are off;
 /// where rows are to be found by a list of keys, the list is also given as `= ANY($n)`, which an index can be asked for; and
 /// what was found is joined to what goes with it by a hash, since nested loops compare everything with everything.
-const BY_INDEX: [(&str, &str); 3] = [("enable_seqscan", "off"), ("enable_nestloop", "off"), ("enable_mergejoin", "off")];
+/// One plan serves every batch: to plan each anew, for the number of rows that it has, costs more than it can win.
+const BY_INDEX: [(&str, &str); 4] = [
+    ("enable_seqscan", "off"),
+    ("enable_nestloop", "off"),
+    ("enable_mergejoin", "off"),
+    ("plan_cache_mode", "force_generic_plan"),
+];
 /// Lists have many optional filters: each is planned with the ones that it has.
 const BY_FILTER: [(&str, &str); 1] = [("plan_cache_mode", "force_custom_plan")];
 /// Connections for the engine: commits, heartbeats, claims. Nobody else may take them: without a heartbeat the worker is lost.
