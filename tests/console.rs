@@ -7,8 +7,12 @@
 mod browser;
 #[path = "api/contract.rs"]
 mod contract;
+#[path = "console/identity.rs"]
+mod identity;
 #[path = "console/pages.rs"]
 mod pages;
+#[path = "console/provider.rs"]
+mod provider;
 #[path = "console/reviewer.rs"]
 mod reviewer;
 #[path = "console/safety.rs"]

@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::api::{self, ApiSettings, Desk};
-use crate::console;
+use crate::console::oidc::Oidc;
+use crate::console::{self, Doors};
 use crate::engine::clock::SystemClock;
 use crate::engine::ports::broker::Publisher;
 use crate::engine::ports::remote::Remote;
@@ -30,6 +31,8 @@ pub struct Assembly {
     pub listener: TcpListener,
     /// The engine's settings.
     pub settings: Settings,
+    /// An identity provider, where people sign in at one.
+    pub oidc: Option<Oidc>,
 }
 
 /// How the broker is used.
@@ -58,7 +61,7 @@ impl Assembly {
     /// # Errors
     /// Processes with errors, a store that fails, broker settings that cannot work.
     pub async fn start(self) -> anyhow::Result<Running> {
-        let Assembly { store, remote, broker, listener, settings } = self;
+        let Assembly { store, remote, broker, listener, settings, oidc } = self;
         let address = listener.local_addr().context("the HTTP listener")?;
         let (queue, tools) = match broker {
             Some(Broker { config, tools }) => (Some(Queue::start(config)?), tools),
@@ -77,7 +80,7 @@ impl Assembly {
         let (http, stopping, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
         let api = ApiSettings { stopping: stopping.clone(), metrics: api::install_metrics().ok(), ..ApiSettings::default() };
         let interface = api::router(engine.clone(), api);
-        let pages = console::router(Desk::new(interface.clone()), engine.clone(), &public_url);
+        let pages = console::router(Desk::new(interface.clone()), engine.clone(), Doors { public_url, oidc });
         tasks.spawn(api::serve(listener, interface.merge(pages), http.clone()));
         Ok(Running { engine, address, queue, http, stopping, tasks })
     }

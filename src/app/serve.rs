@@ -1,5 +1,6 @@
 //! `mozhao serve`: from a configuration to a worker.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -9,8 +10,10 @@ use tokio::net::TcpListener;
 use super::{Assembly, Broker};
 use crate::cli::signals::Stop;
 use crate::config::{AmqpConfig, Config, load};
+use crate::connectors::identity::{Provider, ProviderSettings};
 use crate::connectors::{Connectors, config::ConnectorsConfig};
 use crate::console;
+use crate::console::oidc::{BACK, Claims, Oidc};
 use crate::engine::service::Settings;
 use crate::queue::{QueueConfig, Tools};
 use crate::store::{Role, open::open};
@@ -35,7 +38,8 @@ pub async fn serve(config: Config, stop: Stop) -> anyhow::Result<()> {
         drain: config.worker.drain,
     };
     let broker = broker(&config)?;
-    let running = Assembly { store, remote: Arc::new(connectors), broker, listener, settings }.start().await?;
+    let oidc = oidc(&config, address)?;
+    let running = Assembly { store, remote: Arc::new(connectors), broker, listener, settings, oidc }.start().await?;
     // One signs in there with a link: `mozhao console link`.
     let console = format!("{}{}", config.http.public_url(address).trim_end_matches('/'), console::ROOT);
     tracing::info!(%address, console, processes = running.engine.processes().all().len(), "ready");
@@ -47,6 +51,20 @@ fn connectors(config: &Config) -> anyhow::Result<Connectors> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the connectors from {}", path.display()))?;
     let parsed = ConnectorsConfig::parse(&path.display().to_string(), &text)?;
     Ok(Connectors::new(parsed)?)
+}
+
+fn oidc(config: &Config, address: SocketAddr) -> anyhow::Result<Option<Oidc>> {
+    let Some(oidc) = config.oidc.clone() else { return Ok(None) };
+    let settings = ProviderSettings {
+        issuer: oidc.issuer,
+        client_id: oidc.client_id,
+        client_secret: oidc.client_secret,
+        scopes: oidc.scopes,
+        redirect_uri: format!("{}{BACK}", config.http.public_url(address).trim_end_matches('/')),
+    };
+    let provider = Provider::new(settings).map_err(anyhow::Error::msg).context("the identity provider (`oidc`)")?;
+    let claims = Claims { name: oidc.name_claim, roles: oidc.roles_claim, prefix: oidc.roles_prefix };
+    Ok(Some(Oidc { provider, claims }))
 }
 
 fn broker(config: &Config) -> anyhow::Result<Option<Broker>> {

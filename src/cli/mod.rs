@@ -28,6 +28,7 @@ mod serve;
 pub mod signals;
 mod timeline;
 mod token;
+mod user;
 mod watch;
 
 use std::process::ExitCode;
@@ -87,6 +88,8 @@ enum Command {
     Dependency(dependency::Args),
     /// Make, list and revoke access tokens
     Token(token::Args),
+    /// Add, change and remove people who sign in to the console with a password
+    User(user::Args),
     /// Let people into the console, and put them out again
     Console(console::Args),
     Migrate(migrate::Args),
@@ -132,6 +135,7 @@ async fn run(command: Command, out: Out) -> Done {
         Command::Defect(args) => defect::run(args, out).await,
         Command::Dependency(args) => dependency::run(args, out).await,
         Command::Token(args) => token::run(args, out).await,
+        Command::User(args) => user::run(args, out).await,
         Command::Console(args) => console::run(args, out).await,
         Command::Migrate(args) => migrate::run(args, out).await,
         Command::Config(args) => config::run(args, out),

@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use secrecy::SecretString;
+
 use super::keys::{self, DECISION_SECRETS, KEYS, Kind};
 use super::problem::{File, Origin, Problem};
-use super::secret::{SecretRef, SecretUrl, mask_url};
-use super::{AmqpConfig, Config, DatabaseConfig, HttpConfig, LogConfig, Raw, Shown, WorkerConfig};
+use super::secret::{MASK, SecretRef, SecretUrl, mask_url};
+use super::{AmqpConfig, Config, DatabaseConfig, HttpConfig, LogConfig, OidcConfig, Raw, Shown, WorkerConfig};
 use crate::domain::time::{parse_duration, show_duration};
 
 /// What is wrong with a value, and what to do.
@@ -36,6 +38,7 @@ pub(super) fn build(
     let amqp = checker.amqp(secrets);
     let listen = checker.get("http.listen", address);
     let public = checker.get("http.public_url", http_url);
+    let oidc = checker.oidc();
     let processes = checker.get("processes", path);
     let connectors = checker.get("connectors", path);
     let in_flight = checker.get("worker.in_flight", |text| count(text, 1, 65_536));
@@ -58,6 +61,7 @@ pub(super) fn build(
         database: DatabaseConfig { url },
         amqp,
         http: HttpConfig { listen, public },
+        oidc,
         processes,
         connectors,
         worker: WorkerConfig { in_flight, lease, drain },
@@ -114,6 +118,40 @@ impl Checker<'_> {
         AmqpConfig { url, prefix, reviews, decisions, decision_secrets }
     }
 
+    /// `None` where there is no provider, or what is said of it is wrong.
+    fn oidc(&mut self) -> Option<OidcConfig> {
+        let issuer = self.get("oidc.issuer", issuer);
+        let client_id = self.get("oidc.client_id", some);
+        let client_secret = self.get("oidc.client_secret", some).map(SecretString::from);
+        let scopes = self.get("oidc.scopes", |text| {
+            let fine = text.split(' ').any(|scope| scope == "openid");
+            let hint = "write `openid profile email`, or what your provider asks for";
+            if fine { Ok(text.to_owned()) } else { fault("`openid` is not among them", hint) }
+        });
+        let (name, roles) = (self.get("oidc.name_claim", some), self.get("oidc.roles_claim", some));
+        let prefix = self.get("oidc.roles_prefix", |text| Ok(text.to_owned()));
+        let there = self.values.contains_key("oidc.issuer");
+        for key in ["oidc.client_id", "oidc.client_secret"] {
+            if !there && self.values.contains_key(key) {
+                self.fault_at(key, "is set, and there is no provider", Some("set `oidc.issuer`, or leave this out".to_owned()));
+            }
+        }
+        if there && !self.values.contains_key("oidc.client_id") {
+            let hint = "set `oidc.client_id` to the name that the console has there".to_owned();
+            self.fault_at("oidc.issuer", "needs `oidc.client_id` beside it", Some(hint));
+        }
+        let (name_claim, roles_claim, roles_prefix) = (name?, roles?, prefix?);
+        Some(OidcConfig {
+            issuer: issuer?,
+            client_id: client_id?,
+            client_secret,
+            scopes: scopes?,
+            name_claim,
+            roles_claim,
+            roles_prefix,
+        })
+    }
+
     /// Every key for `config show`, secrets masked.
     fn shown(&self, secrets: &BTreeMap<String, (SecretRef, Origin)>) -> Vec<Shown> {
         let mut shown = Vec::new();
@@ -121,6 +159,7 @@ impl Checker<'_> {
             let raw = self.values.get(key.path);
             let value = raw.map(|raw| match key.kind {
                 Kind::SecretUrl | Kind::Url => mask_url(&raw.text),
+                Kind::Secret => MASK.to_owned(),
                 _ => raw.text.clone(),
             });
             let origin = raw.map_or_else(|| "not set".to_owned(), |raw| raw.origin.to_string());
@@ -177,6 +216,22 @@ fn http_url(url: &str) -> Result<String, Fault> {
         Some(("http" | "https", rest)) if !host_of(rest).is_empty() => Ok(trimmed.to_owned()),
         _ => fault(format!("`{}` is no http:// or https:// URL", mask_if_url(url)), hint),
     }
+}
+
+/// As it is written: tokens are compared with it byte by byte.
+fn issuer(url: &str) -> Result<String, Fault> {
+    http_url(url)?;
+    let local = ["http://127.0.0.1", "http://localhost", "http://[::1]"]
+        .iter()
+        .any(|start| url.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/'])));
+    if url.starts_with("http://") && !local {
+        return fault("is not https: whoever is in between could sign in as anybody", "write https://, as your provider says it");
+    }
+    Ok(url.to_owned())
+}
+
+fn some(text: &str) -> Result<String, Fault> {
+    if text.is_empty() { fault("is empty", "write something, or leave the key out") } else { Ok(text.to_owned()) }
 }
 
 fn mask_if_url(text: &str) -> String {

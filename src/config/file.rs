@@ -156,6 +156,14 @@ impl Reader<'_> {
                 let hint = "leave the key out to take the default".to_owned();
                 return self.problem(key_at, format!("`{path}` is empty"), Some(hint));
             }
+            (_, Kind::Secret) => {
+                let hint = format!("set {0}, or {0}_FILE to the name of a file that holds it", key.env());
+                let mut problem =
+                    self.file.problem(key_at, format!("`{path}` is a secret and does not stand in this file"), Some(hint));
+                // The rest of the line is the secret itself.
+                problem.snippet = String::new();
+                return self.problems.push(problem);
+            }
             (Value::Flag(flag), Kind::Flag) => flag.to_string(),
             (Value::Int(number), Kind::Count) => number.to_string(),
             (Value::Int(number), Kind::Length) => {
@@ -230,6 +238,8 @@ impl Kind {
             Kind::Flag => "true or false",
             Kind::Word(_) => "one of its words",
             Kind::Filter => "a log level or filter",
+            Kind::Secret => "a secret",
+            Kind::Text => "text",
         }
     }
 }

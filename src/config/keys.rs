@@ -8,6 +8,10 @@ pub enum Kind {
     SecretUrl,
     /// A URL.
     Url,
+    /// A secret that no file of ours and no argument holds: it comes from a variable, or the file that one names.
+    Secret,
+    /// Some words.
+    Text,
     /// A short name.
     Name,
     /// A path; in a file, or where it is the default, it is relative to the configuration file's folder.
@@ -87,6 +91,43 @@ pub const KEYS: &[Key] = &[
         default: None,
         about: "How others reach the API (callbacks carry it); without it http://<listen>.",
     },
+    Key {
+        path: "oidc.issuer",
+        kind: Kind::Url,
+        default: None,
+        about: "The OpenID Connect provider where people sign in to the console; without it by links and passwords only.",
+    },
+    Key { path: "oidc.client_id", kind: Kind::Text, default: None, about: "The console's name at the provider." },
+    Key {
+        path: "oidc.client_secret",
+        kind: Kind::Secret,
+        default: None,
+        about: "The console's secret at the provider, from a variable or the file that one names; without it a public client with PKCE.",
+    },
+    Key {
+        path: "oidc.scopes",
+        kind: Kind::Text,
+        default: Some("openid profile email"),
+        about: "What is asked for, between blanks; openid is among it.",
+    },
+    Key {
+        path: "oidc.name_claim",
+        kind: Kind::Text,
+        default: Some("preferred_username"),
+        about: "The claim that names a person in every record: one that people cannot change themselves.",
+    },
+    Key {
+        path: "oidc.roles_claim",
+        kind: Kind::Text,
+        default: Some("roles"),
+        about: "The claim with a person's roles, a list of words; dots lead into objects (realm_access.roles).",
+    },
+    Key {
+        path: "oidc.roles_prefix",
+        kind: Kind::Text,
+        default: Some("mozhao-"),
+        about: "How words begin that are meant here: mozhao-reviewer, mozhao-review:identity, mozhao-process:card_unbind.",
+    },
     Key { path: "processes", kind: Kind::Path, default: Some("processes"), about: "The folder with the process files." },
     Key {
         path: "connectors",
@@ -142,7 +183,7 @@ impl Key {
     /// May its value come from a file that a variable names (`…_FILE`)?
     #[must_use]
     pub fn secret(&self) -> bool {
-        self.kind == Kind::SecretUrl
+        matches!(self.kind, Kind::SecretUrl | Kind::Secret)
     }
 }
 

@@ -21,6 +21,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use secrecy::SecretString;
 use serde::Serialize;
 
 pub use self::problem::{File, Origin, Problem};
@@ -38,6 +39,8 @@ pub struct Config {
     pub amqp: AmqpConfig,
     /// The HTTP API.
     pub http: HttpConfig,
+    /// The identity provider, where there is one.
+    pub oidc: Option<OidcConfig>,
     /// The folder with the process files.
     pub processes: PathBuf,
     /// The file that says how remote systems are reached.
@@ -69,6 +72,25 @@ pub struct AmqpConfig {
     pub decisions: bool,
     /// Tool to where its secret is.
     pub decision_secrets: BTreeMap<String, SecretRef>,
+}
+
+/// `oidc.*`.
+#[derive(Debug, Clone)]
+pub struct OidcConfig {
+    /// The provider's name for itself, an address; as it was written, because tokens are compared with it.
+    pub issuer: String,
+    /// Our name there.
+    pub client_id: String,
+    /// Our secret there.
+    pub client_secret: Option<SecretString>,
+    /// What is asked for.
+    pub scopes: String,
+    /// The claim with a person's name.
+    pub name_claim: String,
+    /// The claim with their roles.
+    pub roles_claim: String,
+    /// How words of that claim begin that are meant for us.
+    pub roles_prefix: String,
 }
 
 /// `http.*`.
@@ -267,6 +289,13 @@ fn from_env(
 fn from_flags(flags: &[Flag], values: &mut BTreeMap<&'static str, Raw>, problems: &mut Vec<Problem>) {
     for Flag { flag, key, value } in flags {
         if let Some(known) = keys::find(key) {
+            if known.kind == Kind::Secret {
+                let message = format!("`{key}` is a secret, and arguments are seen by everybody on the machine");
+                let hint = format!("set {0}, or {0}_FILE to the name of a file that holds it", known.env());
+                let place = format!("flag {flag}");
+                problems.push(Problem { place, snippet: String::new(), message, hint: Some(hint) });
+                continue;
+            }
             values.insert(known.path, Raw { text: value.clone(), origin: Origin::Flag(flag.clone()), at: None });
             continue;
         }

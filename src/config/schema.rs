@@ -47,7 +47,9 @@ fn property(key: &Key) -> Value {
         Kind::Word(words) => json!({ "type": "string", "enum": words }),
         Kind::SecretUrl | Kind::Url => json!({ "type": "string", "pattern": "^[a-z]+://" }),
         Kind::Name => json!({ "type": "string", "pattern": "^[a-z0-9_.-]{1,64}$" }),
-        Kind::Path | Kind::Address | Kind::Filter => json!({ "type": "string", "minLength": 1 }),
+        // A file of ours does not hold it.
+        Kind::Secret => json!({ "not": {} }),
+        Kind::Path | Kind::Address | Kind::Filter | Kind::Text => json!({ "type": "string", "minLength": 1 }),
     };
     if let Value::Object(fields) = &mut value {
         fields.insert("description".to_owned(), key.about.into());

@@ -47,7 +47,8 @@ fn nothing_at_all_is_a_configuration() {
         assert_eq!(config.worker.lease, Duration::from_secs(10));
         assert_eq!(config.worker.drain, Duration::from_secs(20));
         assert_eq!(config.log, LogConfig { json: false, level: "info".into() });
-        assert_eq!(config.shown().iter().filter(|shown| shown.origin == "default").count(), 12);
+        assert_eq!(config.shown().iter().filter(|shown| shown.origin == "default").count(), 16);
+        assert!(config.oidc.is_none());
     }
 }
 
@@ -63,10 +64,38 @@ fn the_shipped_file_shows_every_setting() {
         text.lines().map(|line| setting(line).or_else(|| indented(line)).unwrap_or_else(|| line.to_owned())).collect();
     let config =
         resolved(Some(&whole.join("\n")), &[], &[]).unwrap_or_else(|problems| panic!("{problems:?}\n{}", whole.join("\n")));
-    let unset: Vec<&Shown> = config.shown().iter().filter(|shown| !shown.origin.starts_with("etc/mozhao.yaml")).collect();
+    let said = |shown: &&Shown| shown.origin.starts_with("etc/mozhao.yaml") || shown.key == "oidc.client_secret";
+    let unset: Vec<&Shown> = config.shown().iter().filter(|shown| !said(shown)).collect();
     assert!(unset.is_empty(), "{unset:?}");
     assert!(!config.amqp.decision_secrets.is_empty());
     assert!(resolved(Some(text), &[], &[]).is_ok(), "as it is shipped");
+}
+
+#[test]
+fn an_identity_provider() {
+    let file = "oidc: {issuer: 'https://id.example/realms/bank/', client_id: mozhao, roles_claim: realm_access.roles}\n";
+    let config = resolved(Some(file), &["MOZHAO__OIDC__CLIENT_SECRET=hunter2"], &[]).unwrap();
+    let oidc = config.oidc.as_ref().unwrap();
+    assert_eq!(oidc.issuer, "https://id.example/realms/bank/", "as it is written: tokens are compared with it");
+    assert_eq!((oidc.scopes.as_str(), oidc.roles_prefix.as_str()), ("openid profile email", "mozhao-"));
+    assert_eq!(oidc.client_secret.as_ref().map(secrecy::ExposeSecret::expose_secret), Some("hunter2"));
+    assert_eq!(origin(&config, "oidc.client_secret"), ("***".to_owned(), "environment MOZHAO__OIDC__CLIENT_SECRET".to_owned()));
+    assert!(!format!("{config:?}").contains("hunter2"));
+    for (text, flags, said) in [
+        ("oidc: {issuer: 'https://id.example'}", &[][..], "needs `oidc.client_id`"),
+        ("oidc: {client_id: mozhao}", &[], "there is no provider"),
+        ("oidc: {issuer: 'http://id.example', client_id: mozhao}", &[], "is not https"),
+        ("oidc: {issuer: 'http://127.0.0.1.example', client_id: mozhao}", &[], "is not https"),
+        ("oidc: {issuer: id.example, client_id: mozhao}", &[], "no http:// or https:// URL"),
+        ("oidc: {issuer: 'https://id.example', client_id: mozhao, scopes: profile}", &[], "`openid` is not among them"),
+        ("oidc: {issuer: 'https://id.example', client_id: mozhao, client_secret: hunter2}", &[], "does not stand in this file"),
+        ("oidc: {issuer: 'https://id.example', client_id: m}", &["oidc.client_secret=hunter2"], "arguments are seen"),
+    ] {
+        let problems = resolved(Some(text), &[], flags).unwrap_err();
+        assert!(problems.iter().any(|problem| problem.message.contains(said)), "{text}: {problems:?}");
+        assert!(!format!("{problems:?}").contains("hunter2"), "{text}: {problems:?}");
+    }
+    assert!(resolved(Some("oidc: {issuer: 'http://localhost:8443/x', client_id: mozhao}"), &[], &[]).is_ok());
 }
 
 #[test]

@@ -9,6 +9,7 @@ pub mod config;
 mod egress;
 mod headers;
 mod http;
+pub mod identity;
 mod limits;
 mod secrets;
 mod sizes;

@@ -38,6 +38,11 @@ impl Fields {
         self.0.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.trim())
     }
 
+    /// The first value of this name as it came.
+    pub(super) fn whole(&self, name: &str) -> &str {
+        self.0.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+
     /// The same where it is not empty.
     pub(super) fn some(&self, name: &str) -> Option<&str> {
         Some(self.one(name)).filter(|value| !value.is_empty())
@@ -86,7 +91,7 @@ impl FromRequest<Console> for Form {
 
 /// A form of somebody who is not signed in yet; what it may do does not depend on cookies.
 #[derive(Debug)]
-pub(super) struct OpenForm;
+pub(super) struct OpenForm(pub(super) Fields);
 
 impl FromRequest<Console> for OpenForm {
     type Rejection = Response;
@@ -94,7 +99,7 @@ impl FromRequest<Console> for OpenForm {
     async fn from_request(request: Request, _: &Console) -> Result<Self, Response> {
         let (parts, body) = request.into_parts();
         let look = super::frame::Look::of(&parts.headers);
-        read(&parts, body).await.map(|_| OpenForm).ok_or_else(|| trouble::foreign(&look))
+        read(&parts, body).await.map(OpenForm).ok_or_else(|| trouble::foreign(&look))
     }
 }
 

@@ -30,19 +30,7 @@ pub(super) fn secret() -> String {
 /// # Errors
 /// A sentence that says what is not right.
 pub fn fresh(person: Person, good_for: Duration, now: Time) -> Result<(String, LinkRow), String> {
-    let word = |text: &str| {
-        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_' | b'-');
-        (1..=64).contains(&text.len()) && text.bytes().all(fits)
-    };
-    if !word(&person.name) {
-        return Err("the name is 1 to 64 of the characters a-z 0-9 . _ -".to_owned());
-    }
-    if person.roles.is_empty() || person.roles.iter().any(|role| Role::parse(role).is_none()) {
-        return Err("at least one known role is needed".to_owned());
-    }
-    if !person.processes.iter().chain(&person.review_roles).all(|name| word(name)) {
-        return Err("names of processes and reviewers' roles are 1 to 64 of the characters a-z 0-9 . _ -".to_owned());
-    }
+    check(&person)?;
     if good_for.is_zero() || good_for > LONGEST {
         return Err(format!("a link is good for at most {} hours", LONGEST.as_secs() / 3600));
     }
@@ -56,6 +44,27 @@ pub fn fresh(person: Person, good_for: Duration, now: Time) -> Result<(String, L
         revoked_at: None,
     };
     Ok((format!("{}/enter/{secret}", super::ROOT), row))
+}
+
+/// May somebody be named so, and have these rights?
+///
+/// # Errors
+/// A sentence that says what is not right.
+pub fn check(person: &Person) -> Result<(), String> {
+    let word = |text: &str| {
+        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_' | b'-');
+        (1..=64).contains(&text.len()) && text.bytes().all(fits)
+    };
+    if !word(&person.name) {
+        return Err("the name is 1 to 64 of the characters a-z 0-9 . _ -".to_owned());
+    }
+    if person.roles.is_empty() || person.roles.iter().any(|role| Role::parse(role).is_none()) {
+        return Err("at least one known role is needed".to_owned());
+    }
+    if !person.processes.iter().chain(&person.review_roles).all(|name| word(name)) {
+        return Err("names of processes and reviewers' roles are 1 to 64 of the characters a-z 0-9 . _ -".to_owned());
+    }
+    Ok(())
 }
 
 #[cfg(test)]

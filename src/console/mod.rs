@@ -24,7 +24,9 @@ mod home;
 mod inbox;
 pub mod links;
 mod live;
+pub mod oidc;
 mod overview;
+pub mod passwords;
 mod plot;
 mod processes;
 mod read;
@@ -63,6 +65,19 @@ struct Inner {
     secure: bool,
     /// What tells pages that something happened.
     live: live::Live,
+    /// Looks at passwords.
+    passwords: passwords::Passwords,
+    /// The identity provider.
+    oidc: Option<oidc::Oidc>,
+}
+
+/// How people get in, besides links and passwords.
+#[derive(Debug, Default)]
+pub struct Doors {
+    /// The address that people see.
+    pub public_url: String,
+    /// An identity provider.
+    pub oidc: Option<oidc::Oidc>,
 }
 
 impl Console {
@@ -77,17 +92,34 @@ impl Console {
     fn secure(&self) -> bool {
         self.0.secure
     }
+
+    fn passwords(&self) -> &passwords::Passwords {
+        &self.0.passwords
+    }
+
+    fn oidc(&self) -> Option<&oidc::Oidc> {
+        self.0.oidc.as_ref()
+    }
 }
 
-/// The pages. `public_url` is the address that people see. Called inside a runtime: live pages have a task.
-pub fn router(desk: Desk, engine: Engine, public_url: &str) -> Router {
-    let secure = public_url.starts_with("https://");
-    let console = Console(Arc::new(Inner { desk, engine: engine.clone(), secure, live: live::Live::default() }));
+/// The pages. Called inside a runtime: live pages have a task.
+pub fn router(desk: Desk, engine: Engine, doors: Doors) -> Router {
+    let secure = doors.public_url.starts_with("https://");
+    let console = Console(Arc::new(Inner {
+        desk,
+        engine: engine.clone(),
+        secure,
+        live: live::Live::default(),
+        passwords: passwords::Passwords::default(),
+        oidc: doors.oidc,
+    }));
     tokio::spawn(live::watch(Arc::downgrade(&console.0), engine));
     let pages = Router::new()
         .route("/console", get(home::home))
         .route("/console/", get(home::home))
-        .route("/console/sign-in", get(enter::how))
+        .route("/console/sign-in", get(enter::how).post(enter::with_password))
+        .route("/console/sign-in/away", get(oidc::away))
+        .route("/console/sign-in/back", get(oidc::back))
         .route("/console/enter/{secret}", get(enter::ask).post(enter::enter))
         .route("/console/sign-out", post(enter::leave))
         .route("/console/settings", post(home::settings))

@@ -24,6 +24,7 @@ mod rules;
 mod schema;
 mod sessions;
 pub mod sqlite;
+mod users;
 
 /// What a program opens a database for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

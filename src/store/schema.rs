@@ -9,11 +9,13 @@ use crate::engine::ports::store::StoreError;
 pub(super) const POSTGRES: &[(i64, &str, &str)] = &[
     (1, "core", include_str!("../../migrations/postgres/0001_core.sql")),
     (2, "console", include_str!("../../migrations/postgres/0002_console.sql")),
+    (3, "users", include_str!("../../migrations/postgres/0003_users.sql")),
 ];
 /// SQLite's.
 pub(super) const SQLITE: &[(i64, &str, &str)] = &[
     (1, "core", include_str!("../../migrations/sqlite/0001_core.sql")),
     (2, "console", include_str!("../../migrations/sqlite/0002_console.sql")),
+    (3, "users", include_str!("../../migrations/sqlite/0003_users.sql")),
 ];
 
 /// What runs them: each in a transaction, under a lock, recorded with a checksum.

@@ -90,6 +90,15 @@ macro_rules! implement_sessions {
                 Ok(true)
             }
 
+            async fn add_session(&$self, session: &SessionRow) -> Result<(), StoreError> {
+                let SessionRow { person, .. } = session;
+                plain(&person.name)?;
+                let query = sqlx::query(ADD_SESSION).bind(&session.sha256[..]).bind(&person.name);
+                let query = query.bind(json_text(&person.roles)?).bind(json_text(&person.processes)?);
+                let query = query.bind(json_text(&person.review_roles)?).bind(session.created_at.0);
+                $db.write(query.bind(session.seen_at.0).bind(session.expires_at.0)).await.map(drop)
+            }
+
             async fn session(&$self, sha256: &[u8; 32]) -> Result<SessionRow, StoreError> {
                 let found = $db.read(sqlx::query(SESSION).bind(&sha256[..]), session).await?;
                 found.into_iter().next().ok_or(StoreError::NotFound("the session"))

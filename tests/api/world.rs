@@ -151,7 +151,11 @@ impl World {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let interface = router(engine.clone(), settings);
-        let pages = console::router(Desk::new(interface.clone()), engine.clone(), &format!("http://{addr}"));
+        let pages = console::router(
+            Desk::new(interface.clone()),
+            engine.clone(),
+            console::Doors { public_url: format!("http://{addr}"), oidc: None },
+        );
         let server = tokio::spawn(serve(listener, interface.merge(pages), stopping.clone()));
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap();
         let (server, keys) = (Some(server), AtomicU32::new(0));

@@ -1,9 +1,11 @@
 //! What opens the database itself: `migrate`, `token create`, `ledger verify`, `doctor`; and the sandbox.
 
+use std::io::Write as _;
+use std::process::Stdio;
 use std::time::Duration;
 
 use super::harness::process::Mozhao;
-use super::program::{folder, run, shipped, write};
+use super::program::{Ran, command, folder, run, shipped, write};
 
 const URL: &str = "sqlite://mozhao.db";
 
@@ -100,4 +102,47 @@ async fn the_sandbox_says_where_it_is_and_stops_when_asked() {
     let port = line.trim().rsplit(':').next().unwrap().parse().unwrap();
     assert_eq!(super::harness::process::status(port, "/bank/health").await, Some(200));
     assert!(sandbox.stop(Duration::from_secs(20)).await.success());
+}
+
+fn run_with_input(folder: &std::path::Path, arguments: &[&str], input: &str) -> Ran {
+    let mut command = command(folder, arguments);
+    command.stdin(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // Whoever refuses before reading closes it.
+    drop(child.stdin.take().unwrap().write_all(input.as_bytes()));
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Ran { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+#[test]
+fn people_with_passwords_are_added_changed_listed_and_removed() {
+    let folder = folder();
+    let add = ["user", "add", "li", "--role", "reviewer", "--review-role", "identity"];
+    assert_eq!(run_with_input(folder.path(), &add, "correct horse battery\n").code, 3, "a tool makes no database");
+    assert_eq!(run(folder.path(), &["migrate"]).code, 0);
+    for bad in ["", "short\n", "aaaaaaaaaaaaaaaa\n"] {
+        let ran = run_with_input(folder.path(), &add, bad);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{bad:?}: {}", ran.err);
+    }
+    let added = run_with_input(folder.path(), &add, "correct horse battery\n");
+    assert_eq!((added.code, added.out.as_str()), (0, ""), "{}", added.err);
+    assert!(!added.err.contains("horse"), "{}", added.err);
+    assert_eq!(run_with_input(folder.path(), &add, "correct horse battery\n").code, 6);
+    let in_arguments = run(folder.path(), &["user", "add", "an", "--role", "reviewer", "--password", "correct horse battery"]);
+    assert_eq!(in_arguments.code, 2, "a password is no argument: {}", in_arguments.err);
+    let listed = run(folder.path(), &["user", "list", "--json"]);
+    assert_eq!(listed.lines()[0]["review_roles"], serde_json::json!(["identity"]));
+    assert!(!listed.out.contains("argon2"), "{}", listed.out);
+    let changed = run(folder.path(), &["user", "change", "li", "--role", "auditor", "--role", "operator"]);
+    assert_eq!(changed.code, 0, "{}", changed.err);
+    assert_eq!(run(folder.path(), &["user", "list", "--json"]).lines()[0]["roles"], serde_json::json!(["auditor", "operator"]));
+    assert_eq!(run_with_input(folder.path(), &["user", "password", "li"], "another horse battery\r\n").code, 0);
+    assert_eq!(run_with_input(folder.path(), &["user", "password", "an"], "another horse battery\n").code, 3);
+    assert_eq!(run(folder.path(), &["user", "change", "an", "--role", "auditor"]).code, 3);
+    let bad_name = run_with_input(folder.path(), &["user", "add", "Li", "--role", "reviewer"], "correct horse battery\n");
+    assert_eq!(bad_name.code, 2, "{}", bad_name.err);
+    assert_eq!(run(folder.path(), &["user", "remove", "li"]).code, 0);
+    assert_eq!(run(folder.path(), &["user", "remove", "li"]).code, 3);
+    assert_eq!(run(folder.path(), &["user", "list"]).out, "");
 }

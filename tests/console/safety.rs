@@ -180,7 +180,11 @@ async fn what_remote_systems_say_is_shown_and_never_is_markup() {
 async fn behind_https_cookies_are_for_https_alone() {
     let world = World::start().await;
     let desk = Desk::new(router(world.engine.clone(), ApiSettings::default()));
-    let pages = mozhao::console::router(desk, world.engine.clone(), "https://console.example");
+    let pages = mozhao::console::router(
+        desk,
+        world.engine.clone(),
+        mozhao::console::Doors { public_url: "https://console.example".to_owned(), oidc: None },
+    );
     let path = link(&world, "li", &["reviewer"], &[]).await;
     let request = Request::builder().method("POST").uri(path).body(Body::empty()).unwrap();
     let response = pages.oneshot(request).await.unwrap();

@@ -3,10 +3,14 @@
 use std::time::Duration;
 
 use mozhao::api::hash;
+use mozhao::console::passwords;
 use mozhao::domain::time::Time;
 use mozhao::engine::ports::sessions::{LinkRow, Person, SessionRow};
+use mozhao::engine::ports::users::{Tries, UserRow};
+use regex::Regex;
+use reqwest::Method;
 
-use crate::browser::{Browser, link};
+use crate::browser::{Browser, form, link};
 use crate::world::World;
 
 #[tokio::test]
@@ -131,4 +135,126 @@ async fn a_second_link_in_one_browser_replaces_the_first_session() {
     browser.get("/console/help").await.expect(200).says(">ops</summary>");
     browser.cookies.insert("mozhao_session".to_owned(), old);
     assert!(browser.get("/console/help").await.to().starts_with("/console/sign-in"));
+}
+
+const PASSWORD: &str = "correct horse battery";
+
+async fn user(world: &World, name: &str, roles: &[&str]) -> UserRow {
+    let roles = roles.iter().map(|role| (*role).to_owned()).collect();
+    let person = Person { name: name.into(), roles, processes: Vec::new(), review_roles: vec!["identity".into()] };
+    let now = world.engine.clock().now();
+    let password = passwords::hash(name, PASSWORD).unwrap();
+    let row = UserRow { person, password, version: 1, created_at: now, changed_at: now, signed_in_at: None };
+    assert!(world.store.sessions().add_user(&row).await.unwrap());
+    row
+}
+
+fn with<'a>(name: &'a str, password: &'a str) -> [(&'a str, &'a str); 3] {
+    [("name", name), ("password", password), ("to", "/console/reviews?tab=mine")]
+}
+
+#[tokio::test]
+async fn a_name_and_its_password_sign_in() {
+    let world = World::start().await;
+    let mut browser = Browser::new(&world);
+    browser.get("/console/sign-in").await.expect(200).silent_about("type=\"password\"");
+    user(&world, "li", &["reviewer"]).await;
+    let page = browser.get("/console/sign-in?to=%2Fconsole%2Freviews%3Ftab%3Dmine").await.expect(200);
+    assert_eq!(page.field("to"), "/console/reviews?tab=mine");
+    page.says("type=\"password\"").says("mozhao console link");
+    let wrong = browser.post("/console/sign-in", &with("li", "correct horse batterY")).await.expect(403);
+    wrong.says("nobody of this name with this password").silent_about("batterY");
+    assert!(browser.cookies.is_empty());
+    let page = browser.post("/console/sign-in", &with("li", PASSWORD)).await;
+    assert_eq!(page.to(), "/console/reviews?tab=mine");
+    browser.get("/console/reviews").await.expect(200).says("You are signed in.").says(">li</summary>");
+    assert!(world.store.sessions().user("li").await.unwrap().signed_in_at.is_some());
+    // Nowhere else.
+    let mut other = Browser::new(&world);
+    let fields = [("name", "li"), ("password", PASSWORD), ("to", "//evil.example")];
+    assert_eq!(other.post("/console/sign-in", &fields).await.to(), "/console");
+    // From another site: refused before anybody looks.
+    let mut stranger = Browser::new(&world);
+    let request = form(stranger.request(Method::POST, "/console/sign-in"), &with("li", PASSWORD));
+    stranger.send(request.header("sec-fetch-site", "cross-site")).await.expect(403);
+    assert!(stranger.cookies.is_empty());
+}
+
+#[tokio::test]
+async fn nobody_is_told_from_somebody() {
+    let world = World::start().await;
+    user(&world, "somebody", &["reviewer"]).await;
+    let (mut known, mut unknown) = (Vec::new(), Vec::new());
+    for (name, seen) in [("somebody", &mut known), ("nobody-here", &mut unknown)] {
+        let mut browser = Browser::new(&world);
+        for attempt in 0..7 {
+            let page = browser.post("/console/sign-in", &with(name, "wrong and long enough")).await;
+            let text = page.text.replace(name, "NAME");
+            seen.push((
+                attempt,
+                page.status.as_u16(),
+                Regex::new("nonce=\"[^\"]*\"").unwrap().replace_all(&text, "").into_owned(),
+            ));
+        }
+    }
+    assert_eq!(known, unknown);
+    let statuses: Vec<u16> = known.iter().map(|(_, status, _)| *status).collect();
+    assert_eq!(statuses[..5], [403; 5]);
+    assert!(statuses[5..].contains(&429), "{statuses:?}");
+}
+
+#[tokio::test]
+async fn tries_are_slowed_down_and_then_the_right_one_gets_in() {
+    let world = World::start().await;
+    user(&world, "li", &["reviewer"]).await;
+    let mut browser = Browser::new(&world);
+    let now = world.engine.clock().now();
+    let bucket = u16::from_be_bytes([hash("li")[0], hash("li")[1]]);
+    let sessions = world.store.sessions();
+    assert!(sessions.count_try(bucket, None, Tries { failures: 30, last_at: now }).await.unwrap());
+    let page = browser.post("/console/sign-in", &with("li", PASSWORD)).await.expect(429);
+    let seconds: u64 = page.headers["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((50..=60).contains(&seconds), "{seconds}");
+    page.says("Too many tries");
+    assert_eq!(sessions.tries(bucket).await.unwrap().unwrap().failures, 30, "who has to wait does not wait longer for asking");
+    let before = Tries { failures: 30, last_at: now.minus(Duration::from_mins(2)) };
+    assert!(sessions.count_try(bucket, Some(Tries { failures: 30, last_at: now }), before).await.unwrap());
+    browser.post("/console/sign-in", &with("li", PASSWORD)).await.expect(303);
+    assert_eq!(sessions.tries(bucket).await.unwrap(), None, "forgotten");
+}
+
+#[tokio::test]
+async fn a_thousand_tries_at_once_are_one() {
+    let world = World::start().await;
+    user(&world, "li", &["reviewer"]).await;
+    let now = world.engine.clock().now();
+    let bucket = u16::from_be_bytes([hash("li")[0], hash("li")[1]]);
+    let slow = Tries { failures: 20, last_at: now.minus(Duration::from_mins(2)) };
+    assert!(world.store.sessions().count_try(bucket, None, slow).await.unwrap());
+    let tries = (0..20).map(|_| async {
+        let mut browser = Browser::new(&world);
+        browser.post("/console/sign-in", &with("li", "wrong and long enough")).await.status.as_u16()
+    });
+    let statuses = futures_util::future::join_all(tries).await;
+    assert_eq!(statuses.iter().filter(|status| **status == 403).count(), 1, "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|status| **status == 429).count(), 19, "{statuses:?}");
+}
+
+#[tokio::test]
+async fn who_is_changed_or_removed_is_signed_out() {
+    let world = World::start().await;
+    let row = user(&world, "li", &["reviewer"]).await;
+    let mut li = Browser::new(&world);
+    li.post("/console/sign-in", &with("li", PASSWORD)).await.expect(303);
+    li.get("/console/reviews").await.expect(200);
+    let mut changed = row.clone();
+    changed.person.roles = vec!["auditor".into()];
+    changed.changed_at = world.engine.clock().now();
+    assert!(world.store.sessions().change_user(&changed).await.unwrap());
+    assert!(li.get("/console/reviews").await.to().starts_with("/console/sign-in"));
+    li.post("/console/sign-in", &with("li", PASSWORD)).await.expect(303);
+    li.get("/console/help").await.expect(200).says("auditor");
+    assert!(world.store.sessions().remove_user("li", world.engine.clock().now()).await.unwrap());
+    assert!(li.get("/console/help").await.to().starts_with("/console/sign-in"));
+    li.post("/console/sign-in", &with("li", PASSWORD)).await.expect(403);
 }

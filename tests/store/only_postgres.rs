@@ -333,7 +333,7 @@ async fn migrating_twice_at_once_and_meeting_a_newer_schema() {
     let database = database().await;
     let url = database.url();
     let store = PostgresStore::open(url).await.unwrap();
-    assert_eq!(store.pending_migrations().await.unwrap(), ["0001_core", "0002_console"]);
+    assert_eq!(store.pending_migrations().await.unwrap(), ["0001_core", "0002_console", "0003_users"]);
     let early = store.workers().await;
     assert!(matches!(early, Err(StoreError::Broken(_))), "{early:?}");
     let other = PostgresStore::open(url).await.unwrap();

@@ -99,7 +99,8 @@ impl Place {
             ..Settings::default()
         };
         let connectors = ConnectorsConfig::parse("connectors.yaml", &connectors)?;
-        let assembly = Assembly { store, remote: Arc::new(Connectors::new(connectors)?), broker: None, listener, settings };
+        let assembly =
+            Assembly { store, remote: Arc::new(Connectors::new(connectors)?), broker: None, listener, settings, oidc: None };
         let running: Running = assembly.start().await?;
         let (engine, stop) = (running.engine.clone(), drain.child_token());
         let drained = stop.clone();

@@ -5,6 +5,17 @@ use super::texts;
 texts! { Enter {
     title: "Sign in", "登录";
     how: "You sign in with a one-time link. Ask somebody who runs Mozhao for one; they make it with this command:", "请使用一次性链接登录。可请运维人员用以下命令生成：";
+    other_way: "Or with a one-time link", "或使用一次性链接";
+    name: "Name", "用户名";
+    password: "Password", "密码";
+    wrong: "There is nobody of this name with this password.", "用户名或密码不正确。";
+    sso: "Sign in with your organisation", "使用组织账号登录";
+    sso_state: "This sign-in was not begun in this browser, or it took too long. Begin again.", "此登录并非在本浏览器中发起，或已超时，请重新登录。";
+    sso_refused: "The identity provider did not let you in. Begin again; if it stays so, tell those who run Mozhao.", "身份提供方未允许登录。请重试；若仍失败，请联系 Mozhao 运维人员。";
+    sso_roles: "The identity provider knows you, but gives you no role here. Those who look after its groups can change that.", "身份提供方已识别您，但未授予此处的任何角色；可请其管理员调整。";
+    sso_name: "The identity provider knows you, but the name that it gives you cannot be used here.", "身份提供方已识别您，但其提供的名称无法在此使用。";
+    sso_unavailable: "The identity provider does not answer. Try again in a moment.", "身份提供方未响应，请稍后重试。";
+    wait: "Too many tries. The next one is looked at in {}.", "尝试次数过多，请在 {} 后再试。";
     lasts: "A session ends after {} hours without use, and after {} hours in any case.", "会话在 {} 小时无操作后结束，最长 {} 小时。";
     about_to: "You are about to sign in as", "即将登录为";
     with_roles: "with the roles", "角色";

@@ -6,3 +6,4 @@ pub mod records;
 pub mod remote;
 pub mod sessions;
 pub mod store;
+pub mod users;

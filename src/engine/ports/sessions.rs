@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::store::StoreError;
+use super::users::Users;
 use crate::domain::time::Time;
 
 /// Who signs in, and what they may do.
@@ -84,7 +85,7 @@ pub struct LookFilter {
 
 /// Who is let in, and who has looked.
 #[async_trait]
-pub trait Sessions: Send + Sync {
+pub trait Sessions: Users + Send + Sync {
     /// Adds a link.
     async fn add_link(&self, link: &LinkRow) -> Result<(), StoreError>;
     /// The link with this hash, used or not.
@@ -92,6 +93,8 @@ pub trait Sessions: Send + Sync {
     /// Uses a link and adds the session, in one transaction, where the link is unused, not revoked and not past its time at
     /// `session.created_at`; false where it is not. Of two that use one link at the same moment, one wins.
     async fn redeem(&self, link: &[u8; 32], session: &SessionRow) -> Result<bool, StoreError>;
+    /// Adds a session of somebody whom an identity provider knows.
+    async fn add_session(&self, session: &SessionRow) -> Result<(), StoreError>;
     /// The session with this hash, ended or not.
     async fn session(&self, sha256: &[u8; 32]) -> Result<SessionRow, StoreError>;
     /// It was used at this time.

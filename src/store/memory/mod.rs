@@ -12,6 +12,7 @@ mod queries;
 mod reviews;
 mod sessions;
 mod settings;
+mod users;
 mod workers;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +34,7 @@ use crate::engine::ports::sessions::{LinkRow, LookRow, SessionRow, Sessions};
 use crate::engine::ports::store::{
     Claimed, Loaded, RequestId, ReviewAct, ReviewPut, Sent, Store, StoreError, WorkerId, Write, Written,
 };
+use crate::engine::ports::users::{Tries, UserRow};
 
 /// State in memory.
 pub struct MemoryStore {
@@ -81,6 +83,8 @@ struct State {
     links: BTreeMap<[u8; 32], LinkRow>,
     sessions: BTreeMap<[u8; 32], SessionRow>,
     looks: BTreeMap<Uuid, LookRow>,
+    users: BTreeMap<String, UserRow>,
+    tries: BTreeMap<u16, Tries>,
     tallies: BTreeMap<&'static str, u64>,
     retention: Retention,
 }

@@ -14,6 +14,21 @@ fn good(link: &LinkRow, at: Time) -> bool {
 }
 
 impl State {
+    /// How many sessions and unused links were good until then.
+    pub(super) fn end_sessions_of(&mut self, name: &str, at: Time) -> u64 {
+        let mut ended = 0;
+        for row in self.links.values_mut().filter(|row| row.person.name == name && good(row, at)) {
+            row.revoked_at = Some(at);
+            ended += 1;
+        }
+        let live = |row: &&mut SessionRow| row.person.name == name && row.ended_at.is_none() && row.expires_at > at;
+        for row in self.sessions.values_mut().filter(live) {
+            row.ended_at = Some(at);
+            ended += 1;
+        }
+        ended
+    }
+
     /// At most `limit` rows of each table.
     pub(super) fn sweep_sessions(&mut self, before: Time, limit: usize) -> u64 {
         let links: Vec<_> = self.links.values().filter(|row| row.expires_at < before).map(|row| row.sha256).take(limit).collect();
@@ -46,6 +61,12 @@ impl Sessions for MemoryStore {
         Ok(true)
     }
 
+    async fn add_session(&self, session: &SessionRow) -> Result<(), StoreError> {
+        plain(&session.person.name)?;
+        self.lock().0.sessions.insert(session.sha256, session.clone());
+        Ok(())
+    }
+
     async fn session(&self, sha256: &[u8; 32]) -> Result<SessionRow, StoreError> {
         self.lock().0.sessions.get(sha256).cloned().ok_or(StoreError::NotFound("the session"))
     }
@@ -65,18 +86,7 @@ impl Sessions for MemoryStore {
     }
 
     async fn end_sessions_of(&self, name: &str, at: Time) -> Result<u64, StoreError> {
-        let mut state = self.lock().0;
-        let mut ended = 0;
-        for row in state.links.values_mut().filter(|row| row.person.name == name && good(row, at)) {
-            row.revoked_at = Some(at);
-            ended += 1;
-        }
-        let live = |row: &&mut SessionRow| row.person.name == name && row.ended_at.is_none() && row.expires_at > at;
-        for row in state.sessions.values_mut().filter(live) {
-            row.ended_at = Some(at);
-            ended += 1;
-        }
-        Ok(ended)
+        Ok(self.lock().0.end_sessions_of(name, at))
     }
 
     async fn sessions(&self, limit: usize) -> Result<Vec<SessionRow>, StoreError> {

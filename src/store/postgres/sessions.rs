@@ -1,5 +1,6 @@
-//! Links, sessions and looks.
+//! Links, sessions and looks; people with a password.
 
 use super::PostgresStore;
 
 crate::store::sessions::implement_sessions!(PostgresStore, self => self.db.others());
+crate::store::users::implement_users!(PostgresStore, self => self.db.others());
