@@ -347,7 +347,7 @@ async fn migrating_twice_at_once_and_meeting_a_newer_schema() {
         "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (99, 'x', TRUE, '', 0)";
     run(&mut conn, newer).await;
     let refused = PostgresStore::open(url).await.unwrap_err().to_string();
-    assert!(refused.contains("the database's schema has version 99, and this program knows versions up to 2"), "{refused}");
+    assert!(refused.contains("the database's schema has version 99, and this program knows versions up to 3"), "{refused}");
 }
 
 /// Steps of owned requests touch no index: their row versions stay on the page.
