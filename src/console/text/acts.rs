@@ -6,6 +6,7 @@ texts! { Enter {
     title: "Sign in", "登录";
     how: "You sign in with a one-time link. Ask somebody who runs Mozhao for one; they make it with this command:", "请使用一次性链接登录。可请运维人员用以下命令生成：";
     other_way: "Or with a one-time link", "或使用一次性链接";
+    other_how: "Somebody who runs Mozhao makes one for you with this command:", "可请运维人员用以下命令为您生成：";
     name: "Name", "用户名";
     password: "Password", "密码";
     wrong: "There is nobody of this name with this password.", "用户名或密码不正确。";
