@@ -46,17 +46,17 @@ const LIST_OF_CUSTOMER: &str = list!("customer = $4 AND customer <> '' AND ");
 const LIST_OF_PRODUCER: &str = list!("producer = $5 AND producer <> '' AND ");
 const LIST_OF_REASON: &str = list!("reason = $6 AND ");
 const LIST_PARKED: &str = list!("parked = $7 AND ended_at IS NULL AND ");
-const LIST_OPEN: &str = list!("ended_at IS NULL AND ");
+const LIST_OPEN: &str = list!("ended_at IS NULL AND process <> '' AND ");
 const REJECTED: &str =
     concat!("SELECT ", rejected_columns!(), " FROM rejected WHERE $1::UUID IS NULL OR id < $1 ORDER BY id DESC LIMIT $2");
 /// One statement, so one snapshot.
 const BALANCE: &str = "\
     SELECT name, SUM(n)::BIGINT AS n FROM tallies GROUP BY name
-    UNION ALL SELECT state, COUNT(*) FROM requests WHERE ended_at IS NULL GROUP BY state
+    UNION ALL SELECT state, COUNT(*) FROM requests WHERE ended_at IS NULL AND process <> '' GROUP BY state
     UNION ALL SELECT 'unpublished', COALESCE(SUM(cardinality(ids)), 0)::BIGINT FROM unpublished
     UNION ALL SELECT 'overdue', COUNT(*) FROM requests WHERE wake_at < mozhao_now() - 60000000 AND owner IS NULL";
 const COUNTED: &str = "\
-    SELECT process, state, parked, step, COUNT(*) AS n FROM requests WHERE ended_at IS NULL
+    SELECT process, state, parked, step, COUNT(*) AS n FROM requests WHERE ended_at IS NULL AND process <> ''
     GROUP BY process, state, parked, step ORDER BY process, state, parked, step";
 
 impl PostgresStore {
