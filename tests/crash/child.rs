@@ -112,7 +112,7 @@ pub(crate) fn live() {
 
 async fn work(folder: &Path, database: &str, chosen: Option<Chosen>) {
     let points = Points::new(chosen, folder);
-    let inner = open::open(database, Role::Worker).await.unwrap();
+    let inner = until_some("the database", PATIENCE, async || open::open(database, Role::Worker).await.ok()).await;
     let store: Arc<dyn Store> = Arc::new(PointStore { inner: inner.clone(), points: points.clone() });
     let target = || Target(folder.join("target"));
     let processes = Processes::default();
@@ -135,8 +135,9 @@ async fn work(folder: &Path, database: &str, chosen: Option<Chosen>) {
     let request = until_some("the request to be accepted", PATIENCE, async || submit(&engine).await).await;
     let callback = Uuid::new_v5(&request, b"callback");
     until("the request to end", PATIENCE, async || {
-        let row = inner.request(request).await.unwrap();
-        if row.ended_at.is_some() && inner.balance().await.unwrap().unpublished == 0 {
+        // On a busy machine the database may be late: it is asked again.
+        let Ok(row) = inner.request(request).await else { return false };
+        if row.ended_at.is_some() && inner.balance().await.is_ok_and(|balance| balance.unpublished == 0) {
             return true;
         }
         if row.step.as_deref() == Some("receipt") {
@@ -176,7 +177,8 @@ async fn submit(engine: &Engine) -> Option<Uuid> {
 /// A person looks at the target, when nothing can be on its way any more, and answers what nobody else can know.
 async fn look(engine: &Engine, store: &dyn Store, target: &Target) {
     let now = SystemClock.now();
-    for review in store.reviews(&ReviewFilter::default(), None, 10).await.unwrap() {
+    let Ok(reviews) = store.reviews(&ReviewFilter::default(), None, 10).await else { return };
+    for review in reviews {
         if review.name != "unknown_effect" || now.since(review.opened_at) < Duration::from_millis(500) {
             continue;
         }

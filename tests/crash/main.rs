@@ -32,7 +32,7 @@ use tokio::task::{JoinSet, LocalSet};
 use tokio::time::Instant;
 
 use child::Target;
-use harness::wait::until_true;
+use harness::wait::{until_some, until_true};
 
 /// The lease of these workers.
 const LEASE: Duration = Duration::from_millis(1_200);
@@ -132,10 +132,12 @@ async fn play(database: &str, at: &str) -> Result<bool, String> {
 }
 
 async fn books(folder: &Path, url: &str) -> Result<(), String> {
-    let store = open::open(url, Role::Tool).await.map_err(|error| error.to_string())?;
-    let rows = store.requests(&RequestFilter::default(), None, 10).await.unwrap();
+    // On a busy machine the database may be late: it is asked again.
+    let store = until_some("the database", DEADLINE, async || open::open(url, Role::Tool).await.ok()).await;
+    let rows = async || store.requests(&RequestFilter::default(), None, 10).await.ok();
+    let rows = until_some("the requests", DEADLINE, rows).await;
     let [row] = rows.as_slice() else { return Err(format!("G1: {} requests", rows.len())) };
-    let loaded = store.load(row.id).await.unwrap();
+    let loaded = until_some("the ledger", DEADLINE, async || store.load(row.id).await.ok()).await;
     chain::verify(row.id, &loaded.entries).map_err(|error| format!("G8: {error}"))?;
     if row.state != "done" {
         return Err(format!("G2: it is {}", row.state));
@@ -146,7 +148,7 @@ async fn books(folder: &Path, url: &str) -> Result<(), String> {
             return Err(format!("G3: {step} stands {}", target.standing(step)));
         }
     }
-    let balance = store.balance().await.unwrap();
+    let balance = until_some("the balance", DEADLINE, async || store.balance().await.ok()).await;
     if !balance.holds() || balance.accepted != 1 || balance.open() > 0 || balance.unpublished > 0 {
         return Err(format!("G11: {balance:?}"));
     }
