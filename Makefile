@@ -1,14 +1,11 @@
 # Thin on purpose: each target is one command that also works without make.
-.PHONY: demo test chaos lint bench mutants
+.PHONY: demo test lint bench chaos mutants chaos-input
 
 demo: ## the whole product on this machine, no server needed
 	cargo run -- demo
 
 test: ## everything, against private PostgreSQL and RabbitMQ servers
 	tests/run.sh
-
-chaos: ## everything that may go wrong, with several seeds; the table is in target/chaos.md (tests/README.md)
-	tests/chaos.sh
 
 lint:
 	cargo fmt --check

@@ -128,9 +128,13 @@ fn add_problems(document: &mut utoipa::openapi::OpenApi) {
     for (path, item) in &mut document.paths.paths {
         for (_, operation) in operations(item) {
             let (is_open, has_body) = (operation.security == open, operation.request_body.is_some());
+            // In the path or in the query, it names something that may not be there.
+            let to_find =
+                |one: &RefOr<Parameter>| matches!(one, RefOr::T(one) if ["request", "same_customer_as"].contains(&&*one.name));
+            let names = path.contains('{') || operation.parameters.iter().flatten().any(to_find);
             let applies = |status: u16| match status {
                 401 | 403 => !is_open,
-                404 => path.contains('{'),
+                404 => names,
                 408 | 413 | 415 | 422 => has_body,
                 503 => !is_open || has_body,
                 _ => true,

@@ -208,6 +208,23 @@ async fn an_end_that_waits_for_an_accept_hands_over() {
     assert!(row.turn && row.wake_at.is_some());
 }
 
+/// A worker that was frozen past its lease and looks for events before it hears that it is dead.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dead_take_over_no_events() {
+    let (world, _) = world().await;
+    let (gone, zombie) = (world.worker().await, world.worker().await);
+    let id = world.running(gone).await;
+    let mut advance = step(id, 2);
+    advance.events = vec![world.event(Some(id))];
+    let events = advance.events.clone();
+    world.write(gone, advance).await;
+    world.store.deregister(gone).await.unwrap();
+    world.store.deregister(zombie).await.unwrap();
+    assert!(world.store.unpublished(zombie, 9).await.unwrap().is_empty());
+    let living = world.worker().await;
+    assert_eq!(world.store.unpublished(living, 9).await.unwrap(), events);
+}
+
 /// Marks of one batch's events may be made side by side: none takes another's back.
 #[tokio::test(flavor = "multi_thread")]
 async fn marks_of_one_row_wait_for_each_other() {

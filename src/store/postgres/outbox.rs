@@ -3,6 +3,7 @@
 use sqlx::Row as _;
 use uuid::Uuid;
 
+use super::commit::alive;
 use super::{PostgresStore, rows};
 use crate::engine::ports::records::Event;
 use crate::engine::ports::store::{StoreError, WorkerId};
@@ -60,6 +61,10 @@ impl PostgresStore {
     /// Takes over the oldest events of the gone, `limit` at most.
     async fn adopt(&self, worker: WorkerId, gone: &[Uuid], limit: i64) -> Result<(), StoreError> {
         let mut tx = self.db.engine().begin().await?;
+        // Who has been declared dead itself (frozen, and awake again) takes nothing over.
+        if !alive(&mut tx, worker).await? {
+            return tx.rollback().await;
+        }
         let row = |row: &sqlx::postgres::PgRow| Ok((row.try_get("worker")?, row.try_get("first")?, row.try_get("ids")?));
         let rows: Vec<(Uuid, Uuid, Vec<Uuid>)> = tx.read(sqlx::query(THEIRS).bind(gone).bind(limit), row).await?;
         let mut oldest: Vec<Uuid> = rows.iter().flat_map(|(_, _, ids)| ids).copied().collect();
