@@ -139,7 +139,9 @@ fn text_for_a_pipe_has_no_colours_no_tabs_and_no_borders() {
         assert!(!both.contains(['\u{1b}', '\t', '│', '─']), "{arguments:?}: {both}");
     }
     let text = run(folder.path(), &["config", "show"]).out;
-    assert_eq!(text.lines().next().unwrap(), "key                    value               from");
+    // The columns are as wide as what is in them.
+    let heads: Vec<&str> = text.lines().next().unwrap().split("  ").map(str::trim).filter(|head| !head.is_empty()).collect();
+    assert_eq!(heads, ["key", "value", "from"]);
 }
 
 #[test]
