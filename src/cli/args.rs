@@ -7,7 +7,10 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::exit::{Exit, Failure};
+use super::token::RoleArg;
+use crate::api::permit::Role;
 use crate::config::{Config, Flag, load};
+use crate::engine::ports::sessions::Person;
 
 /// How a command finds its configuration. The keys are in `mozhao config show`.
 #[derive(Debug, Args)]
@@ -47,6 +50,28 @@ impl ConfigArgs {
         let set = self.set.iter().map(|(key, value)| flag("--set", key, value));
         let short = named.iter().chain(more).filter_map(|(name, key, value)| value.map(|value| flag(name, key, value)));
         set.chain(short).collect()
+    }
+}
+
+/// What somebody who signs in to the console may do.
+#[derive(Debug, Args)]
+pub(super) struct Rights {
+    /// What they may do (repeatable)
+    #[arg(long = "role", value_name = "ROLE", required = true)]
+    roles: Vec<RoleArg>,
+    /// A process that it is good for (repeatable) [default: all]
+    #[arg(long = "process", value_name = "NAME")]
+    processes: Vec<String>,
+    /// A reviewers' role that they have, for reviews that ask for one (repeatable)
+    #[arg(long = "review-role", value_name = "NAME")]
+    review_roles: Vec<String>,
+}
+
+impl Rights {
+    /// Somebody of this name who has them.
+    pub(super) fn of(self, name: String) -> Person {
+        let roles = self.roles.into_iter().map(|role| Role::from(role).as_str().to_owned()).collect();
+        Person { name, roles, processes: self.processes, review_roles: self.review_roles }
     }
 }
 

@@ -5,12 +5,10 @@ use clap::{Args as ClapArgs, Subcommand};
 use serde_json::json;
 
 use super::Done;
-use super::args::ConfigArgs;
+use super::args::{ConfigArgs, Rights};
 use super::database;
 use super::exit::{Exit, Failure};
 use super::output::{Out, say};
-use super::token::RoleArg;
-use crate::api::permit::Role;
 use crate::console::links;
 use crate::domain::time::{Time, parse_duration};
 use crate::engine::ports::sessions::Person;
@@ -35,15 +33,8 @@ enum Command {
     Link {
         /// Who will be signed in: 1 to 64 of a-z 0-9 . _ -
         name: String,
-        /// What they may do (repeatable)
-        #[arg(long = "role", value_name = "ROLE", required = true)]
-        roles: Vec<RoleArg>,
-        /// A process that it is good for (repeatable) [default: all]
-        #[arg(long = "process", value_name = "NAME")]
-        processes: Vec<String>,
-        /// A reviewers' role that they have, for reviews that ask for one (repeatable)
-        #[arg(long = "review-role", value_name = "NAME")]
-        review_roles: Vec<String>,
+        #[command(flatten)]
+        rights: Rights,
         /// How long the link is good, at most 24h
         #[arg(long, value_name = "LENGTH", default_value = "15m")]
         good_for: String,
@@ -67,10 +58,7 @@ enum Command {
 /// Runs it.
 pub(super) async fn run(args: Args, out: Out) -> Done {
     match args.command {
-        Command::Link { name, roles, processes, review_roles, good_for, config } => {
-            let roles = roles.into_iter().map(|role| Role::from(role).as_str().to_owned()).collect();
-            link(Person { name, roles, processes, review_roles }, &good_for, &config, out).await
-        }
+        Command::Link { name, rights, good_for, config } => link(rights.of(name), &good_for, &config, out).await,
         Command::Sessions { config } => sessions(&config, out).await,
         Command::End { name, config } => end(&name, &config, out).await,
     }

@@ -10,12 +10,10 @@ use clap::{Args as ClapArgs, Subcommand};
 use serde_json::json;
 
 use super::Done;
-use super::args::ConfigArgs;
+use super::args::{ConfigArgs, Rights};
 use super::database;
 use super::exit::{Exit, Failure};
 use super::output::{Out, say};
-use super::token::RoleArg;
-use crate::api::permit::Role;
 use crate::console::{links, passwords};
 use crate::engine::ports::sessions::Person;
 use crate::engine::ports::store::{Store, StoreError};
@@ -78,39 +76,24 @@ enum Command {
     },
 }
 
-#[derive(Debug, ClapArgs)]
-struct Rights {
-    /// What they may do (repeatable)
-    #[arg(long = "role", value_name = "ROLE", required = true)]
-    roles: Vec<RoleArg>,
-    /// A process that it is good for (repeatable) [default: all]
-    #[arg(long = "process", value_name = "NAME")]
-    processes: Vec<String>,
-    /// A reviewers' role that they have, for reviews that ask for one (repeatable)
-    #[arg(long = "review-role", value_name = "NAME")]
-    review_roles: Vec<String>,
-}
-
-impl Rights {
-    fn of(self, name: String) -> Result<Person, Failure> {
-        let roles = self.roles.into_iter().map(|role| Role::from(role).as_str().to_owned()).collect();
-        let person = Person { name, roles, processes: self.processes, review_roles: self.review_roles };
-        links::check(&person).map_err(|why| Failure::new(Exit::Usage, why))?;
-        Ok(person)
-    }
+/// The person, where the name and the rights are such as there are.
+fn checked(name: String, rights: Rights) -> Result<Person, Failure> {
+    let person = rights.of(name);
+    links::check(&person).map_err(|why| Failure::new(Exit::Usage, why))?;
+    Ok(person)
 }
 
 /// Runs it.
 pub(super) async fn run(args: Args, out: Out) -> Done {
     match args.command {
-        Command::Add { name, rights, config } => add(rights.of(name)?, &config).await,
+        Command::Add { name, rights, config } => add(checked(name, rights)?, &config).await,
         Command::Change { name, rights, config } => {
-            let person = rights.of(name)?;
-            change(&config, &person.name.clone(), |user| Ok(UserRow { person, ..user })).await
+            let person = checked(name, rights)?;
+            change(&config, &person.name.clone(), |user| UserRow { person, ..user }).await
         }
         Command::Password { name, config } => {
             let hash = passwords::hash(&name, &password(&name)?).map_err(|why| Failure::new(Exit::Usage, why))?;
-            change(&config, &name, |user| Ok(UserRow { password: hash, ..user })).await
+            change(&config, &name, |user| UserRow { password: hash, ..user }).await
         }
         Command::Remove { name, config } => {
             let store = open(&config).await?;
@@ -158,7 +141,7 @@ async fn add(person: Person, config: &ConfigArgs) -> Done {
     Ok(Exit::Ok)
 }
 
-async fn change(config: &ConfigArgs, name: &str, edit: impl FnOnce(UserRow) -> Result<UserRow, Failure>) -> Done {
+async fn change(config: &ConfigArgs, name: &str, edit: impl FnOnce(UserRow) -> UserRow) -> Done {
     let store = open(config).await?;
     let user = match store.sessions().user(name).await {
         Ok(user) => user,
@@ -166,7 +149,7 @@ async fn change(config: &ConfigArgs, name: &str, edit: impl FnOnce(UserRow) -> R
         Err(error) => return Err(failed(&error)),
     };
     let now = store.now().await.map_err(|error| failed(&error))?;
-    let user = UserRow { changed_at: now, ..edit(user)? };
+    let user = UserRow { changed_at: now, ..edit(user) };
     if !store.sessions().change_user(&user).await.map_err(|error| failed(&error))? {
         return Err(Failure::new(Exit::Conflict, format!("somebody else changed `{name}` at the same moment")).hint("try again"));
     }

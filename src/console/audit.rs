@@ -4,10 +4,9 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
-use super::form::{Fields, Query};
+use super::form::{Fields, Query, encoded};
 use super::frame::{Frame, page};
 use super::home::shown;
 use super::inbox::now;
@@ -51,10 +50,6 @@ struct DecisionsPage {
     looks: Vec<LookRow>,
     next: Option<String>,
     export: String,
-}
-
-fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
 /// What a list is narrowed to, for the interface and for our own address.

@@ -7,11 +7,10 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::form::Form;
+use super::form::{Form, encoded};
 use super::frame::{Frame, page};
 use super::home::{after, shown};
 use super::inbox::now;
@@ -170,7 +169,7 @@ async fn made(console: &Console, seat: &Seat, id: &str, why: String, status: Sta
 async fn view(console: &Console, seat: &Seat, id: &str, why: String) -> Result<DefectPage, Refused> {
     let (desk, t) = (console.desk(), seat.look.lang.texts());
     let d: Defect = desk.get(&seat.person, &format!("/v1/defects/{}", segment(id))).await?;
-    let group = utf8_percent_encode(&format!("defect:{}", d.fingerprint), NON_ALPHANUMERIC).to_string();
+    let group = encoded(&format!("defect:{}", d.fingerprint));
     let parked: List<Request> = desk.get(&seat.person, &format!("/v1/requests?parked={group}&limit={COUNTED}")).await?;
     let process: Option<Process> = desk.get(&seat.person, &format!("/v1/processes/{}", segment(&d.process))).await.ok();
     let now = now(console);

@@ -4,12 +4,11 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::defects::Control;
-use super::form::Form;
+use super::form::{Form, encoded};
 use super::frame::{Frame, page};
 use super::home::{after, shown};
 use super::inbox::now;
@@ -108,7 +107,7 @@ async fn made(console: &Console, seat: &Seat, why: String, status: StatusCode) -
     let (now, t) = (now(console), seat.look.lang.texts());
     let row = |dependency: &Dependency| {
         let control = dependency.control.as_ref().filter(|control| control.state != "closed");
-        let group = utf8_percent_encode(&format!("parked:dependency:{}", dependency.name), NON_ALPHANUMERIC).to_string();
+        let group = encoded(&format!("parked:dependency:{}", dependency.name));
         DependencyRow {
             name: dependency.name.clone(),
             class: match dependency.state.as_str() {
@@ -144,7 +143,7 @@ pub(super) async fn act(State(console): State<Console>, Path((name, what)): Path
         "reset" => "reset",
         _ => return trouble::not_found(&form.seat),
     };
-    let name = utf8_percent_encode(&name, NON_ALPHANUMERIC).to_string();
+    let name = encoded(&name);
     let body = json!({"reason": form.fields.one("reason")});
     match console.desk().post(&form.seat.person, &format!("/v1/dependencies/{name}/{what}"), &body).await {
         Ok(_) => after(&console, "/console/dependencies", told),

@@ -6,9 +6,8 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::form::{Form, OpenForm, Query};
+use super::form::{Form, OpenForm, Query, encoded};
 use super::frame::{Frame, Look, page};
 use super::home::after;
 use super::passwords::Tried;
@@ -56,7 +55,7 @@ pub(super) async fn sign_in_page(console: &Console, look: &Look, to: &str, name:
     let hours = |length: Duration| (length.as_secs() / 3600).to_string();
     let lasts = put(t.lasts, &[&hours(IDLE), &hours(LONGEST)]);
     let (name, passwords) = (name.to_owned(), !users.is_empty());
-    let there = format!("/console/sign-in/away?to={}", utf8_percent_encode(to, NON_ALPHANUMERIC));
+    let there = format!("/console/sign-in/away?to={}", encoded(to));
     let away = console.oidc().map(|_| there).unwrap_or_default();
     page(look, &SignInPage { f: Frame::open(look, t.title), lasts, passwords, away, name, wrong, to: to.to_owned() })
 }

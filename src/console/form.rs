@@ -8,7 +8,7 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header;
 use axum::http::request::Parts;
 use axum::response::Response;
-use percent_encoding::percent_decode_str;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::session::Seat;
 use super::{Console, trouble};
@@ -19,6 +19,11 @@ const MOST: usize = 64 * 1024;
 const BODY_TIME: Duration = Duration::from_secs(15);
 /// The most fields.
 const FIELDS: usize = 300;
+
+/// A text as a part of an address.
+pub(super) fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
 
 /// Names and values in the order that they came.
 #[derive(Debug, Clone, Default)]
@@ -35,7 +40,7 @@ impl Fields {
 
     /// The first value of this name, trimmed; empty where there is none.
     pub(super) fn one(&self, name: &str) -> &str {
-        self.0.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.trim())
+        self.whole(name).trim()
     }
 
     /// The first value of this name as it came.

@@ -5,10 +5,9 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Redirect, Response};
 use jiff::Timestamp;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 
-use super::form::{Fields, Form, Query};
+use super::form::{Fields, Form, Query, encoded};
 use super::frame::{Frame, page};
 use super::home::{after, shown};
 use super::read::{List, Process, Review};
@@ -107,7 +106,6 @@ async fn view(console: &Console, seat: &Seat, query: &Fields, part: bool) -> Res
         "done" => "/v1/decisions?by=me".to_owned(),
         tab => format!("/v1/reviews?{}", TABS.iter().find(|(known, _)| *known == tab).map_or("state=open", |(_, asked)| *asked)),
     };
-    let encoded = |value: &str| utf8_percent_encode(value, NON_ALPHANUMERIC).to_string();
     let kept: String = query.some("process").map(|value| format!("&process={}", encoded(value))).unwrap_or_default();
     let cursor = query.some("cursor").map(|cursor| format!("&cursor={}", encoded(cursor))).unwrap_or_default();
     let list: List<Review> = console.desk().get(&seat.person, &format!("{asked}{kept}{cursor}&limit={PAGE}")).await?;
@@ -206,7 +204,7 @@ pub(super) fn row(review: &Review, seat: &Seat, now: Timestamp) -> Row {
 
 /// Claims the review with the least time left that nobody holds, and goes there.
 pub(super) async fn next(State(console): State<Console>, form: Form) -> Response {
-    let process = form.fields.some("process").map(|name| utf8_percent_encode(name, NON_ALPHANUMERIC).to_string());
+    let process = form.fields.some("process").map(encoded);
     match take_next(&console, &form.seat, process.as_deref()).await {
         Ok(Some(id)) => Redirect::to(&format!("/console/reviews/{id}")).into_response(),
         Ok(None) => after(&console, "/console/reviews?tab=mine", "nothing-left"),

@@ -11,12 +11,12 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 use subtle::ConstantTimeEq as _;
 
 use super::enter::{entered, fresh, leave_old, sign_in_page};
-use super::form::{Fields, Query};
+use super::form::{Fields, Query, encoded};
 use super::frame::Look;
 use super::session::{cookie, local, set_cookie};
 use super::{Console, links, trouble};
@@ -123,7 +123,7 @@ pub(super) async fn away(State(console): State<Console>, headers: HeaderMap, Que
     let attempt = Attempt { state: &state, nonce: &nonce, verifier: &verifier };
     match oidc.provider.sign_in_url(attempt).await {
         Ok(url) => {
-            let held = format!("{state}.{nonce}.{verifier}.{}", utf8_percent_encode(to, NON_ALPHANUMERIC));
+            let held = format!("{state}.{nonce}.{verifier}.{}", encoded(to));
             let cookie = set_cookie(&console, cookie_name(&console), &held, Some(AWAY), false);
             ([(header::SET_COOKIE, cookie)], Redirect::to(&url)).into_response()
         }

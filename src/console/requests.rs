@@ -5,10 +5,9 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Redirect, Response};
 use jiff::Timestamp;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use uuid::Uuid;
 
-use super::form::{Fields, Query};
+use super::form::{Fields, Query, encoded};
 use super::frame::{Frame, page};
 use super::home::shown;
 use super::inbox::now;
@@ -92,10 +91,6 @@ pub(super) async fn requests(State(console): State<Console>, seat: Seat, headers
         Ok(response) => shown(&console, &seat, response),
         Err(refused) => trouble::refused(&seat, &refused),
     }
-}
-
-fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
 async fn view(console: &Console, seat: &Seat, fields: &Fields, part: bool) -> Result<Response, Refused> {

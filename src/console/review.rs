@@ -8,10 +8,9 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use super::form::Query;
+use super::form::{Query, encoded};
 use super::frame::{Frame, page};
 use super::home::shown;
 use super::inbox::now;
@@ -332,7 +331,7 @@ fn fields(request: &Request, asks: Option<&str>, revealed: Option<&(String, Valu
             revealed: granted.is_some(),
             asked: may_reveal && asks == Some(pointer.as_str()) && request.masked.contains(&pointer),
             value: granted.unwrap_or(value),
-            query: utf8_percent_encode(&pointer, NON_ALPHANUMERIC).to_string(),
+            query: encoded(&pointer),
             pointer,
             label,
         }

@@ -11,10 +11,10 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 
+use super::form::encoded;
 use super::frame::Look;
 use super::{Console, trouble};
 use crate::api::hash;
@@ -132,7 +132,7 @@ fn to_sign_in(parts: &Parts) -> Response {
     let here = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |uri| &uri.0);
     let to = match (&parts.method, here.path_and_query()) {
         (&Method::GET, Some(here)) if local(here.as_str()).is_some() && here.path() != "/console" => {
-            format!("/console/sign-in?to={}", utf8_percent_encode(here.as_str(), NON_ALPHANUMERIC))
+            format!("/console/sign-in?to={}", encoded(here.as_str()))
         }
         _ => "/console/sign-in".to_owned(),
     };

@@ -11,11 +11,10 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::form::{Fields, Form, Query};
+use super::form::{Fields, Form, Query, encoded};
 use super::frame::{Frame, page};
 use super::inbox::{Row, now, row};
 use super::read::{List, Review, ReviewPage};
@@ -90,7 +89,6 @@ pub(super) fn groups(list: &[Review], seat: &Seat) -> Vec<(String, String)> {
             None => groups.push((&review.process, &review.name, by_language(&review.question, &seat.look), 1)),
         }
     }
-    let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let t = &seat.look.lang.texts().together;
     let several = groups.into_iter().filter(|(.., count)| *count > 1);
     several

@@ -7,6 +7,7 @@ macro_rules! implement_sessions {
         use sqlx::Row as _;
         use uuid::Uuid;
 
+        use super::db::{Query, Tx};
         use super::rows::{hash, time, time_or_none, words};
         use crate::domain::time::Time;
         use crate::engine::ports::sessions::{LinkRow, LookFilter, LookRow, Person, SessionRow, Sessions};
@@ -53,8 +54,7 @@ macro_rules! implement_sessions {
             async fn add_link(&$self, link: &LinkRow) -> Result<(), StoreError> {
                 let LinkRow { person, .. } = link;
                 plain(&person.name)?;
-                let query = sqlx::query(ADD_LINK).bind(&link.sha256[..]).bind(&person.name).bind(json_text(&person.roles)?);
-                let query = query.bind(json_text(&person.processes)?).bind(json_text(&person.review_roles)?);
+                let query = with_person(sqlx::query(ADD_LINK).bind(&link.sha256[..]), person)?;
                 $db.write(query.bind(link.created_at.0).bind(link.expires_at.0)).await?;
                 Ok(())
             }
@@ -75,28 +75,20 @@ macro_rules! implement_sessions {
             }
 
             async fn redeem(&$self, link: &[u8; 32], session: &SessionRow) -> Result<bool, StoreError> {
-                let SessionRow { person, .. } = session;
-                plain(&person.name)?;
+                plain(&session.person.name)?;
                 let mut tx = $db.begin().await?;
                 if tx.execute(sqlx::query(USE_LINK).bind(&link[..]).bind(session.created_at.0)).await? != 1 {
                     tx.rollback().await?;
                     return Ok(false);
                 }
-                let query = sqlx::query(ADD_SESSION).bind(&session.sha256[..]).bind(&person.name);
-                let query = query.bind(json_text(&person.roles)?).bind(json_text(&person.processes)?);
-                let query = query.bind(json_text(&person.review_roles)?).bind(session.created_at.0);
-                tx.execute(query.bind(session.seen_at.0).bind(session.expires_at.0)).await?;
+                tx.execute(adding(session)?).await?;
                 tx.commit().await?;
                 Ok(true)
             }
 
             async fn add_session(&$self, session: &SessionRow) -> Result<(), StoreError> {
-                let SessionRow { person, .. } = session;
-                plain(&person.name)?;
-                let query = sqlx::query(ADD_SESSION).bind(&session.sha256[..]).bind(&person.name);
-                let query = query.bind(json_text(&person.roles)?).bind(json_text(&person.processes)?);
-                let query = query.bind(json_text(&person.review_roles)?).bind(session.created_at.0);
-                $db.write(query.bind(session.seen_at.0).bind(session.expires_at.0)).await.map(drop)
+                plain(&session.person.name)?;
+                $db.write(adding(session)?).await.map(drop)
             }
 
             async fn session(&$self, sha256: &[u8; 32]) -> Result<SessionRow, StoreError> {
@@ -114,10 +106,9 @@ macro_rules! implement_sessions {
 
             async fn end_sessions_of(&$self, name: &str, at: Time) -> Result<u64, StoreError> {
                 let mut tx = $db.begin().await?;
-                let links = tx.execute(sqlx::query(REVOKE_LINKS).bind(name).bind(at.0)).await?;
-                let sessions = tx.execute(sqlx::query(END_ALL).bind(name).bind(at.0)).await?;
+                let ended = end_all(&mut tx, name, at).await?;
                 tx.commit().await?;
-                Ok(links + sessions)
+                Ok(ended)
             }
 
             async fn sessions(&$self, limit: usize) -> Result<Vec<SessionRow>, StoreError> {
@@ -163,6 +154,23 @@ macro_rules! implement_sessions {
                 let links = $db.write(sqlx::query(SWEEP_LINKS).bind(before.0).bind(limit)).await?;
                 Ok(links + $db.write(sqlx::query(SWEEP).bind(before.0).bind(limit)).await?)
             }
+        }
+
+        /// Binds who it is and what they may do: the four columns that links, sessions and users have in common, in their order.
+        fn with_person<'q>(query: Query<'q>, person: &'q Person) -> Result<Query<'q>, StoreError> {
+            let query = query.bind(&person.name).bind(json_text(&person.roles)?);
+            Ok(query.bind(json_text(&person.processes)?).bind(json_text(&person.review_roles)?))
+        }
+
+        fn adding(session: &SessionRow) -> Result<Query<'_>, StoreError> {
+            let query = with_person(sqlx::query(ADD_SESSION).bind(&session.sha256[..]), &session.person)?;
+            Ok(query.bind(session.created_at.0).bind(session.seen_at.0).bind(session.expires_at.0))
+        }
+
+        /// Ends somebody's sessions and revokes their unused links; gives how many.
+        async fn end_all(tx: &mut Tx<'_>, name: &str, at: Time) -> Result<u64, StoreError> {
+            let links = tx.execute(sqlx::query(REVOKE_LINKS).bind(name).bind(at.0)).await?;
+            Ok(links + tx.execute(sqlx::query(END_ALL).bind(name).bind(at.0)).await?)
         }
 
         fn session(row: &super::rows::Row) -> Read<SessionRow> {

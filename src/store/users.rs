@@ -33,8 +33,7 @@ macro_rules! implement_users {
             async fn add_user(&$self, user: &UserRow) -> Result<bool, StoreError> {
                 let UserRow { person, .. } = user;
                 plain(&person.name)?;
-                let query = sqlx::query(ADD_USER).bind(&person.name).bind(json_text(&person.roles)?);
-                let query = query.bind(json_text(&person.processes)?).bind(json_text(&person.review_roles)?);
+                let query = with_person(sqlx::query(ADD_USER), person)?;
                 Ok($db.write(query.bind(&user.password).bind(user.created_at.0)).await? == 1)
             }
 
@@ -53,15 +52,13 @@ macro_rules! implement_users {
             async fn change_user(&$self, user: &UserRow) -> Result<bool, StoreError> {
                 let UserRow { person, .. } = user;
                 let mut tx = $db.begin().await?;
-                let query = sqlx::query(CHANGE_USER).bind(&person.name).bind(json_text(&person.roles)?);
-                let query = query.bind(json_text(&person.processes)?).bind(json_text(&person.review_roles)?);
+                let query = with_person(sqlx::query(CHANGE_USER), person)?;
                 let query = query.bind(&user.password).bind(user.changed_at.0).bind(user.version);
                 if tx.execute(query).await? != 1 {
                     tx.rollback().await?;
                     return Ok(false);
                 }
-                tx.execute(sqlx::query(REVOKE_LINKS).bind(&person.name).bind(user.changed_at.0)).await?;
-                tx.execute(sqlx::query(END_ALL).bind(&person.name).bind(user.changed_at.0)).await?;
+                end_all(&mut tx, &person.name, user.changed_at).await?;
                 tx.commit().await?;
                 Ok(true)
             }
@@ -72,24 +69,19 @@ macro_rules! implement_users {
                     tx.rollback().await?;
                     return Ok(false);
                 }
-                tx.execute(sqlx::query(REVOKE_LINKS).bind(name).bind(at.0)).await?;
-                tx.execute(sqlx::query(END_ALL).bind(name).bind(at.0)).await?;
+                end_all(&mut tx, name, at).await?;
                 tx.commit().await?;
                 Ok(true)
             }
 
             async fn enter(&$self, version: i64, session: &SessionRow) -> Result<bool, StoreError> {
-                let SessionRow { person, .. } = session;
                 let mut tx = $db.begin().await?;
-                let query = sqlx::query(SIGN_IN).bind(&person.name).bind(version).bind(session.created_at.0);
+                let query = sqlx::query(SIGN_IN).bind(&session.person.name).bind(version).bind(session.created_at.0);
                 if tx.execute(query).await? != 1 {
                     tx.rollback().await?;
                     return Ok(false);
                 }
-                let query = sqlx::query(ADD_SESSION).bind(&session.sha256[..]).bind(&person.name);
-                let query = query.bind(json_text(&person.roles)?).bind(json_text(&person.processes)?);
-                let query = query.bind(json_text(&person.review_roles)?).bind(session.created_at.0);
-                tx.execute(query.bind(session.seen_at.0).bind(session.expires_at.0)).await?;
+                tx.execute(adding(session)?).await?;
                 tx.commit().await?;
                 Ok(true)
             }

@@ -64,8 +64,8 @@ pub struct ProviderSettings {
 pub struct Provider {
     settings: ProviderSettings,
     client: Client,
-    addresses: Mutex<Option<(Arc<Addresses>, Instant)>>,
-    keys: Mutex<Option<(Arc<JwkSet>, Instant)>>,
+    addresses: Remembered<Addresses>,
+    keys: Remembered<JwkSet>,
 }
 
 impl fmt::Debug for Provider {
@@ -151,7 +151,7 @@ impl Provider {
     pub async fn redeem(&self, code: &str, attempt: Attempt<'_>, now: i64) -> Result<Map<String, Value>, IdentityError> {
         let addresses = self.addresses().await?;
         let tokens: Tokens = self.exchange(&addresses, code, attempt.verifier).await?;
-        let Settings { issuer, client_id } = Settings::of(&self.settings);
+        let ProviderSettings { issuer, client_id, .. } = &self.settings;
         let expected = Expected { issuer, client_id, nonce: attempt.nonce, now };
         let keys = self.keys(&addresses, false).await?;
         match token::claims(&tokens.id_token, &keys, expected) {
@@ -236,18 +236,7 @@ impl Provider {
     }
 }
 
-/// The two that a token is compared with.
-struct Settings<'a> {
-    issuer: &'a str,
-    client_id: &'a str,
-}
-
-impl Settings<'_> {
-    fn of(settings: &ProviderSettings) -> Settings<'_> {
-        Settings { issuer: &settings.issuer, client_id: &settings.client_id }
-    }
-}
-
+/// With when it was heard.
 type Remembered<T> = Mutex<Option<(Arc<T>, Instant)>>;
 
 fn remembered<T>(place: &Remembered<T>, for_long: Duration) -> Option<Arc<T>> {

@@ -27,6 +27,14 @@ pub struct Seen {
     pub sha256: String,
 }
 
+impl Seen {
+    /// Lets the expressions of a scope see it.
+    fn show(&self, scope: &mut Scope) {
+        scope.share("answer", Arc::clone(&self.body));
+        scope.share("status", Arc::new(Value::from(self.status)));
+    }
+}
+
 /// Parses an answer, unless `read` is what it says, and holds it against the call's schema (2xx only: other accepted statuses have bodies of their own).
 ///
 /// # Errors
@@ -52,8 +60,7 @@ pub fn see(call: &Call, status: u16, bytes: &[u8], read: Option<Value>) -> Resul
 /// An expression failed, nothing decided where `otherwise` is `defect`, or too much is kept.
 pub fn verify(name: &str, verify: &Verify, seen: Option<&Seen>, mut scope: Scope) -> Result<Fact, Cause> {
     if let Some(seen) = seen {
-        scope.share("answer", Arc::clone(&seen.body));
-        scope.share("status", Arc::new(Value::from(seen.status)));
+        seen.show(&mut scope);
     }
     let call = verify.call.as_ref();
     let failed = |error: &EvalError| expression(call, seen, error);
@@ -117,8 +124,7 @@ pub fn effect(
     seen: &Seen,
     mut scope: Scope,
 ) -> Result<Vec<Fact>, Cause> {
-    scope.share("answer", Arc::clone(&seen.body));
-    scope.share("status", Arc::new(Value::from(seen.status)));
+    seen.show(&mut scope);
     let no = execute.map_or(&[][..], |execute| &execute.refuse_when);
     let refused = rules(no, None, &scope).map_err(|error| expression(Some(call), Some(seen), &error))?;
     let refused = refused.filter(|(verdict, _)| matches!(verdict, Verdict::Refuse(_)));
@@ -158,8 +164,7 @@ pub fn effect(
 /// # Errors
 /// The expression failed.
 pub fn happened(reconcile: &Reconcile, seen: &Seen, mut scope: Scope) -> Result<bool, Cause> {
-    scope.share("answer", Arc::clone(&seen.body));
-    scope.share("status", Arc::new(Value::from(seen.status)));
+    seen.show(&mut scope);
     reconcile.happened_when.test(&scope).map_err(|error| expression(Some(&reconcile.call), Some(seen), &error))
 }
 
@@ -169,8 +174,7 @@ pub fn happened(reconcile: &Reconcile, seen: &Seen, mut scope: Scope) -> Result<
 /// The expression failed.
 pub fn done(done: &DoneWhen, seen: Option<&Seen>, mut scope: Scope) -> Result<Option<Fact>, Cause> {
     if let Some(seen) = seen {
-        scope.share("answer", Arc::clone(&seen.body));
-        scope.share("status", Arc::new(Value::from(seen.status)));
+        seen.show(&mut scope);
     }
     let there = done.is.test(&scope).map_err(|error| expression(done.call.as_ref(), seen, &error))?;
     Ok(there.then(|| {
