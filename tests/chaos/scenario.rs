@@ -260,6 +260,17 @@ impl Case {
         self.workers[worker].process.logs().matches(words).count()
     }
 
+    /// Starts a worker again, as a service manager does, as often as it ends before it is ready and says `why`.
+    pub async fn serviced(&mut self, worker: usize, why: &str) {
+        let port = self.workers[worker].port;
+        while let Some(status) = self.workers[worker].process.ready_or_ended(port).await {
+            let log = self.workers[worker].process.logs();
+            assert!(log.contains(why), "mozhao ended before it was ready: {status}\n{log}");
+            self.workers[worker] = self.world.launch(port, &self.settings);
+            self.logs.push(log);
+        }
+    }
+
     /// kill -9 of a worker, and another one in its place.
     pub fn kill(&mut self, worker: usize) {
         self.workers[worker].process.kill();

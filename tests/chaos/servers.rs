@@ -53,6 +53,7 @@ async fn database_accepts_nobody() {
             case.kill(0);
             case.logged(1, "took over from workers that are gone", 1, PATIENCE).await;
             case.world.postgres().thaw();
+            case.serviced(0, "cannot open the database").await;
         })
         .await;
 }

@@ -123,9 +123,17 @@ impl Postgres {
         self.running = Some(running);
     }
 
-    /// As [`Self::restart`], if it has ended by itself.
+    /// Waits until it answers; starts it again if it has ended by itself, or ends while it recovers.
     pub async fn ensure_running(&mut self) {
-        if self.running.as_mut().is_none_or(|running| running.ended().is_some()) {
+        let url = self.url("postgres");
+        let running = &mut self.running;
+        let ended = wait::until_some("PostgreSQL to answer or to end", START, || {
+            let ended = running.as_mut().is_none_or(|running| running.ended().is_some());
+            let url = &url;
+            async move { if ended { Some(true) } else { answers(url).await.then_some(false) } }
+        })
+        .await;
+        if ended {
             self.running = None;
             self.restart().await;
         }

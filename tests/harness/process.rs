@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Output};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -104,13 +104,25 @@ impl Process {
 
     /// Waits until `/readyz` on 127.0.0.1:`port` answers 200.
     pub async fn wait_ready(&mut self, port: u16) {
-        wait::until("mozhao to be ready", READY, || {
-            if let Some(status) = self.running.ended() {
-                panic!("mozhao ended before it was ready: {status}\n{}", self.folder.tail("mozhao.err"));
+        if let Some(status) = self.ready_or_ended(port).await {
+            panic!("mozhao ended before it was ready: {status}\n{}", self.folder.tail("mozhao.err"));
+        }
+    }
+
+    /// Waits until it is ready, or has ended before that: then its exit status.
+    pub async fn ready_or_ended(&mut self, port: u16) -> Option<ExitStatus> {
+        let began = Instant::now();
+        wait::until_some("mozhao to be ready", 2 * READY, || {
+            let ended = self.running.ended();
+            assert!(began.elapsed() < READY, "mozhao is not ready after {READY:?}:\n{}", self.folder.tail("mozhao.err"));
+            async move {
+                match ended {
+                    Some(status) => Some(Some(status)),
+                    None => (status(port, "/readyz").await == Some(200)).then_some(None),
+                }
             }
-            async move { status(port, "/readyz").await == Some(200) }
         })
-        .await;
+        .await
     }
 
     /// kill -9; returns when it is gone.
