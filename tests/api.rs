@@ -20,6 +20,8 @@ mod refusals;
 mod requests;
 #[path = "api/reviews.rs"]
 mod reviews;
+#[path = "api/setting_aside.rs"]
+mod setting_aside;
 #[path = "api/stream.rs"]
 mod stream;
 #[path = "api/tools.rs"]

@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests stop at the first surprise")]
 
+#[path = "console/aside.rs"]
+mod aside;
 #[path = "console/browser.rs"]
 mod browser;
 #[path = "api/contract.rs"]
@@ -21,6 +23,8 @@ mod safety;
 mod signing_in;
 #[path = "console/together.rs"]
 mod together;
+#[path = "console/views.rs"]
+mod views;
 #[path = "api/world.rs"]
 #[allow(dead_code, reason = "the API's tests use the rest of it")]
 mod world;

@@ -106,6 +106,14 @@ impl Desk {
         self.call(person, Method::POST, address, Some(body), key).await
     }
 
+    /// Removes.
+    ///
+    /// # Errors
+    /// What the interface refused.
+    pub async fn delete(&self, person: &Person, address: &str) -> Result<(), Refused> {
+        self.call::<Value>(person, Method::DELETE, address, None, "").await.map(drop)
+    }
+
     async fn call<T: DeserializeOwned>(
         &self,
         person: &Person,

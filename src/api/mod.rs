@@ -37,10 +37,12 @@ mod review_acts;
 mod review_view;
 mod reviews;
 mod serve;
+mod setting_aside;
 mod stall;
 mod stamp;
 mod timeline;
 pub mod tokens;
+mod views;
 mod waiting;
 
 use std::sync::Arc;
@@ -57,6 +59,7 @@ pub use desk::{Desk, Refused, Reply};
 pub use metrics::install as install_metrics;
 pub use openapi::document;
 pub use serve::serve;
+pub use setting_aside::{keep, release};
 
 use crate::engine::service::{Engine, EngineError, Submission, Submitted};
 use auth::TokenCache;

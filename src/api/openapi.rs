@@ -18,7 +18,7 @@ use utoipa_axum::routes;
 use super::Api;
 use super::{
     balance, callbacks, decisions, defects, dependencies, events, health, history, kinds, metrics, processes, rejected,
-    request_acts, request_events, requests, review_acts, reviews, timeline, tokens,
+    request_acts, request_events, requests, review_acts, reviews, setting_aside, timeline, tokens, views,
 };
 
 #[derive(OpenApi)]
@@ -32,6 +32,7 @@ use super::{
         (name = "requests", description = "Send requests and follow them"),
         (name = "callbacks", description = "What other systems send"),
         (name = "reviews", description = "Questions put to people"),
+        (name = "views", description = "Searches and filters with a name, for everybody"),
         (name = "processes", description = "How requests are handled"),
         (name = "operations", description = "Defects, dependencies, workers, the balance"),
         (name = "tokens", description = "Who may do what"),
@@ -82,6 +83,8 @@ pub(super) fn documented() -> OpenApiRouter<Api> {
         .merge(callbacks::routes())
         .merge(reviews::routes())
         .merge(review_acts::routes())
+        .merge(setting_aside::routes())
+        .merge(views::routes())
         .merge(decisions::routes())
         .merge(processes::routes())
         .merge(defects::routes())

@@ -25,6 +25,7 @@ use super::permit::Action;
 use super::problem::{Problem, ProblemBody};
 use super::request_acts::{Note, check_note};
 use super::review_view::ReviewBody;
+use super::setting_aside::read_hold;
 use crate::domain::request::react::APPLIED;
 use crate::domain::request::signal::{Decision, Signal, person};
 use crate::domain::words::Choice;
@@ -33,7 +34,7 @@ use crate::engine::ports::store::{ReviewAct, ReviewPut};
 use crate::engine::service::{ReviewAnswer, Told};
 
 /// How long a claim lasts; claiming again renews it.
-const CLAIM: Duration = Duration::from_mins(15);
+pub(super) const CLAIM: Duration = Duration::from_mins(15);
 /// How long a decision waits for the request's owner.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -65,20 +66,24 @@ struct Decide {
     #[serde(default)]
     #[schema(value_type = Object)]
     fields: BTreeMap<String, Value>,
+    /// Takes effect only after this long, at most `1m`, and can be taken back until then.
+    #[serde(default)]
+    #[schema(example = "5s")]
+    hold: Option<String>,
 }
 
 /// Nothing.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Nothing {}
+pub(super) struct Nothing {}
 
 /// What came of it.
 #[derive(Debug, Serialize, ToSchema)]
-struct ReviewActBody {
-    /// `applied`; `pending`: the request's owner has not answered yet; `second_needed`: another person must decide too; `set_aside`: the first person decided otherwise, and two must decide anew.
-    answer: &'static str,
+pub(super) struct ReviewActBody {
+    /// `applied`; `held`: it can still be taken back; `undone`: it was; `pending`: the request's owner has not answered yet; `second_needed`: another person must decide too; `set_aside`: the first person decided otherwise, and two must decide anew.
+    pub(super) answer: &'static str,
     /// The review as it is now.
-    review: ReviewBody,
+    pub(super) review: ReviewBody,
 }
 
 /// Why an act on a review was not done.
@@ -115,15 +120,15 @@ impl NotDone {
 }
 
 /// One act on one review.
-struct Act<'a> {
-    api: &'a Api,
-    caller: &'a Caller,
-    row: ReviewRow,
+pub(super) struct Act<'a> {
+    pub(super) api: &'a Api,
+    pub(super) caller: &'a Caller,
+    pub(super) row: ReviewRow,
 }
 
 impl<'a> Act<'a> {
     /// The review, where the caller may do this to it.
-    async fn on(api: &'a Api, caller: &'a Caller, path: &InPath, action: Action) -> Result<Act<'a>, Problem> {
+    pub(super) async fn on(api: &'a Api, caller: &'a Caller, path: &InPath, action: Action) -> Result<Act<'a>, Problem> {
         let row = api.visible_review(caller, path.id("id")?, action).await?;
         if action == Action::Review && !caller.has_review_role(row.role.as_deref()) {
             let role = row.role.unwrap_or_default();
@@ -132,7 +137,7 @@ impl<'a> Act<'a> {
         Ok(Act { api, caller, row })
     }
 
-    async fn act(&self, act: ReviewAct, signal_id: Uuid) -> Result<Response, Problem> {
+    pub(super) async fn act(&self, act: ReviewAct, signal_id: Uuid) -> Result<Response, Problem> {
         let deciding = matches!(act, ReviewAct::Decide { .. });
         let ReviewAnswer { put, told } = self.api.engine().review_act(&self.row, act, signal_id, PATIENCE).await?;
         let (answer, row) = match (put, told) {
@@ -152,11 +157,16 @@ impl<'a> Act<'a> {
         Ok((status, Answer(ReviewActBody { answer, review: self.api.review_summary(&row) })).into_response())
     }
 
-    fn fresh(&self) -> Uuid {
+    pub(super) fn fresh(&self) -> Uuid {
         self.api.engine().clock().id()
     }
 
-    async fn note(&self, id: Uuid, text: String) -> Result<Told, Problem> {
+    /// It is not what the caller saw.
+    pub(super) fn stale(&self, row: ReviewRow) -> Problem {
+        NotDone::Stale(Box::new(row)).problem(self.api, self.caller)
+    }
+
+    pub(super) async fn note(&self, id: Uuid, text: String) -> Result<Told, Problem> {
         let signal = Signal::Note { by: self.caller.name().to_owned(), text };
         Ok(self.api.engine().send(self.row.request, id, signal, Duration::ZERO).await?)
     }
@@ -178,8 +188,11 @@ async fn claim(
     if claim.steal && note.is_none() {
         return Err(Problem::new(&kinds::INVALID, "`note` says why it is taken over"));
     }
+    act.not_held().await?;
     let until = api.engine().clock().now().plus(CLAIM);
     let claimed = act.act(ReviewAct::Claim { by: caller.name().to_owned(), until, steal: claim.steal }, act.fresh()).await?;
+    // Who takes it up wants to see it again.
+    api.engine().store().reviewing().wake(act.row.id).await?;
     if let Some(note) = note {
         act.note(act.fresh(), note).await?;
     }
@@ -198,6 +211,7 @@ async fn release(
     OptionalJson(Nothing {}): OptionalJson<Nothing>,
 ) -> Result<Response, Problem> {
     let act = Act::on(&api, &caller, &path, Action::Review).await?;
+    act.not_held().await?;
     act.act(ReviewAct::Release { by: caller.name().to_owned() }, act.fresh()).await
 }
 
@@ -208,7 +222,7 @@ async fn release(
     params(("id" = Uuid, Path, description = "The review"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition safe")),
     responses((status = 200, description = "Decided, or kept until a second person decides", body = ReviewActBody),
-        (status = 202, description = "Stored; the request's owner has not answered yet", body = ReviewActBody),
+        (status = 202, description = "Stored; the request's owner has not answered yet, or it is held", body = ReviewActBody),
         (status = 409, description = "It has changed since you looked, or was not applied; `current`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 423, description = "Somebody else holds it, or must be the second; `current`", body = ProblemBody, content_type = "application/problem+json")))]
 async fn decide(
@@ -230,13 +244,18 @@ async fn decide(
         fields: decide.fields,
     };
     let signal_id = key.signal_id(caller.name(), "decide", act.row.id, act.fresh());
+    if let Some(length) = read_hold(decide.hold.as_deref())? {
+        return act.hold(decide.version, decision, signal_id, length).await;
+    }
+    act.not_held().await?;
     act.act(ReviewAct::Decide { version: decide.version, decision }, signal_id).await
 }
 
 /// Raises a review's level and gives it back, for somebody who may know more; whoever held it does so no longer.
 #[utoipa::path(post, path = "/v1/reviews/{id}/escalate", operation_id = "escalate_review", tag = "reviews", request_body = Note, params(("id" = Uuid, Path, description = "The review")),
     responses((status = 200, body = ReviewActBody),
-        (status = 409, description = "It is not open any more; `current`", body = ProblemBody, content_type = "application/problem+json")))]
+        (status = 409, description = "It is not open any more; `current`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 423, description = "A decision of somebody waits; `current`", body = ProblemBody, content_type = "application/problem+json")))]
 async fn escalate(
     State(api): State<Api>,
     caller: Caller,
@@ -245,6 +264,7 @@ async fn escalate(
 ) -> Result<Response, Problem> {
     let act = Act::on(&api, &caller, &path, Action::Escalate).await?;
     let note = check_note(&note)?;
+    act.not_held().await?;
     let escalated = act.act(ReviewAct::Escalate { by: caller.name().to_owned() }, act.fresh()).await?;
     act.note(act.fresh(), note).await?;
     Ok(escalated)

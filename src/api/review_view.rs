@@ -14,6 +14,7 @@ use super::facts::{Reader, show_customer};
 use super::kept::show_kept;
 use super::outlook::{OptionBody, expected, options, undecided_clause};
 use super::request_view::{ReasonBody, RequestBody, full};
+use super::setting_aside::{HeldBody, SnoozedBody};
 use super::stamp::Stamp;
 use crate::domain::process::model::Process;
 use crate::domain::request::chain::{ChainError, Entry};
@@ -78,6 +79,12 @@ pub(super) struct ReviewBody {
     /// When it was decided or cancelled.
     #[serde(skip_serializing_if = "Option::is_none")]
     closed_at: Option<Stamp>,
+    /// A decision that can still be taken back; not in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) held: Option<HeldBody>,
+    /// It is put aside; not in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) snoozed: Option<SnoozedBody>,
 }
 
 /// A decision.
@@ -106,7 +113,7 @@ struct DecisionBody {
 pub(super) struct ReviewPage {
     /// The question.
     #[serde(flatten)]
-    review: ReviewBody,
+    pub(super) review: ReviewBody,
     /// What may be answered, and what follows.
     options: Vec<OptionBody>,
     /// The reasons that a refusal may name, with what the customer will read.
@@ -226,6 +233,8 @@ pub(super) fn summary(row: &ReviewRow, process: Option<&Process>, now: Time) -> 
         due_at: row.due_at.into(),
         seconds_left: (row.due_at.0 - now.0).div_euclid(1_000_000),
         closed_at: row.closed_at.map(Stamp),
+        held: None,
+        snoozed: None,
     }
 }
 

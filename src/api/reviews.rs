@@ -44,6 +44,7 @@ struct ReviewList {
         ("claimed_by" = Option<String>, Query, description = "Held by this reviewer; `me` is the caller"),
         ("unclaimed" = Option<bool>, Query, description = "`true`: held by nobody"),
         ("second" = Option<bool>, Query, description = "`true`: one person has decided, a second one must"),
+        ("snoozed" = Option<bool>, Query, description = "`true`: put aside; `false`: not put aside; left out: both"),
         ("request" = Option<Uuid>, Query, description = "About this request"),
         ("cursor" = Option<String>, Query, description = "`next` of the page before"),
         ("limit" = Option<u64>, Query, description = "1 to 200 rows; default 50"),
@@ -70,6 +71,7 @@ async fn list(State(api): State<Api>, caller: Caller, query: Query) -> Result<Re
         unclaimed_at: unclaimed.then_some(now),
         request: query.id("request")?,
         second: query.yes("second")?,
+        snoozed: query.words("snoozed", &["true", "false"])?.first().map(|word| (word == "true", now)),
     };
     let rows = api.engine().store().reviews(&filter, after, limit).await?;
     let next = (rows.len() == limit).then(|| rows.last().map(|row| write_cursor(row.due_at, row.id))).flatten();
@@ -85,7 +87,8 @@ async fn show(State(api): State<Api>, caller: Caller, path: InPath) -> Result<Re
     let loaded = api.engine().store().load(row.request).await?;
     let process = api.engine().processes().get(&row.process, row.process_version);
     let now = api.engine().clock().now();
-    let page = page(&row, &loaded, process.as_deref(), now).map_err(|error| Problem::internal(&error))?;
+    let mut page = page(&row, &loaded, process.as_deref(), now).map_err(|error| Problem::internal(&error))?;
+    (page.review.held, page.review.snoozed) = api.aside(row.id, &caller).await?;
     Ok(Answer(page).into_response())
 }
 

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
@@ -33,6 +34,8 @@ pub struct Assembly {
     pub settings: Settings,
     /// An identity provider, where people sign in at one.
     pub oidc: Option<Oidc>,
+    /// How long a decision in the console can be taken back; zero: not at all.
+    pub undo: Duration,
 }
 
 /// How the broker is used.
@@ -61,7 +64,7 @@ impl Assembly {
     /// # Errors
     /// Processes with errors, a store that fails, broker settings that cannot work.
     pub async fn start(self) -> anyhow::Result<Running> {
-        let Assembly { store, remote, broker, listener, settings, oidc } = self;
+        let Assembly { store, remote, broker, listener, settings, oidc, undo } = self;
         let address = listener.local_addr().context("the HTTP listener")?;
         let (queue, tools) = match broker {
             Some(Broker { config, tools }) => (Some(Queue::start(config)?), tools),
@@ -80,7 +83,8 @@ impl Assembly {
         let (http, stopping, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
         let api = ApiSettings { stopping: stopping.clone(), metrics: api::install_metrics().ok(), ..ApiSettings::default() };
         let interface = api::router(engine.clone(), api);
-        let pages = console::router(Desk::new(interface.clone()), engine.clone(), Doors { public_url, oidc });
+        let pages = console::router(Desk::new(interface.clone()), engine.clone(), Doors { public_url, oidc, undo });
+        tasks.spawn(api::keep(engine.clone(), http.clone()));
         tasks.spawn(api::serve(listener, interface.merge(pages), http.clone()));
         Ok(Running { engine, address, queue, http, stopping, tasks })
     }

@@ -39,7 +39,8 @@ pub async fn serve(config: Config, stop: Stop) -> anyhow::Result<()> {
     };
     let broker = broker(&config)?;
     let oidc = oidc(&config, address)?;
-    let running = Assembly { store, remote: Arc::new(connectors), broker, listener, settings, oidc }.start().await?;
+    let running =
+        Assembly { store, remote: Arc::new(connectors), broker, listener, settings, oidc, undo: config.undo }.start().await?;
     // One signs in there with a link: `mozhao console link`.
     let console = format!("{}{}", config.http.public_url(address).trim_end_matches('/'), console::ROOT);
     tracing::info!(%address, console, processes = running.engine.processes().all().len(), "ready");

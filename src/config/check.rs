@@ -38,6 +38,7 @@ pub(super) fn build(
     let amqp = checker.amqp(secrets);
     let listen = checker.get("http.listen", address);
     let public = checker.get("http.public_url", http_url);
+    let undo = checker.get("console.undo", |text| length(text, Duration::ZERO, Duration::from_mins(1)));
     let oidc = checker.oidc();
     let processes = checker.get("processes", path);
     let connectors = checker.get("connectors", path);
@@ -54,13 +55,14 @@ pub(super) fn build(
     let (Some(in_flight), Some(lease), Some(drain), Some(json), Some(level)) = (in_flight, lease, drain, json, level) else {
         return Err(problems);
     };
-    if !problems.is_empty() {
+    let Some(undo) = undo.filter(|_| problems.is_empty()) else {
         return Err(problems);
-    }
+    };
     Ok(Config {
         database: DatabaseConfig { url },
         amqp,
         http: HttpConfig { listen, public },
+        undo,
         oidc,
         processes,
         connectors,

@@ -92,6 +92,12 @@ pub const KEYS: &[Key] = &[
         about: "How others reach the API (callbacks carry it); without it http://<listen>.",
     },
     Key {
+        path: "console.undo",
+        kind: Kind::Length,
+        default: Some("5s"),
+        about: "How long a decision in the console can be taken back before it takes effect; 0s: not at all.",
+    },
+    Key {
         path: "oidc.issuer",
         kind: Kind::Url,
         default: None,

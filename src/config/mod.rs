@@ -39,6 +39,8 @@ pub struct Config {
     pub amqp: AmqpConfig,
     /// The HTTP API.
     pub http: HttpConfig,
+    /// How long a decision in the console can be taken back.
+    pub undo: Duration,
     /// The identity provider, where there is one.
     pub oidc: Option<OidcConfig>,
     /// The folder with the process files.

@@ -47,7 +47,8 @@ fn nothing_at_all_is_a_configuration() {
         assert_eq!(config.worker.lease, Duration::from_secs(10));
         assert_eq!(config.worker.drain, Duration::from_secs(20));
         assert_eq!(config.log, LogConfig { json: false, level: "info".into() });
-        assert_eq!(config.shown().iter().filter(|shown| shown.origin == "default").count(), 16);
+        assert_eq!(config.shown().iter().filter(|shown| shown.origin == "default").count(), 17);
+        assert_eq!(config.undo, Duration::from_secs(5));
         assert!(config.oidc.is_none());
     }
 }

@@ -15,6 +15,7 @@ use super::review::{Draft, Extra, made, segment};
 use super::session::Seat;
 use super::{Console, trouble};
 use crate::api::Refused;
+use crate::domain::time::show_duration;
 
 fn here(id: &str) -> String {
     format!("/console/reviews/{}", segment(id))
@@ -58,6 +59,25 @@ pub(super) async fn release(State(console): State<Console>, Path(id): Path<Strin
 pub(super) async fn escalate(State(console): State<Console>, Path(id): Path<String>, form: Form) -> Response {
     let result = act(&console, &form.seat, &id, "escalate", &json!({"note": form.fields.one("note")})).await;
     done(&console, &form.seat, &id, result, "escalated").await
+}
+
+/// Takes a decision back that has not taken effect.
+pub(super) async fn undo(State(console): State<Console>, Path(id): Path<String>, form: Form) -> Response {
+    let result = act(&console, &form.seat, &id, "undo", &json!({})).await;
+    done(&console, &form.seat, &id, result, "undone").await
+}
+
+/// Puts it aside.
+pub(super) async fn snooze(State(console): State<Console>, Path(id): Path<String>, form: Form) -> Response {
+    let body = json!({"for": form.fields.one("for"), "note": form.fields.one("note")});
+    let result = act(&console, &form.seat, &id, "snooze", &body).await;
+    done(&console, &form.seat, &id, result, "snoozed").await
+}
+
+/// Takes up what was put aside.
+pub(super) async fn wake(State(console): State<Console>, Path(id): Path<String>, form: Form) -> Response {
+    let result = act(&console, &form.seat, &id, "wake", &json!({})).await;
+    done(&console, &form.seat, &id, result, "woken").await
 }
 
 /// Writes a note.
@@ -112,7 +132,7 @@ pub(super) async fn decide(State(console): State<Console>, Path(id): Path<String
         ..Draft::default()
     };
     match decided(&console, &seat, &id, &fields, &draft).await {
-        Ok(told) => onwards(&console, &seat, &id, &fields, told).await,
+        Ok(told) => onwards(&console, &seat, &id, &fields, &told).await,
         Err(NotDecided::Missing(why)) => {
             draft.why = why;
             let status = StatusCode::UNPROCESSABLE_ENTITY;
@@ -145,7 +165,7 @@ impl From<Refused> for NotDecided {
     }
 }
 
-async fn decided(console: &Console, seat: &Seat, id: &str, fields: &Fields, draft: &Draft) -> Result<&'static str, NotDecided> {
+async fn decided(console: &Console, seat: &Seat, id: &str, fields: &Fields, draft: &Draft) -> Result<String, NotDecided> {
     let t = &seat.look.lang.texts().review;
     let missing = |why: &str| Err(NotDecided::Missing(why.to_owned()));
     if draft.choice.is_empty() {
@@ -159,6 +179,9 @@ async fn decided(console: &Console, seat: &Seat, id: &str, fields: &Fields, draf
     }
     let Ok(version) = fields.one("version").parse::<u32>() else { return missing(t.stale) };
     let mut body = json!({"version": version, "choice": draft.choice, "note": draft.note});
+    if !console.undo().is_zero() {
+        body["hold"] = show_duration(console.undo()).into();
+    }
     if draft.choice == "refuse" {
         body["reason"] = draft.reason.clone().into();
     }
@@ -172,12 +195,14 @@ async fn decided(console: &Console, seat: &Seat, id: &str, fields: &Fields, draf
     let address = format!("/v1/reviews/{}/decide", segment(id));
     let key: String = segment(fields.one("key"));
     let reply = console.desk().post_once(&seat.person, &address, &body, &key).await.map_err(NotDecided::from)?;
-    Ok(match reply.body.get("answer").and_then(Value::as_str) {
+    let told = match reply.body.get("answer").and_then(Value::as_str) {
+        Some("held") => return Ok(format!("held.{}", segment(id))),
         Some("pending") => "pending",
         Some("second_needed") => "second-needed",
         Some("set_aside") => "set-aside",
         _ => "decided",
-    })
+    };
+    Ok(told.to_owned())
 }
 
 /// The amended fields with the types that the process's schema gives them; what is no number stays a text, and the

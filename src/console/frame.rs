@@ -98,6 +98,8 @@ pub(super) struct Told {
     pub(super) kind: &'static str,
     /// In words.
     pub(super) text: &'static str,
+    /// The review whose decision can be taken back; else empty.
+    pub(super) undo: String,
 }
 
 /// What the layout needs.
@@ -199,8 +201,12 @@ fn places(seat: &Seat, t: &'static Texts, here: &str) -> Vec<Place> {
 
 /// The words that an act may leave behind for the next page.
 fn told(t: &'static Texts, word: &str) -> Option<Told> {
-    let good = |text| Some(Told { kind: "good", text });
-    let bad = |text| Some(Told { kind: "bad", text });
+    let good = |text| Some(Told { kind: "good", text, undo: String::new() });
+    let bad = |text| Some(Told { kind: "bad", text, undo: String::new() });
+    if let Some(review) = word.strip_prefix("held.").filter(|id| id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-'))
+    {
+        return Some(Told { kind: "good", text: t.told.held, undo: review.to_owned() });
+    }
     match word {
         "signed-in" => good(t.told.signed_in),
         "saved" => good(t.told.saved),
@@ -210,6 +216,9 @@ fn told(t: &'static Texts, word: &str) -> Option<Told> {
         "pending" => good(t.told.pending),
         "second-needed" => good(t.told.second_needed),
         "escalated" => good(t.told.escalated),
+        "undone" => good(t.told.undone),
+        "snoozed" => good(t.told.snoozed),
+        "woken" => good(t.told.woken),
         "noted" => good(t.told.noted),
         "withdrawn" => good(t.told.withdrawn),
         "retried" => good(t.told.retried),

@@ -14,6 +14,7 @@ use super::read::{List, Process, Review};
 use super::session::Seat;
 use super::show::{self, When, by_language};
 use super::together::groups;
+use super::views::{Named, may_save, named};
 use super::{Console, trouble};
 use crate::api::Refused;
 use crate::api::permit::Action;
@@ -24,8 +25,13 @@ const PAGE: usize = 50;
 const TRIES: usize = 10;
 
 /// A tab: its word in the address, and what it asks the interface for.
-const TABS: [(&str, &str); 4] =
-    [("mine", "claimed_by=me"), ("unassigned", "unclaimed=true"), ("team", "state=open"), ("second", "second=true")];
+const TABS: [(&str, &str); 5] = [
+    ("mine", "claimed_by=me"),
+    ("unassigned", "unclaimed=true&snoozed=false"),
+    ("team", "state=open"),
+    ("second", "second=true"),
+    ("snoozed", "snoozed=true"),
+];
 
 struct Tab {
     href: String,
@@ -70,6 +76,9 @@ struct InboxPage {
     together: Vec<(String, String)>,
     takes: bool,
     again: String,
+    views: Vec<Named>,
+    may_save: bool,
+    chosen: String,
 }
 
 #[derive(Template)]
@@ -117,6 +126,7 @@ async fn view(console: &Console, seat: &Seat, query: &Fields, part: bool) -> Res
         "mine" => t.inbox.empty_mine,
         "unassigned" => t.inbox.empty_unassigned,
         "second" => t.inbox.empty_second,
+        "snoozed" => t.inbox.empty_snoozed,
         "done" => t.inbox.empty_done,
         _ => t.inbox.empty_team,
     };
@@ -136,6 +146,7 @@ async fn view(console: &Console, seat: &Seat, query: &Fields, part: bool) -> Res
             "mine" => t.inbox.mine,
             "unassigned" => t.inbox.unassigned,
             "team" => t.inbox.team,
+            "snoozed" => t.inbox.snoozed,
             _ => t.inbox.second,
         };
         tabs.push(Tab { href: format!("/console/reviews?tab={word}{kept}"), label, count, here: word == tab });
@@ -156,7 +167,22 @@ async fn view(console: &Console, seat: &Seat, query: &Fields, part: bool) -> Res
     };
     let processes = known.items.iter().map(choice).collect();
     let together = if reviewer && tab == "unassigned" { groups(&list.items, seat) } else { Vec::new() };
-    Ok(page(&seat.look, &InboxPage { f, tabs, tab, rows, empty, processes, next, together, takes: reviewer, again }))
+    let page_of = InboxPage {
+        views: named(console, seat, &format!("tab={tab}{kept}")).await?,
+        may_save: may_save(seat),
+        chosen: chosen.to_owned(),
+        takes: reviewer,
+        f,
+        tabs,
+        tab,
+        rows,
+        empty,
+        processes,
+        next,
+        together,
+        again,
+    };
+    Ok(page(&seat.look, &page_of))
 }
 
 /// A number that was counted up to the size of a page.
@@ -215,7 +241,7 @@ pub(super) async fn next(State(console): State<Console>, form: Form) -> Response
 /// Claims the next one; which.
 pub(super) async fn take_next(console: &Console, seat: &Seat, process: Option<&str>) -> Result<Option<String>, Refused> {
     let process = process.map(|name| format!("&process={name}")).unwrap_or_default();
-    let address = format!("/v1/reviews?unclaimed=true&limit={TRIES}{process}");
+    let address = format!("/v1/reviews?unclaimed=true&snoozed=false&limit={TRIES}{process}");
     let list: List<Review> = console.desk().get(&seat.person, &address).await?;
     for review in list.items.iter().filter(|review| review.first_by.as_deref() != Some(seat.person.name.as_str())) {
         match console.desk().post(&seat.person, &format!("/v1/reviews/{}/claim", review.id), &json!({})).await {

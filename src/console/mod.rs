@@ -39,8 +39,10 @@ mod text;
 mod timeline;
 mod together;
 mod trouble;
+mod views;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -69,6 +71,8 @@ struct Inner {
     passwords: passwords::Passwords,
     /// The identity provider.
     oidc: Option<oidc::Oidc>,
+    /// How long a decision can be taken back.
+    undo: Duration,
 }
 
 /// How people get in, besides links and passwords.
@@ -78,6 +82,8 @@ pub struct Doors {
     pub public_url: String,
     /// An identity provider.
     pub oidc: Option<oidc::Oidc>,
+    /// How long a decision can be taken back; zero: not at all.
+    pub undo: Duration,
 }
 
 impl Console {
@@ -97,6 +103,10 @@ impl Console {
         &self.0.passwords
     }
 
+    fn undo(&self) -> Duration {
+        self.0.undo
+    }
+
     fn oidc(&self) -> Option<&oidc::Oidc> {
         self.0.oidc.as_ref()
     }
@@ -112,6 +122,7 @@ pub fn router(desk: Desk, engine: Engine, doors: Doors) -> Router {
         live: live::Live::default(),
         passwords: passwords::Passwords::default(),
         oidc: doors.oidc,
+        undo: doors.undo,
     }));
     tokio::spawn(live::watch(Arc::downgrade(&console.0), engine));
     let pages = Router::new()
@@ -128,10 +139,16 @@ pub fn router(desk: Desk, engine: Engine, doors: Doors) -> Router {
         .route("/console/reviews", get(inbox::inbox))
         .route("/console/reviews/next", post(inbox::next))
         .route("/console/reviews/together", get(together::together).post(together::decide))
+        .route("/console/reviews/views", get(views::views).post(views::save))
+        .route("/console/reviews/views/{id}", post(views::rename))
+        .route("/console/reviews/views/{id}/remove", post(views::remove))
         .route("/console/reviews/{id}", get(review::review))
         .route("/console/reviews/{id}/claim", post(decide::claim))
         .route("/console/reviews/{id}/release", post(decide::release))
         .route("/console/reviews/{id}/escalate", post(decide::escalate))
+        .route("/console/reviews/{id}/undo", post(decide::undo))
+        .route("/console/reviews/{id}/snooze", post(decide::snooze))
+        .route("/console/reviews/{id}/wake", post(decide::wake))
         .route("/console/reviews/{id}/note", post(decide::note))
         .route("/console/reviews/{id}/reveal", post(decide::reveal))
         .route("/console/reviews/{id}/decide", post(decide::decide))

@@ -108,6 +108,37 @@ pub(super) struct Review {
     pub(super) opened_at: String,
     pub(super) due_at: String,
     pub(super) closed_at: Option<String>,
+    pub(super) held: Option<Held>,
+    pub(super) snoozed: Option<Snoozed>,
+}
+
+/// A decision that can still be taken back.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Held {
+    pub(super) by: String,
+    pub(super) choice: Option<String>,
+    pub(super) until: String,
+}
+
+/// A view.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct View {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) query: String,
+    pub(super) by: String,
+    pub(super) at: String,
+}
+
+/// Put aside.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Snoozed {
+    pub(super) by: String,
+    pub(super) until: String,
+    pub(super) note: String,
 }
 
 /// A decision.

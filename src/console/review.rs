@@ -154,6 +154,13 @@ struct Page {
     may_claim: bool,
     may_note: bool,
     may_escalate: bool,
+    /// A decision that waits, in words.
+    held: String,
+    held_mine: bool,
+    /// By whom it is put aside, until when and why.
+    snoozed: String,
+    may_snooze: bool,
+    lengths: Vec<(&'static str, String)>,
     no_role: String,
     seen_version: u32,
     key: String,
@@ -228,6 +235,11 @@ async fn view(console: &Console, seat: &Seat, id: &str, extra: Extra) -> Result<
         four_eyes: review.four_eyes,
         escalated: review.escalated > 0,
         state_notice: closed(review, t),
+        held: held(review, seat, now),
+        held_mine: review.held.as_ref().is_some_and(|held| held.by == person.name),
+        snoozed: aside(review, seat, now),
+        may_snooze: decides && review.held.is_none() && review.state == "open" && (mine || review.claimed_by.is_none()),
+        lengths: lengths(t),
         clause: data.clause.clone(),
         expected: data.expected.clone().unwrap_or_default(),
         evidence: evidence(&data, seat, now),
@@ -269,6 +281,30 @@ fn has_role(seat: &Seat, role: Option<&str>) -> bool {
 fn not_yours(review: &Review, t: &Texts) -> String {
     let role = review.role.as_deref().map(|role| put(t.review.with_role, &[role])).unwrap_or_default();
     put(t.review.not_yours, &[&role])
+}
+
+/// A decision that waits, in words; empty where there is none.
+fn held(review: &Review, seat: &Seat, now: Timestamp) -> String {
+    let t = seat.look.lang.texts();
+    let Some(held) = &review.held else { return String::new() };
+    let until = When::parse(&held.until, now, &seat.look).map(|when| when.whole().to_owned()).unwrap_or_default();
+    match &held.choice {
+        Some(choice) => put(t.review.held_mine, &[t.choice(choice), &until]),
+        None => put(t.review.held, &[&held.by, &until]),
+    }
+}
+
+/// By whom it is put aside, until when and why; empty where it is not.
+fn aside(review: &Review, seat: &Seat, now: Timestamp) -> String {
+    let Some(aside) = &review.snoozed else { return String::new() };
+    let until = When::parse(&aside.until, now, &seat.look).map(|when| when.whole().to_owned()).unwrap_or_default();
+    put(seat.look.lang.texts().review.snoozed, &[&aside.by, &until, &aside.note])
+}
+
+/// For how long something can be put aside here; the interface takes any length.
+fn lengths(t: &'static Texts) -> Vec<(&'static str, String)> {
+    let hours = |value, hours: i64| (value, show::length(hours * 3600, t));
+    vec![hours("1h", 1), hours("4h", 4), hours("24h", 24), hours("72h", 72), hours("168h", 168)]
 }
 
 fn until(review: &Review, seat: &Seat) -> String {

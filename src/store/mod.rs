@@ -19,6 +19,7 @@ mod pack;
 mod pool;
 mod port;
 pub mod postgres;
+mod reviewing;
 mod rows;
 mod rules;
 mod schema;

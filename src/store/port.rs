@@ -213,6 +213,10 @@ macro_rules! implement_store {
             fn sessions(&self) -> &dyn crate::engine::ports::sessions::Sessions {
                 self
             }
+
+            fn reviewing(&self) -> &dyn crate::engine::ports::reviewing::Reviewing {
+                self
+            }
         }
     };
 }

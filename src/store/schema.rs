@@ -10,12 +10,14 @@ pub(super) const POSTGRES: &[(i64, &str, &str)] = &[
     (1, "core", include_str!("../../migrations/postgres/0001_core.sql")),
     (2, "console", include_str!("../../migrations/postgres/0002_console.sql")),
     (3, "users", include_str!("../../migrations/postgres/0003_users.sql")),
+    (4, "reviewing", include_str!("../../migrations/postgres/0004_reviewing.sql")),
 ];
 /// SQLite's.
 pub(super) const SQLITE: &[(i64, &str, &str)] = &[
     (1, "core", include_str!("../../migrations/sqlite/0001_core.sql")),
     (2, "console", include_str!("../../migrations/sqlite/0002_console.sql")),
     (3, "users", include_str!("../../migrations/sqlite/0003_users.sql")),
+    (4, "reviewing", include_str!("../../migrations/sqlite/0004_reviewing.sql")),
 ];
 
 /// What runs them: each in a transaction, under a lock, recorded with a checksum.

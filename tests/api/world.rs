@@ -154,7 +154,7 @@ impl World {
         let pages = console::router(
             Desk::new(interface.clone()),
             engine.clone(),
-            console::Doors { public_url: format!("http://{addr}"), oidc: None },
+            console::Doors { public_url: format!("http://{addr}"), oidc: None, undo: Duration::ZERO },
         );
         let server = tokio::spawn(serve(listener, interface.merge(pages), stopping.clone()));
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap();

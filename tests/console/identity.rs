@@ -30,7 +30,8 @@ async fn world_of(provider: &Provider) -> World {
     let claims = Claims { name: "preferred_username".into(), roles: "roles".into(), prefix: "mozhao-".into() };
     let oidc = Some(Oidc { provider: Remote::new(settings).unwrap(), claims });
     let interface = router(world.engine.clone(), ApiSettings::default());
-    let pages = console::router(Desk::new(interface.clone()), world.engine.clone(), Doors { public_url, oidc });
+    let pages =
+        console::router(Desk::new(interface.clone()), world.engine.clone(), Doors { public_url, oidc, ..Doors::default() });
     tokio::spawn(serve(listener, interface.merge(pages), CancellationToken::new()));
     world
 }

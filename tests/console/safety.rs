@@ -183,7 +183,7 @@ async fn behind_https_cookies_are_for_https_alone() {
     let pages = mozhao::console::router(
         desk,
         world.engine.clone(),
-        mozhao::console::Doors { public_url: "https://console.example".to_owned(), oidc: None },
+        mozhao::console::Doors { public_url: "https://console.example".to_owned(), oidc: None, undo: std::time::Duration::ZERO },
     );
     let path = link(&world, "li", &["reviewer"], &[]).await;
     let request = Request::builder().method("POST").uri(path).body(Body::empty()).unwrap();

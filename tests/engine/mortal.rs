@@ -132,6 +132,10 @@ impl Store for MortalStore {
         self.inner.sessions()
     }
 
+    fn reviewing(&self) -> &dyn mozhao::engine::ports::reviewing::Reviewing {
+        self.inner.reviewing()
+    }
+
     async fn now(&self) -> Result<Time, StoreError> {
         self.inner.now().await
     }

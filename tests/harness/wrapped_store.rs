@@ -85,6 +85,10 @@ macro_rules! wrapped_store {
                 self.inner.sessions()
             }
 
+            fn reviewing(&self) -> &dyn mozhao::engine::ports::reviewing::Reviewing {
+                self.inner.reviewing()
+            }
+
             $(async fn $name(&self, $($signature)*) -> Result<$out, StoreError> {
                 self.through(Kind::$kind, stringify!($name), self.inner.$name($($argument),*)).await
             })*

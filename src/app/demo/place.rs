@@ -99,8 +99,15 @@ impl Place {
             ..Settings::default()
         };
         let connectors = ConnectorsConfig::parse("connectors.yaml", &connectors)?;
-        let assembly =
-            Assembly { store, remote: Arc::new(Connectors::new(connectors)?), broker: None, listener, settings, oidc: None };
+        let assembly = Assembly {
+            store,
+            remote: Arc::new(Connectors::new(connectors)?),
+            broker: None,
+            listener,
+            settings,
+            oidc: None,
+            undo: Duration::ZERO,
+        };
         let running: Running = assembly.start().await?;
         let (engine, stop) = (running.engine.clone(), drain.child_token());
         let drained = stop.clone();

@@ -140,6 +140,7 @@
     k: () => move(-1),
     c: () => press("[data-claim]"),
     n: () => press("[data-next]"),
+    z: () => press("[data-undo]"),
     a: () => choose("approve"),
     r: () => choose("refuse"),
   };

@@ -38,6 +38,7 @@ texts! { Help {
     key_approve: "Choose approve", "选择通过";
     key_refuse: "Choose refuse", "选择拒绝";
     key_next: "Take the next one", "领取下一项";
+    key_undo: "Take the last decision back", "撤回上一个决定";
     key_send: "Send the form", "提交表单";
     words: "Words", "术语";
     word_request: "what a customer asked for, handled by a process from acceptance to exactly one outcome", "客户提出的事项；由流程处理，从受理到唯一的结果";
@@ -56,6 +57,11 @@ texts! { Told {
     claimed: "It is yours for 15 minutes; every act renews the claim.", "已领取，15 分钟内有效；操作会续期。";
     released: "Given back.", "已退回。";
     decided: "Decided, and applied.", "决定已生效。";
+    held: "Decided. It takes effect in a few seconds.", "已决定，几秒后生效。";
+    undo: "Take it back", "撤回决定";
+    undone: "Taken back: nothing has happened. It is still yours.", "决定已撤回，未产生任何影响，仍由您处理。";
+    snoozed: "Put aside. It comes back at its time, or when something arrives.", "已暂缓，到时或有新消息时会重新出现。";
+    woken: "Taken up again.", "已恢复处理。";
     pending: "Stored. It takes effect as soon as the request's worker sees it.", "已保存，待处理该请求的工作进程读取后生效。";
     second_needed: "Kept. A second person must come to the same decision.", "已保存，需另一人作出相同决定。";
     escalated: "Escalated, and given back.", "已升级并退回。";

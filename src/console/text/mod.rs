@@ -10,7 +10,7 @@ mod words;
 
 pub(super) use acts::{Enter, Help, Told, Trouble};
 pub(super) use operate::{Decisions, Defects, Dependencies, Ledger, Overview, Processes, Workers};
-pub(super) use review::{Inbox, Review, Together};
+pub(super) use review::{Inbox, Review, Together, Views};
 pub(super) use words::{Common, Kinds, Nav, Requests};
 
 /// Declares one group of texts: a struct, and one of it per language.
@@ -65,6 +65,7 @@ groups! {
     inbox: Inbox;
     review: Review;
     together: Together;
+    views: Views;
     overview: Overview;
     defects: Defects;
     dependencies: Dependencies;

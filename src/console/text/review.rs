@@ -8,6 +8,7 @@ texts! { Inbox {
     unassigned: "Unassigned", "待领取";
     team: "Team", "全部待处理";
     second: "Second approval", "待二次确认";
+    snoozed: "Put aside", "已暂缓";
     done: "Done by me", "我已处理";
     next: "Take the next one", "领取下一项";
     question: "Question", "问题";
@@ -21,6 +22,7 @@ texts! { Inbox {
     empty_unassigned: "Nothing waits for a reviewer. Good.", "没有待领取的复核。";
     empty_team: "No question is open.", "没有待处理的问题。";
     empty_second: "Nothing waits for a second person.", "没有待二次确认的复核。";
+    empty_snoozed: "Nothing is put aside.", "没有已暂缓的复核。";
     empty_done: "You have decided nothing yet.", "您尚未作出决定。";
     empty_hint: "This page follows what happens; what comes in shows up here.", "页面会自动更新，新的复核会显示在此处。";
     four_eyes: "four eyes", "双人复核";
@@ -30,6 +32,13 @@ texts! { Inbox {
 
 texts! { Review {
     title: "Review", "复核";
+    held_mine: "You decided: {}. It takes effect {}.", "您已决定：{}，将于 {} 生效。";
+    held: "{} decided, and can take it back. It takes effect {}.", "{} 已决定，尚可撤回，将于 {} 生效。";
+    snoozed: "{} put it aside until {}: {}", "{} 已暂缓至 {}：{}";
+    wake: "Take it up again", "恢复处理";
+    snooze: "Put aside", "暂缓";
+    snooze_for: "For how long", "暂缓多久";
+    snooze_why: "Why", "原因";
     undecided: "The clause that did not decide it", "未能自动判定的条款";
     expected: "It would have passed by itself with", "满足以下条件可自动通过";
     raised_by: "Raised by step {} of {}", "由 {} 步骤（{}）提出";
@@ -118,4 +127,20 @@ texts! { Together {
     skipped: "skipped", "已跳过";
     failed: "failed", "失败";
     time_over: "It took too long; decide those that are left again.", "耗时过长，请重新提交剩余项。";
+} }
+
+texts! { Views {
+    title: "Views", "共享视图";
+    list: "Views for everybody", "共享视图";
+    hint: "Filters of the inbox with a name, for everybody. Who saved one may change it, and so may operators.", "收件箱筛选条件的命名视图，所有人可见。保存者和运维人员可以修改。";
+    none: "No view is saved.", "尚未保存任何视图。";
+    manage: "All views", "管理视图";
+    save_as: "Save as a view", "保存为视图";
+    name: "A name that everybody will see: nothing about customers", "名称对所有人可见，请勿包含客户信息";
+    save: "Save", "保存";
+    change: "Change", "修改";
+    new_name: "New name of", "新名称：";
+    rename: "Rename", "重命名";
+    remove: "Remove", "移除";
+    exists: "There is a view of this name already.", "已有同名视图。";
 } }

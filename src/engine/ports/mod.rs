@@ -4,6 +4,7 @@ pub mod broker;
 pub mod clock;
 pub mod records;
 pub mod remote;
+pub mod reviewing;
 pub mod sessions;
 pub mod store;
 pub mod users;

@@ -25,6 +25,7 @@ use super::records::{
     Balance, ControlRow, Counted, DecisionFilter, DefectRow, Event, Heartbeat, ProcessRow, RejectedRow, RequestFilter,
     RequestRow, ReviewFilter, ReviewRow, TokenRow, Version, WorkerRow,
 };
+use super::reviewing::Reviewing;
 use super::sessions::Sessions;
 use crate::domain::request::chain::Entry;
 use crate::domain::request::signal::{Decision, Signal};
@@ -436,4 +437,6 @@ pub trait Store: Send + Sync + 'static {
     async fn sweep(&self, now: Time, limit: usize) -> Result<u64, StoreError>;
     /// Who is let into the console, and who has looked at what is masked.
     fn sessions(&self) -> &dyn Sessions;
+    /// How people work on reviews.
+    fn reviewing(&self) -> &dyn Reviewing;
 }

@@ -26,7 +26,7 @@ use super::ports::store::{ReviewAct, ReviewPut, Sent, Store, StoreError};
 use super::processes::Processes;
 use super::worker::Worker;
 use crate::domain::request::react::check_decision;
-use crate::domain::request::signal::Signal;
+use crate::domain::request::signal::{Decision, Signal};
 use crate::domain::words::Choice;
 
 /// How often a waiter looks again when it hears nothing: changes by other workers are not heard.
@@ -238,6 +238,24 @@ impl Engine {
         }
     }
 
+    /// Would a decision on this review be well formed?
+    ///
+    /// # Errors
+    /// An ill-formed decision, or the store failed.
+    pub async fn check_decision(&self, review: &ReviewRow, decision: &Decision) -> Result<(), EngineError> {
+        // A version that another worker published a moment ago: its owner looks at the decision in any case.
+        let Some(process) = self.inner.processes.get(&review.process, review.process_version) else { return Ok(()) };
+        // Only an amendment depends on what has happened so far.
+        let state = match decision.choice {
+            Choice::Amend => {
+                let loaded = self.inner.store.load(review.request).await?;
+                Some(replay(&loaded).map_err(|error| EngineError::Invalid(error.to_string()))?)
+            }
+            _ => None,
+        };
+        check_decision(&process, &review.options, state.as_ref(), decision).map_err(EngineError::Invalid)
+    }
+
     /// Acts on a review that was read just now; a decision goes to the request's owner, and its answer is waited for.
     ///
     /// # Errors
@@ -250,18 +268,7 @@ impl Engine {
         wait: Duration,
     ) -> Result<ReviewAnswer, EngineError> {
         if let ReviewAct::Decide { decision, .. } = &act {
-            // A version that another worker published a moment ago: its owner looks at the decision in any case.
-            if let Some(process) = self.inner.processes.get(&review.process, review.process_version) {
-                // Only an amendment depends on what has happened so far.
-                let state = match decision.choice {
-                    Choice::Amend => {
-                        let loaded = self.inner.store.load(review.request).await?;
-                        Some(replay(&loaded).map_err(|error| EngineError::Invalid(error.to_string()))?)
-                    }
-                    _ => None,
-                };
-                check_decision(&process, &review.options, state.as_ref(), decision).map_err(EngineError::Invalid)?;
-            }
+            self.check_decision(review, decision).await?;
         }
         let mut put = self.inner.store.review_act(review.id, &act, id, self.inner.clock.now()).await?;
         let told = match &mut put {

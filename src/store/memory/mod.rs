@@ -9,6 +9,7 @@ mod groups;
 mod outbox;
 mod outside;
 mod queries;
+mod reviewing;
 mod reviews;
 mod sessions;
 mod settings;
@@ -30,6 +31,7 @@ use crate::engine::ports::records::{
     Balance, ControlRow, Counted, DecisionFilter, DefectRow, Event, Heartbeat, ProcessRow, RejectedRow, RequestFilter,
     RequestRow, Retention, ReviewFilter, ReviewRow, TokenRow, Version, WorkerRow,
 };
+use crate::engine::ports::reviewing::{HeldRow, Reviewing, SnoozeRow, ViewRow};
 use crate::engine::ports::sessions::{LinkRow, LookRow, SessionRow, Sessions};
 use crate::engine::ports::store::{
     Claimed, Loaded, RequestId, ReviewAct, ReviewPut, Sent, Store, StoreError, WorkerId, Write, Written,
@@ -83,6 +85,9 @@ struct State {
     links: BTreeMap<[u8; 32], LinkRow>,
     sessions: BTreeMap<[u8; 32], SessionRow>,
     looks: BTreeMap<Uuid, LookRow>,
+    held: BTreeMap<Uuid, (HeldRow, bool)>,
+    snoozes: BTreeMap<Uuid, SnoozeRow>,
+    views: BTreeMap<Uuid, ViewRow>,
     users: BTreeMap<String, UserRow>,
     tries: BTreeMap<u16, Tries>,
     tallies: BTreeMap<&'static str, u64>,
@@ -371,6 +376,10 @@ impl Store for MemoryStore {
     }
 
     fn sessions(&self) -> &dyn Sessions {
+        self
+    }
+
+    fn reviewing(&self) -> &dyn Reviewing {
         self
     }
 }

@@ -38,10 +38,22 @@ impl State {
     }
 
     pub(super) fn list_reviews(&self, filter: &ReviewFilter, after: Option<(Time, Uuid)>, limit: usize) -> Vec<ReviewRow> {
-        let mut rows: Vec<&ReviewRow> = self.reviews.values().filter(|row| matches(filter, row)).collect();
+        let mut rows: Vec<&ReviewRow> =
+            self.reviews.values().filter(|row| matches(filter, row) && self.aside_fits(filter, row)).collect();
         rows.retain(|row| after.is_none_or(|after| (row.due_at, row.id) > after));
         rows.sort_by_key(|row| (row.due_at, row.id));
         rows.into_iter().take(limit).cloned().collect()
+    }
+
+    /// Is it put aside, as the filter asks? What arrived since for its request ends that.
+    fn aside_fits(&self, filter: &ReviewFilter, row: &ReviewRow) -> bool {
+        let Some((wanted, now)) = filter.snoozed else { return true };
+        let since = self.snoozes.get(&row.id).filter(|snooze| snooze.until > now).map(|snooze| snooze.at);
+        let arrived = |since: Time| {
+            let signals = self.requests.get(&row.request).into_iter().flat_map(|held| &held.signals);
+            signals.filter_map(|id| self.signals.get(id)).any(|signal| signal.at > since)
+        };
+        wanted == since.is_some_and(|since| !arrived(since))
     }
 
     pub(super) fn list_decisions(&self, filter: &DecisionFilter, before: Option<(Time, Uuid)>, limit: usize) -> Vec<ReviewRow> {

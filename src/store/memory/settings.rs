@@ -98,7 +98,7 @@ impl State {
         for id in old {
             removed += u64::from(self.rejected.remove(&id).is_some());
         }
-        removed + self.sweep_sessions(now.minus(keep.sessions), limit)
+        removed + self.sweep_snoozes(now.minus(keep.sessions), limit) + self.sweep_sessions(now.minus(keep.sessions), limit)
     }
 
     /// True where it was there.

@@ -36,6 +36,8 @@ macro_rules! list {
             AND ($7::UUID IS NULL OR request = $7)
             AND (due_at, id) > ($8, $9)
             AND (NOT $11::BOOLEAN OR decision IS NOT NULL)
+            AND ($12::BOOLEAN IS NULL OR $12 = EXISTS (SELECT 1 FROM snoozes WHERE snoozes.review = reviews.id AND until > $13
+                AND NOT EXISTS (SELECT 1 FROM signals WHERE signals.request = reviews.request AND signals.at > snoozes.at)))
             ORDER BY due_at, id LIMIT $10"
         )
     };
@@ -102,7 +104,14 @@ impl PostgresStore {
         let query = sqlx::query(sql).bind(some(&filter.states)).bind(some(&filter.processes));
         let query = query.bind(filter.roles.clone()).bind(&filter.name).bind(&filter.claimed_by);
         let query = query.bind(filter.unclaimed_at.map(|at| at.0)).bind(filter.request);
-        let query = query.bind(due.0).bind(id).bind(int(limit)?).bind(filter.second).persistent(false);
+        let query = query
+            .bind(due.0)
+            .bind(id)
+            .bind(int(limit)?)
+            .bind(filter.second)
+            .bind(filter.snoozed.map(|(put, _)| put))
+            .bind(filter.snoozed.map_or(0, |(_, at)| at.0))
+            .persistent(false);
         self.db.others().read(query, rows::review).await
     }
 

@@ -13,6 +13,7 @@ mod groups;
 mod outbox;
 mod outside;
 mod queries;
+mod reviewing;
 mod reviews;
 mod rows;
 mod sessions;

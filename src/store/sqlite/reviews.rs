@@ -33,6 +33,8 @@ macro_rules! list {
             AND (?7 IS NULL OR request = ?7)
             AND (due_at, id) > (?8, ?9)
             AND (NOT ?11 OR decision IS NOT NULL)
+            AND (?12 IS NULL OR ?12 = EXISTS (SELECT 1 FROM snoozes WHERE snoozes.review = reviews.id AND until > ?13
+                AND NOT EXISTS (SELECT 1 FROM signals WHERE signals.request = reviews.request AND signals.at > snoozes.at)))
             ORDER BY due_at, id LIMIT ?10"
         )
     };
@@ -93,7 +95,13 @@ impl SqliteStore {
         let query = sqlx::query(sql).bind(some(&filter.states)?).bind(some(&filter.processes)?);
         let query = query.bind(filter.roles.as_ref().map(json_text).transpose()?).bind(&filter.name).bind(&filter.claimed_by);
         let query = query.bind(filter.unclaimed_at.map(|at| at.0)).bind(filter.request);
-        let query = query.bind(due.0).bind(id).bind(int(limit)?).bind(filter.second);
+        let query = query
+            .bind(due.0)
+            .bind(id)
+            .bind(int(limit)?)
+            .bind(filter.second)
+            .bind(filter.snoozed.map(|(put, _)| put))
+            .bind(filter.snoozed.map_or(0, |(_, at)| at.0));
         self.db.read(query, rows::review).await
     }
 

@@ -126,6 +126,8 @@ impl SqliteStore {
         for step in steps {
             removed += self.db.write(step).await?;
         }
+        let removed =
+            removed + crate::engine::ports::reviewing::Reviewing::sweep_snoozes(self, before(keep.sessions), rows).await?;
         Ok(removed + self.sweep_sessions(before(keep.sessions), rows).await?)
     }
 }

@@ -1,0 +1,36 @@
+-- Beside a review's row: decisions that can still be taken back, reviews that are put aside, and views that reviewers share.
+
+-- A decision that takes effect later. It is what its maker sent, under the id that makes it happen once.
+CREATE TABLE held (
+    review     UUID NOT NULL PRIMARY KEY,
+    request    UUID NOT NULL,
+    held_by    TEXT NOT NULL,
+    version    BIGINT NOT NULL,
+    decision   BYTEA NOT NULL,
+    signal_id  UUID NOT NULL,
+    at         BIGINT NOT NULL,
+    release_at BIGINT NOT NULL,
+    -- Somebody carries it out: from now on it is not taken back, only repeated.
+    releasing  BOOLEAN NOT NULL DEFAULT FALSE
+);
+CREATE INDEX held_release ON held (release_at);
+
+-- A review that nobody wants to see until then, or until something arrives for its request.
+CREATE TABLE snoozes (
+    review     UUID NOT NULL PRIMARY KEY,
+    snoozed_by TEXT NOT NULL,
+    at         BIGINT NOT NULL,
+    until      BIGINT NOT NULL,
+    note       TEXT NOT NULL
+);
+
+CREATE TABLE views (
+    id      UUID NOT NULL PRIMARY KEY,
+    place   TEXT NOT NULL,
+    name    TEXT NOT NULL,
+    query   TEXT NOT NULL,
+    made_by TEXT NOT NULL,
+    at      BIGINT NOT NULL,
+    CONSTRAINT known_place CHECK (place IN ('reviews', 'requests')),
+    CONSTRAINT once UNIQUE (place, name)
+);

@@ -1,0 +1,36 @@
+-- Beside a review's row: decisions that can still be taken back, reviews that are put aside, and views that reviewers share.
+
+-- A decision that takes effect later. It is what its maker sent, under the id that makes it happen once.
+CREATE TABLE held (
+    review     BLOB NOT NULL PRIMARY KEY,
+    request    BLOB NOT NULL,
+    held_by    TEXT NOT NULL,
+    version    INTEGER NOT NULL,
+    decision   BLOB NOT NULL,
+    signal_id  BLOB NOT NULL,
+    at         INTEGER NOT NULL,
+    release_at INTEGER NOT NULL,
+    -- Somebody carries it out: from now on it is not taken back, only repeated.
+    releasing  INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+CREATE INDEX held_release ON held (release_at);
+
+-- A review that nobody wants to see until then, or until something arrives for its request.
+CREATE TABLE snoozes (
+    review     BLOB NOT NULL PRIMARY KEY,
+    snoozed_by TEXT NOT NULL,
+    at         INTEGER NOT NULL,
+    until      INTEGER NOT NULL,
+    note       TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE views (
+    id      BLOB NOT NULL PRIMARY KEY,
+    place   TEXT NOT NULL,
+    name    TEXT NOT NULL,
+    query   TEXT NOT NULL,
+    made_by TEXT NOT NULL,
+    at      INTEGER NOT NULL,
+    CONSTRAINT known_place CHECK (place IN ('reviews', 'requests')),
+    CONSTRAINT once UNIQUE (place, name)
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,94 @@
+//! The part of durable state that is about how people work on reviews, and not about what becomes of a request.
+//!
+//! A held decision is not on the review's row: until its time has come nobody but its maker has decided anything. What
+//! carries it out sends it as an act like any other, under the signal's id that it was given when it was made, so that
+//! carrying it out twice is carrying it out once; the row goes only afterwards, so that a crash in between loses nothing.
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use super::store::StoreError;
+use crate::domain::request::signal::Decision;
+use crate::domain::time::Time;
+
+/// A decision that takes effect later.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeldRow {
+    /// The decision, with its review.
+    pub decision: Decision,
+    /// The review's request.
+    pub request: Uuid,
+    /// The review's version that was shown.
+    pub version: u32,
+    /// Under which it is sent.
+    pub signal_id: Uuid,
+    /// When it was made.
+    pub at: Time,
+    /// When it is sent.
+    pub release_at: Time,
+}
+
+/// A review that was put aside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnoozeRow {
+    /// The review.
+    pub review: Uuid,
+    /// By whom.
+    pub by: String,
+    /// When.
+    pub at: Time,
+    /// Until when; what arrives for the request after `at` ends it, too.
+    pub until: Time,
+    /// Why.
+    pub note: String,
+}
+
+/// A search or filter that was given a name, for everybody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ViewRow {
+    /// UUIDv7.
+    pub id: Uuid,
+    /// `reviews` or `requests`.
+    pub place: String,
+    /// Its name, once per place.
+    pub name: String,
+    /// The query of the list's address.
+    pub query: String,
+    /// Who saved it.
+    pub by: String,
+    /// When.
+    pub at: Time,
+}
+
+/// How people work on reviews.
+#[async_trait]
+pub trait Reviewing: Send + Sync {
+    /// Holds a decision; false where one is held for this review already.
+    async fn hold(&self, held: &HeldRow) -> Result<bool, StoreError>;
+    /// Takes a held decision of this person's back; what it was, or `None` where there is none or its time has come.
+    async fn take_back(&self, review: Uuid, by: &str, now: Time) -> Result<Option<HeldRow>, StoreError>;
+    /// The decision that is held for a review.
+    async fn held(&self, review: Uuid) -> Result<Option<HeldRow>, StoreError>;
+    /// Those whose time has come, the oldest first; from now on they are not taken back.
+    async fn due_held(&self, now: Time, limit: usize) -> Result<Vec<HeldRow>, StoreError>;
+    /// It was sent, or it never can be.
+    async fn drop_held(&self, review: Uuid) -> Result<(), StoreError>;
+    /// Puts a review aside, or again.
+    async fn snooze(&self, snooze: &SnoozeRow) -> Result<(), StoreError>;
+    /// The review is wanted again; false where it was not put aside.
+    async fn wake(&self, review: Uuid) -> Result<bool, StoreError>;
+    /// Since when and by whom a review is put aside, over or not.
+    async fn snoozed(&self, review: Uuid) -> Result<Option<SnoozeRow>, StoreError>;
+    /// Removes those whose time was over before `before`; how many.
+    async fn sweep_snoozes(&self, before: Time, limit: usize) -> Result<u64, StoreError>;
+    /// Saves a view; false where the place has one of this name.
+    async fn add_view(&self, view: &ViewRow) -> Result<bool, StoreError>;
+    /// The views of a place, by name.
+    async fn views(&self, place: &str, limit: usize) -> Result<Vec<ViewRow>, StoreError>;
+    /// The view with this id.
+    async fn view(&self, id: Uuid) -> Result<ViewRow, StoreError>;
+    /// Gives a view another name; false where the place has one of that name.
+    async fn rename_view(&self, id: Uuid, name: &str) -> Result<bool, StoreError>;
+    /// Removes a view; false where there is none.
+    async fn remove_view(&self, id: Uuid) -> Result<bool, StoreError>;
+}

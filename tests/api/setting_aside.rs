@@ -1,0 +1,211 @@
+//! Decisions that are taken back, reviews that are put aside, and views.
+
+use std::time::Duration;
+
+use mozhao::api::release;
+use serde_json::{Value, json};
+
+use crate::reviews::approve;
+use crate::world::World;
+
+/// A decision that is held so long that the test takes place meanwhile.
+fn held(version: u32) -> Value {
+    let mut decision = approve(version);
+    decision["hold"] = json!("1m");
+    decision
+}
+
+/// As if a minute had passed: what is held is due.
+async fn a_minute_later(world: &World, review: &str) {
+    let reviewing = world.store.reviewing();
+    let id = review.parse().unwrap();
+    let mut row = reviewing.held(id).await.unwrap().unwrap();
+    reviewing.drop_held(id).await.unwrap();
+    row.release_at = world.engine.clock().now();
+    assert!(reviewing.hold(&row).await.unwrap());
+}
+
+/// Waits until the request's timeline says this: its owner writes it down.
+async fn told(world: &World, id: &str, text: &str) {
+    let said = async {
+        loop {
+            let changed = world.engine.changed(id.parse().unwrap(), Duration::from_millis(50));
+            if world.get("audit", &format!("/v1/requests/{id}/timeline")).await.text.contains(text) {
+                return;
+            }
+            changed.await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), said).await.unwrap_or_else(|_| panic!("it never says {text:?}"));
+}
+
+#[tokio::test]
+async fn a_decision_is_taken_back_and_nothing_has_happened() {
+    let world = World::start().await;
+    let id = world.submit_until("grey", "in_review").await;
+    let review = world.review_of(&id).await;
+    let path = |act: &str| format!("/v1/reviews/{review}/{act}");
+    let decided = world.post("li", &path("decide"), &held(1)).await.expect(202);
+    assert_eq!(decided.body["answer"], "held");
+    assert_eq!((&decided.body["review"]["held"]["by"], &decided.body["review"]["state"]), (&"li".into(), &"open".into()));
+    // Its maker sees what, others that there is one; nobody else does anything meanwhile.
+    assert_eq!(world.get("li", &format!("/v1/reviews/{review}")).await.body["held"]["choice"], "approve");
+    let seen = world.get("wang", &format!("/v1/reviews/{review}")).await.body;
+    assert_eq!((&seen["held"]["by"], &seen["held"]["choice"]), (&"li".into(), &Value::Null));
+    for (act, body) in [
+        ("claim", json!({"steal": true, "note": "mine"})),
+        ("decide", approve(1)),
+        ("decide", held(1)),
+        ("escalate", json!({"note": "up"})),
+        ("snooze", json!({"for": "1h", "note": "later"})),
+    ] {
+        assert_eq!(world.post("wang", &path(act), &body).await.expect(423).problem(), "taken", "{act}");
+    }
+    assert_eq!(release(&world.engine).await.unwrap(), 0, "its time has not come");
+    assert_eq!(world.post("wang", &path("undo"), &json!({})).await.expect(409).problem(), "stale");
+    assert_eq!(world.post("li", &path("undo"), &json!({})).await.expect(200).body["answer"], "undone");
+    world.post("li", &path("undo"), &json!({})).await.expect(409);
+    let page = world.get("li", &format!("/v1/reviews/{review}")).await.body;
+    assert_eq!((&page["state"], &page["version"], &page["held"]), (&"open".into(), &1.into(), &Value::Null));
+    // Decided at once, by the same person.
+    world.post("li", &path("decide"), &approve(1)).await.expect(200);
+    world.until(&id, "done").await;
+}
+
+#[tokio::test]
+async fn a_held_decision_takes_effect_once() {
+    let world = World::start().await;
+    let id = world.submit_until("grey", "in_review").await;
+    let review = world.review_of(&id).await;
+    let path = format!("/v1/reviews/{review}/decide");
+    let key = world.key();
+    world.post_once("li", &path, &key, &held(1)).await.expect(202);
+    // Sent again, by who did not hear the answer.
+    assert_eq!(world.post_once("li", &path, &key, &held(1)).await.expect(202).body["answer"], "held");
+    a_minute_later(&world, &review).await;
+    // A worker dies after it was sent and before it was dropped: another one sends it again.
+    let due = world.store.reviewing().due_held(world.engine.clock().now(), 9).await.unwrap();
+    assert_eq!(release(&world.engine).await.unwrap(), 1);
+    world.until(&id, "done").await;
+    assert!(world.store.reviewing().hold(&due[0]).await.unwrap());
+    assert_eq!(release(&world.engine).await.unwrap(), 1);
+    let timeline = world.get("audit", &format!("/v1/requests/{id}/timeline")).await;
+    assert_eq!(timeline.text.matches("the passport fits").count(), 1, "{}", timeline.text);
+    world.post("li", &format!("/v1/reviews/{review}/undo"), &json!({})).await.expect(409);
+}
+
+#[tokio::test]
+async fn a_held_decision_that_cannot_be_applied_is_on_record() {
+    let world = World::start().await;
+    let id = world.submit_until("grey", "in_review").await;
+    let review = world.review_of(&id).await;
+    world.post("li", &format!("/v1/reviews/{review}/decide"), &held(1)).await.expect(202);
+    // As a tool might, or a colleague with an older program: over the head of who holds it.
+    let mut row = world.store.reviewing().held(review.parse().unwrap()).await.unwrap().unwrap();
+    world.store.reviewing().drop_held(review.parse().unwrap()).await.unwrap();
+    row.version = 7;
+    row.release_at = world.engine.clock().now();
+    assert!(world.store.reviewing().hold(&row).await.unwrap());
+    for _ in 0..2 {
+        release(&world.engine).await.unwrap();
+    }
+    told(&world, &id, "was not applied: the question had changed").await;
+    assert_eq!(world.get("li", &format!("/v1/reviews/{review}")).await.body["state"], "open", "and it is asked still");
+}
+
+#[tokio::test]
+async fn what_is_no_hold() {
+    let world = World::start().await;
+    let id = world.submit_until("grey", "in_review").await;
+    let review = world.review_of(&id).await;
+    let path = format!("/v1/reviews/{review}/decide");
+    for hold in ["61s", "soon", "2m"] {
+        let mut decision = approve(1);
+        decision["hold"] = json!(hold);
+        assert_eq!(world.post("li", &path, &decision).await.expect(422).problem(), "invalid", "{hold}");
+    }
+    assert_eq!(world.post("li", &path, &held(9)).await.expect(409).problem(), "stale");
+    let mut wrong = held(1);
+    wrong["choice"] = json!("refuse");
+    wrong["reason"] = json!("no_such_reason");
+    world.post("li", &path, &wrong).await.expect(422);
+    assert_eq!(world.store.reviewing().held(review.parse().unwrap()).await.unwrap(), None);
+    let mut at_once = approve(1);
+    at_once["hold"] = json!("0s");
+    world.post("li", &path, &at_once).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_review_is_put_aside_until_something_arrives() {
+    let world = World::start().await;
+    let id = world.submit_until("grey", "in_review").await;
+    let review = world.review_of(&id).await;
+    let path = |act: &str| format!("/v1/reviews/{review}/{act}");
+    let listed = async |query: &str| {
+        let list = world.get("wang", &format!("/v1/reviews?{query}")).await.expect(200).body;
+        list["items"].as_array().unwrap().len()
+    };
+    let snooze = json!({"for": "2h", "note": "the branch opens at nine"});
+    world.post("wang", &path("claim"), &json!({})).await.expect(200);
+    world.post("li", &path("snooze"), &snooze).await.expect(423);
+    world.post("wang", &path("snooze"), &snooze).await.expect(200);
+    assert_eq!((listed("snoozed=false").await, listed("snoozed=true").await, listed("").await), (0, 1, 1));
+    let page = world.get("li", &format!("/v1/reviews/{review}")).await.body;
+    assert_eq!((&page["snoozed"]["by"], &page["snoozed"]["note"]), (&"wang".into(), &"the branch opens at nine".into()));
+    assert_eq!(page["claimed_by"], Value::Null);
+    told(&world, &id, "the branch opens at nine").await;
+    assert_eq!(listed("snoozed=true").await, 1, "its own note does not end it");
+    world.post("ops", &path("notes"), &json!({"note": "they called back"})).await.expect(202);
+    assert_eq!((listed("snoozed=false").await, listed("snoozed=true").await), (1, 0));
+    world.post("li", &path("snooze"), &snooze).await.expect(200);
+    assert_eq!(listed("snoozed=false").await, 0);
+    world.post("wang", &path("wake"), &json!({})).await.expect(200);
+    assert_eq!(listed("snoozed=false").await, 1);
+    world.post("li", &path("snooze"), &snooze).await.expect(200);
+    world.post("li", &path("claim"), &json!({})).await.expect(200);
+    assert_eq!(listed("snoozed=false").await, 1, "who takes it up wants to see it");
+    for (length, note) in [("0s", "x"), ("15d", "x"), ("soon", "x"), ("1h", "")] {
+        world.post("li", &path("snooze"), &json!({"for": length, "note": note})).await.expect(422);
+    }
+    tokio::time::timeout(Duration::from_secs(10), world.post("li", &path("decide"), &approve(1))).await.unwrap().expect(200);
+    world.post("li", &path("snooze"), &snooze).await.expect(409);
+}
+
+#[tokio::test]
+async fn views_are_for_everybody() {
+    let world = World::start().await;
+    let view = json!({"place": "reviews", "name": "Cards 银行卡", "query": "tab=unassigned&process=card_unbind"});
+    let saved = world.post("li", "/v1/views", &view).await.expect(201).body;
+    assert_eq!(world.post("wang", "/v1/views", &view).await.expect(409).problem(), "exists");
+    let list = world.get("audit", "/v1/views?place=reviews").await.expect(200).body;
+    assert_eq!((&list["items"][0]["name"], &list["items"][0]["by"]), (&"Cards 银行卡".into(), &"li".into()));
+    assert_eq!(world.get("audit", "/v1/views?place=requests").await.body["items"], json!([]));
+    world.get("app", "/v1/views?place=requests").await.expect(403);
+    for who in ["app", "audit"] {
+        world.post(who, "/v1/views", &view).await.expect(403);
+    }
+    for bad in [
+        json!({"place": "elsewhere", "name": "a", "query": "b"}),
+        json!({"place": "reviews", "name": "", "query": "b"}),
+        json!({"place": "reviews", "name": "a\u{7}", "query": "b"}),
+        json!({"place": "reviews", "name": "a", "query": "b c"}),
+        json!({"place": "reviews", "name": "a", "query": "b#c"}),
+        json!({"place": "reviews", "name": "a", "query": "b".repeat(501)}),
+    ] {
+        assert_eq!(world.post("li", "/v1/views", &bad).await.expect(422).problem(), "invalid", "{bad}");
+    }
+    let path = format!("/v1/views/{}", saved["id"].as_str().unwrap());
+    let other = json!({"place": "reviews", "name": "Other", "query": "tab=mine"});
+    world.post("wang", "/v1/views", &other).await.expect(201);
+    let rename = |name: &str| (format!("{path}/rename"), json!({"name": name}));
+    let (address, new) = rename(" Cards 卡 ");
+    world.post("wang", &address, &new).await.expect(403);
+    assert_eq!(world.post("li", &address, &new).await.expect(200).body["name"], "Cards 卡");
+    assert_eq!(world.post("li", &address, &rename("Other").1).await.expect(409).problem(), "exists");
+    world.post("li", &address, &rename("").1).await.expect(422);
+    world.post("ops", &address, &rename("Cards").1).await.expect(200);
+    let remove = |who: &str| world.send(world.http.delete(world.url(&path)).bearer_auth(world.secret(who)));
+    remove("wang").await.expect(403);
+    remove("ops").await.expect(204);
+    remove("li").await.expect(404);
+}

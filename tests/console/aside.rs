@@ -1,0 +1,85 @@
+//! What a reviewer puts aside: a decision for some seconds, a review for some hours.
+
+use std::time::Duration;
+
+use mozhao::api::{ApiSettings, Desk, release, router, serve};
+use mozhao::console::{self, Doors};
+use tokio_util::sync::CancellationToken;
+
+use crate::browser::Browser;
+use crate::world::World;
+
+/// A console whose decisions can be taken back for as long as the test lasts.
+async fn world_with_undo() -> World {
+    let mut world = World::start().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    world.addr = listener.local_addr().unwrap();
+    let doors = Doors { public_url: format!("http://{}", world.addr), undo: Duration::from_mins(1), ..Doors::default() };
+    let interface = router(world.engine.clone(), ApiSettings::default());
+    let pages = console::router(Desk::new(interface.clone()), world.engine.clone(), doors);
+    tokio::spawn(serve(listener, interface.merge(pages), CancellationToken::new()));
+    world
+}
+
+#[tokio::test]
+async fn a_decision_is_taken_back_from_the_next_page() {
+    let world = world_with_undo().await;
+    let id = world.submit_until("grey", "in_review").await;
+    let review = world.review_of(&id).await;
+    let path = |act: &str| format!("/console/reviews/{review}/{act}");
+    let mut li = Browser::signed_in(&world, "li", &["reviewer"]).await;
+    li.act(&path("claim"), &[]).await.expect(303);
+    let page = li.get(&format!("/console/reviews/{review}")).await.expect(200);
+    let (version, key) = (page.field("version"), page.field("key"));
+    let decision = [("choice", "approve"), ("note", "same person"), ("then", "next"), ("version", &version), ("key", &key)];
+    assert_eq!(li.act(&path("decide"), &decision).await.to(), "/console/reviews?tab=unassigned");
+    let next = li.get("/console/reviews?tab=unassigned").await.expect(200);
+    next.says("It takes effect in a few seconds").says(&path("undo")).says("data-undo");
+    // It waits, on the review's own page, too; and nobody decides anything else there.
+    let page = li.get(&format!("/console/reviews/{review}")).await.expect(200);
+    page.says("You decided: Approve").says(&path("undo")).silent_about(&path("decide"));
+    let mut wang = Browser::signed_in(&world, "wang", &["reviewer"]).await;
+    let page = wang.get(&format!("/console/reviews/{review}")).await.expect(200);
+    page.says("li decided, and can take it back").silent_about(&path("undo")).silent_about("Approve.");
+    assert_eq!(world.store.request(id.parse().unwrap()).await.unwrap().state, "in_review");
+    assert_eq!(li.act(&path("undo"), &[]).await.to(), format!("/console/reviews/{review}"));
+    li.get(&format!("/console/reviews/{review}")).await.expect(200).says("Taken back").says(&path("decide"));
+    li.act(&path("undo"), &[]).await.expect(303);
+    li.get(&format!("/console/reviews/{review}")).await.expect(200).says("Somebody was faster");
+    // Decided again, and this time it takes effect.
+    let again = [("choice", "approve"), ("note", "same person"), ("then", "stay"), ("version", &version), ("key", "another")];
+    li.act(&path("decide"), &again).await.expect(303);
+    let reviewing = world.store.reviewing();
+    let mut row = reviewing.held(review.parse().unwrap()).await.unwrap().unwrap();
+    reviewing.drop_held(review.parse().unwrap()).await.unwrap();
+    row.release_at = world.engine.clock().now();
+    assert!(reviewing.hold(&row).await.unwrap());
+    assert_eq!(release(&world.engine).await.unwrap(), 1);
+    world.until(&id, "done").await;
+}
+
+#[tokio::test]
+async fn a_review_is_put_aside_and_taken_up() {
+    let world = world_with_undo().await;
+    let id = world.submit_until("grey", "in_review").await;
+    let review = world.review_of(&id).await;
+    let (here, path) = (format!("/console/reviews/{review}"), |act: &str| format!("/console/reviews/{review}/{act}"));
+    let mut li = Browser::signed_in(&world, "li", &["reviewer"]).await;
+    li.get(&here).await.expect(200).says(&path("snooze"));
+    li.act(&path("snooze"), &[("for", "4h"), ("note", "")]).await.expect(422);
+    assert_eq!(li.act(&path("snooze"), &[("for", "4h"), ("note", "<b>opens</b> at nine")]).await.to(), here);
+    let page = li.get(&here).await.expect(200);
+    page.says("Put aside. It comes back").says("li put it aside until").says("&#60;b&#62;opens").silent_about("<b>opens");
+    li.get("/console/reviews?tab=unassigned").await.expect(200).silent_about(&here);
+    li.get("/console/reviews?tab=snoozed").await.expect(200).says(&here);
+    assert_eq!(li.act("/console/reviews/next", &[]).await.to(), "/console/reviews?tab=mine", "it is not the next one");
+    li.act(&path("wake"), &[]).await.expect(303);
+    li.get("/console/reviews?tab=unassigned").await.expect(200).says(&here);
+    li.get("/console/reviews?tab=snoozed").await.expect(200).says("Nothing is put aside.");
+    // In the other language, and for who may only look.
+    let mut audit = Browser::signed_in(&world, "wu", &["auditor"]).await;
+    audit.cookies.insert("mozhao_lang".to_owned(), "zh-CN".to_owned());
+    audit.get("/console/reviews?tab=snoozed").await.expect(200).says("没有已暂缓的复核。");
+    audit.get(&here).await.expect(200).silent_about(&path("snooze"));
+    audit.act(&path("snooze"), &[("for", "4h"), ("note", "x")]).await.expect(403);
+}
