@@ -116,6 +116,8 @@ async fn apply(case: &mut Case, place: Place, fault: Break) {
                 assert!(round < 30, "only {cut} replies were cut");
                 let more: Vec<_> = (0..10).map(|number| unbind(&case.world, 1_000 + 10 * round + number)).collect();
                 case.send(more).await;
+                // What has not been answered yet cannot have been cut.
+                case.more(5).await;
             }
         }
     }
