@@ -6,6 +6,8 @@
 
 #[path = "api/access.rs"]
 mod access;
+#[path = "api/batches.rs"]
+mod batches;
 #[path = "api/callbacks.rs"]
 mod callbacks;
 #[path = "api/connections.rs"]

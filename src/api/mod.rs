@@ -9,6 +9,8 @@
 mod around;
 mod auth;
 mod balance;
+mod batches;
+mod batching;
 mod callbacks;
 mod decisions;
 mod defects;
@@ -55,6 +57,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use auth::{PREFIX, hash};
+pub use batching::{turn, work_batches};
 pub use desk::{Desk, Refused, Reply};
 pub use metrics::install as install_metrics;
 pub use openapi::document;

@@ -17,7 +17,7 @@ use utoipa_axum::routes;
 
 use super::Api;
 use super::{
-    balance, callbacks, decisions, defects, dependencies, events, health, history, kinds, metrics, processes, rejected,
+    balance, batches, callbacks, decisions, defects, dependencies, events, health, history, kinds, metrics, processes, rejected,
     request_acts, request_events, requests, review_acts, reviews, setting_aside, timeline, tokens, views,
 };
 
@@ -85,6 +85,7 @@ pub(super) fn documented() -> OpenApiRouter<Api> {
         .merge(review_acts::routes())
         .merge(setting_aside::routes())
         .merge(views::routes())
+        .merge(batches::routes())
         .merge(decisions::routes())
         .merge(processes::routes())
         .merge(defects::routes())

@@ -219,6 +219,7 @@ fn told(t: &'static Texts, word: &str) -> Option<Told> {
         "undone" => good(t.told.undone),
         "snoozed" => good(t.told.snoozed),
         "woken" => good(t.told.woken),
+        "batch-stopped" => good(t.together.stopped),
         "noted" => good(t.told.noted),
         "withdrawn" => good(t.told.withdrawn),
         "retried" => good(t.told.retried),

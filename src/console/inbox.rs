@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::batch::any;
 use super::form::{Fields, Form, Query, encoded};
 use super::frame::{Frame, page};
 use super::home::{after, shown};
@@ -74,6 +75,8 @@ struct InboxPage {
     next: Option<String>,
     /// Where several that ask the same are decided together, and how many of what.
     together: Vec<(String, String)>,
+    /// This person has decided in batches, and one of them is under way.
+    batches: (bool, bool),
     takes: bool,
     again: String,
     views: Vec<Named>,
@@ -168,6 +171,7 @@ async fn view(console: &Console, seat: &Seat, query: &Fields, part: bool) -> Res
     let processes = known.items.iter().map(choice).collect();
     let together = if reviewer && tab == "unassigned" { groups(&list.items, seat) } else { Vec::new() };
     let page_of = InboxPage {
+        batches: if reviewer { any(console, seat).await? } else { (false, false) },
         views: named(console, seat, &format!("tab={tab}{kept}")).await?,
         may_save: may_save(seat),
         chosen: chosen.to_owned(),

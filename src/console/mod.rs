@@ -13,6 +13,7 @@
 mod around;
 mod assets;
 mod audit;
+mod batch;
 mod decide;
 mod defects;
 mod dependencies;
@@ -139,6 +140,9 @@ pub fn router(desk: Desk, engine: Engine, doors: Doors) -> Router {
         .route("/console/reviews", get(inbox::inbox))
         .route("/console/reviews/next", post(inbox::next))
         .route("/console/reviews/together", get(together::together).post(together::decide))
+        .route("/console/reviews/batches", get(batch::batches))
+        .route("/console/reviews/batches/{id}", get(batch::batch))
+        .route("/console/reviews/batches/{id}/stop", post(batch::stop))
         .route("/console/reviews/views", get(views::views).post(views::save))
         .route("/console/reviews/views/{id}", post(views::rename))
         .route("/console/reviews/views/{id}/remove", post(views::remove))

@@ -121,6 +121,31 @@ pub(super) struct Held {
     pub(super) until: String,
 }
 
+/// A batch of decisions.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Batch {
+    pub(super) id: String,
+    pub(super) choice: String,
+    pub(super) reason: Option<String>,
+    pub(super) note: String,
+    pub(super) at: String,
+    pub(super) start_at: String,
+    pub(super) done_at: Option<String>,
+    pub(super) items: Vec<BatchItem>,
+}
+
+/// A review of a batch.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct BatchItem {
+    pub(super) review: String,
+    pub(super) customer: Option<String>,
+    pub(super) state: String,
+    pub(super) code: String,
+    pub(super) why: String,
+}
+
 /// A view.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]

@@ -1,18 +1,16 @@
 //! One decision for several reviews that ask the same: what is decided is seen first, and stays what was seen.
 //!
 //! The page holds the ids and versions of the reviews that it shows, so that the form decides these and no others, however
-//! many come in meanwhile; one that has changed is skipped and says why. Each is decided by itself, under a key of its own, as if
-//! it had been decided on its own page: the form sent twice decides once, and what stops half-way is not half of anything.
-
-use std::time::Duration;
+//! many come in meanwhile; one that has changed is skipped and says why. The form makes a batch, under the key that the page was
+//! made with: sent twice, it is one batch. The batch is worked off in the background, and its page says how far it is.
 
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::form::{Fields, Form, Query, encoded};
 use super::frame::{Frame, page};
@@ -25,13 +23,12 @@ use super::text::put;
 use super::{Console, links, trouble};
 use crate::api::Refused;
 use crate::api::permit::Action;
+use crate::domain::time::show_duration;
 
 /// The most reviews that are decided together.
-const MOST: usize = 50;
+const MOST: usize = 200;
 /// More than these have to be counted by who decides them.
 const COUNTED: usize = 10;
-/// After this long, no further one is begun.
-const PATIENCE: Duration = Duration::from_secs(15);
 /// What can be answered to several at once.
 const CHOICES: [&str; 2] = ["approve", "refuse"];
 
@@ -62,22 +59,6 @@ struct TogetherPage {
     note: String,
     key: String,
     why: &'static str,
-}
-
-struct Item {
-    href: String,
-    label: String,
-    word: &'static str,
-    came_to: &'static str,
-    why: String,
-}
-
-#[derive(Template)]
-#[template(path = "together_done.html")]
-struct DonePage {
-    f: Frame,
-    summary: String,
-    items: Vec<Item>,
 }
 
 /// The questions of a list that are asked more than once, with an address where they are decided together.
@@ -117,7 +98,7 @@ async fn made(console: &Console, seat: &Seat, fields: &Fields, why: &'static str
 async fn view(console: &Console, seat: &Seat, fields: &Fields, why: &'static str) -> Result<TogetherPage, Refused> {
     let (desk, t, now) = (console.desk(), seat.look.lang.texts(), now(console));
     let (process, name) = (segment(fields.one("process")), segment(fields.one("name")));
-    let address = format!("/v1/reviews?unclaimed=true&process={process}&name={name}&limit={MOST}");
+    let address = format!("/v1/reviews?unclaimed=true&snoozed=false&process={process}&name={name}&limit={MOST}");
     let mut list: List<Review> = desk.get(&seat.person, &address).await?;
     // Nobody is their own second pair of eyes.
     list.items.retain(|review| review.first_by.as_deref() != Some(seat.person.name.as_str()));
@@ -159,12 +140,11 @@ fn picks(reviews: Vec<Review>, seat: &Seat, now: Timestamp) -> Vec<Pick> {
     reviews.into_iter().map(pick).collect()
 }
 
-/// Decides those that were ticked, and says what became of each.
+/// Makes a batch of those that were ticked; it is decided in the background.
 pub(super) async fn decide(State(console): State<Console>, form: Form) -> Response {
     let Form { seat, fields } = form;
     let t = seat.look.lang.texts();
-    let picked: Vec<(String, u32)> =
-        fields.starting("pick.").take(MOST).filter_map(|(id, version)| Some((segment(id), version.parse().ok()?))).collect();
+    let picked: Vec<Value> = fields.starting("pick.").take(MOST).filter_map(|(id, version)| pick(id, version)).collect();
     let (choice, note, reason) = (fields.one("choice"), fields.one("note"), fields.one("reason"));
     let lacks = if picked.is_empty() {
         t.together.none_picked
@@ -182,52 +162,23 @@ pub(super) async fn decide(State(console): State<Console>, form: Form) -> Respon
     if !lacks.is_empty() || !seat.may(Action::Review) {
         return made(&console, &seat, &fields, lacks, StatusCode::UNPROCESSABLE_ENTITY).await;
     }
-    let mut body = json!({"choice": choice, "note": note});
+    let mut body = json!({"reviews": picked, "choice": choice, "note": note});
     if choice == "refuse" {
         body["reason"] = reason.into();
     }
-    let (key, until) = (segment(fields.one("key")), Instant::now() + PATIENCE);
-    let mut items = Vec::with_capacity(picked.len());
-    for (id, version) in &picked {
-        items.push(one(&console, &seat, id, *version, &body, &key, until).await);
+    if !console.undo().is_zero() {
+        body["hold"] = show_duration(console.undo()).into();
     }
-    console.0.live.tell();
-    let count = |words: &[&str]| items.iter().filter(|item| words.contains(&item.word)).count().to_string();
-    let summary = put(t.together.summary, &[&count(&["done"]), &count(&["waiting"]), &count(&["parked"]), &count(&["failed"])]);
-    let f = Frame::of(&seat, t.together.title, "/console/reviews");
-    page(&seat.look, &DonePage { f, summary, items })
+    match console.desk().post_once(&seat.person, "/v1/batches", &body, &segment(fields.one("key"))).await {
+        Ok(reply) => {
+            let id = reply.body.get("id").and_then(Value::as_str).unwrap_or_default();
+            Redirect::to(&format!("/console/reviews/batches/{}", segment(id))).into_response()
+        }
+        Err(refused) => trouble::refused(&seat, &refused),
+    }
 }
 
-async fn one(console: &Console, seat: &Seat, id: &str, version: u32, body: &Value, key: &str, until: Instant) -> Item {
-    let t = &seat.look.lang.texts().together;
-    let item = |label: &str, word, came_to, why| {
-        let href = format!("/console/reviews/{id}");
-        Item { href, label: if label.is_empty() { id.to_owned() } else { label.to_owned() }, word, came_to, why }
-    };
-    if Instant::now() >= until {
-        return item("", "parked", t.skipped, t.time_over.to_owned());
-    }
-    let mut body = body.clone();
-    body["version"] = version.into();
-    let address = format!("/v1/reviews/{id}/decide");
-    match console.desk().post_once(&seat.person, &address, &body, &format!("{key}-{id}")).await {
-        Ok(reply) => {
-            let label = reply.body.pointer("/review/customer").and_then(Value::as_str).unwrap_or_default();
-            match reply.body.get("answer").and_then(Value::as_str) {
-                Some("pending") => item(label, "waiting", t.pending, String::new()),
-                Some("second_needed") => item(label, "waiting", t.second, String::new()),
-                Some("set_aside") => item(label, "waiting", t.set_aside, String::new()),
-                _ => item(label, "done", t.done, String::new()),
-            }
-        }
-        Err(refused) => {
-            let label = refused.more.get("current").and_then(|now| now.get("customer")).and_then(Value::as_str);
-            let label = label.unwrap_or_default();
-            if matches!(refused.status, 404 | 409 | 423) {
-                item(label, "parked", t.skipped, refused.detail)
-            } else {
-                item(label, "failed", t.failed, refused.detail)
-            }
-        }
-    }
+fn pick(id: &str, version: &str) -> Option<Value> {
+    let (id, version) = (id.parse::<Uuid>().ok()?, version.parse::<u32>().ok()?);
+    Some(json!({"id": id, "version": version}))
 }

@@ -13,6 +13,7 @@
 //! `tests/store.rs` runs one conformance suite on all three and compares random operation sequences.
 
 mod batch;
+mod batches;
 pub mod memory;
 pub mod open;
 mod pack;

@@ -217,6 +217,10 @@ macro_rules! implement_store {
             fn reviewing(&self) -> &dyn crate::engine::ports::reviewing::Reviewing {
                 self
             }
+
+            fn batches(&self) -> &dyn crate::engine::ports::batches::Batches {
+                self
+            }
         }
     };
 }

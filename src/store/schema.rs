@@ -11,6 +11,7 @@ pub(super) const POSTGRES: &[(i64, &str, &str)] = &[
     (2, "console", include_str!("../../migrations/postgres/0002_console.sql")),
     (3, "users", include_str!("../../migrations/postgres/0003_users.sql")),
     (4, "reviewing", include_str!("../../migrations/postgres/0004_reviewing.sql")),
+    (5, "batches", include_str!("../../migrations/postgres/0005_batches.sql")),
 ];
 /// SQLite's.
 pub(super) const SQLITE: &[(i64, &str, &str)] = &[
@@ -18,6 +19,7 @@ pub(super) const SQLITE: &[(i64, &str, &str)] = &[
     (2, "console", include_str!("../../migrations/sqlite/0002_console.sql")),
     (3, "users", include_str!("../../migrations/sqlite/0003_users.sql")),
     (4, "reviewing", include_str!("../../migrations/sqlite/0004_reviewing.sql")),
+    (5, "batches", include_str!("../../migrations/sqlite/0005_batches.sql")),
 ];
 
 /// What runs them: each in a transaction, under a lock, recorded with a checksum.

@@ -7,10 +7,11 @@ use serde_json::json;
 use crate::browser::Browser;
 use crate::world::{CANARY, World};
 
-const PAGES: [&str; 12] = [
+const PAGES: [&str; 13] = [
     "/console/overview",
     "/console/reviews",
     "/console/reviews/views",
+    "/console/reviews/batches",
     "/console/requests",
     "/console/defects",
     "/console/dependencies",
@@ -48,11 +49,11 @@ async fn every_page_for_every_role() {
     }
     // In the order of PAGES.
     let expected = "\
-submitter  403 403 403 200 403 403 403 200 200 403 403 200
-reviewer   403 200 200 200 403 403 403 200 200 200 403 200
-operator   200 200 200 200 200 200 200 200 200 200 200 200
-auditor    200 200 200 200 200 200 200 200 200 200 200 200
-admin      200 200 200 200 200 200 200 200 200 200 200 200
+submitter  403 403 403 403 200 403 403 403 200 200 403 403 200
+reviewer   403 200 200 200 200 403 403 403 200 200 200 403 200
+operator   200 200 200 403 200 200 200 200 200 200 200 200 200
+auditor    200 200 200 403 200 200 200 200 200 200 200 200 200
+admin      200 200 200 200 200 200 200 200 200 200 200 200 200
 ";
     assert_eq!(table, expected, "\n{table}");
 }

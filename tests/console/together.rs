@@ -1,5 +1,6 @@
 //! Several reviews that ask the same, decided together.
 
+use mozhao::api::turn;
 use serde_json::json;
 
 use crate::browser::{Browser, Page};
@@ -21,6 +22,13 @@ async fn send(browser: &mut Browser<'_>, page: &Page, fields: &[(&str, &str)]) -
     browser.act("/console/reviews/together", &all).await
 }
 
+/// The page of the batch that a form made, when all of it is worked off.
+async fn worked_off(browser: &mut Browser<'_>, sent: Page) -> Page {
+    let there = sent.to().to_owned();
+    while turn(&browser.world.engine).await.unwrap() {}
+    browser.get(&there).await.expect(200)
+}
+
 #[tokio::test]
 async fn what_was_shown_is_decided_and_nothing_else() {
     let world = World::start().await;
@@ -39,8 +47,18 @@ async fn what_was_shown_is_decided_and_nothing_else() {
     let approve = json!({"version": 1, "choice": "approve", "note": "by wang"});
     world.post("wang", &format!("/v1/reviews/{gone}/decide"), &approve).await.expect(200);
     let fields = [("choice", "refuse"), ("reason", "gone"), ("note", "the same list")];
-    let done = send(&mut li, &page, &fields).await.expect(200);
+    let sent = send(&mut li, &page, &fields).await;
+    let here = sent.to().to_owned();
+    let waits = li.get(&here).await.expect(200).says("0 decided, 1 under way, 2 skipped, 0 failed").says("/stop");
+    assert!(waits.text.contains("every 2s"));
+    li.get("/console/reviews").await.expect(200).says("Your batches").says("under way");
+    let done = worked_off(&mut li, sent).await;
     let done = done.says("1 decided, 0 under way, 2 skipped, 0 failed").says("wang is working on it").says("grey-1");
+    let done = done
+        .says("It has changed since you looked: version 2")
+        .says("the same list")
+        .silent_about("every 2s")
+        .silent_about("/stop");
     world.until(&ids[0], "refused").await;
     world.until(&ids[2], "done").await;
     for open in [&ids[1], &late] {
@@ -48,7 +66,8 @@ async fn what_was_shown_is_decided_and_nothing_else() {
     }
     assert!(!done.text.contains("grey-late"));
     // The same form again decides nothing twice.
-    send(&mut li, &page, &fields).await.expect(200);
+    assert_eq!(send(&mut li, &page, &fields).await.to(), here);
+    while turn(&world.engine).await.unwrap() {}
     let list = world.get("audit", &format!("/v1/requests/{}/timeline", ids[0])).await.expect(200);
     assert_eq!(list.body["items"].as_array().unwrap().iter().filter(|entry| entry["kind"] == "decided").count(), 1);
 }
@@ -80,7 +99,8 @@ async fn a_form_that_lacks_something_decides_nothing() {
         assert_eq!(world.store.request(id.parse().unwrap()).await.unwrap().state, "in_review");
     }
     let fields = [("choice", "approve"), ("note", "all known"), ("confirm", "11")];
-    send(&mut li, &page, &fields).await.expect(200).says("11 decided, 0 under way, 0 skipped, 0 failed");
+    let sent = send(&mut li, &page, &fields).await;
+    worked_off(&mut li, sent).await.says("11 decided, 0 under way, 0 skipped, 0 failed");
     for id in &ids {
         world.until(id, "done").await;
     }
@@ -99,8 +119,33 @@ async fn who_may_not_decide_one_may_not_decide_many() {
         browser.act("/console/reviews/together", &fields).await.expect(403);
     }
     let mut narrow = Browser::for_processes(&world, "narrow", &["reviewer"], &["texted"]).await;
-    narrow.act("/console/reviews/together", &fields).await.expect(200).says("0 decided, 0 under way, 1 skipped, 0 failed");
+    let sent = narrow.act("/console/reviews/together", &fields).await;
+    let here = sent.to().to_owned();
+    worked_off(&mut narrow, sent).await.says("0 decided, 0 under way, 1 skipped, 0 failed").silent_about("grey-1");
     let mut li = Browser::signed_in(&world, "li", &["reviewer"]).await;
+    li.get(&here).await.expect(404);
+    li.act(&format!("{here}/stop"), &[]).await.expect(404);
     li.post("/console/reviews/together", &fields).await.expect(403).says("not sent from your session");
     assert_eq!(world.store.request(id.parse().unwrap()).await.unwrap().state, "in_review");
+}
+
+#[tokio::test]
+async fn a_batch_is_stopped_from_its_page() {
+    let world = World::start().await;
+    let ids = [world.submit_until("grey-1", "in_review").await, world.submit_until("grey-2", "in_review").await];
+    let mut li = Browser::signed_in(&world, "li", &["reviewer"]).await;
+    li.get("/console/reviews/batches").await.expect(200).says("You have decided nothing in a batch.");
+    let page = li.get(PLACE).await.expect(200);
+    let sent = send(&mut li, &page, &[("choice", "approve"), ("note", "<i>all</i> known")]).await;
+    let here = sent.to().to_owned();
+    assert_eq!(li.act(&format!("{here}/stop"), &[]).await.to(), here);
+    let page = li.get(&here).await.expect(200).says("0 decided, 0 under way, 2 skipped, 0 failed").says("You stopped before");
+    page.says("What was decided stays decided.").silent_about("<i>all");
+    while turn(&world.engine).await.unwrap() {}
+    for id in &ids {
+        assert_eq!(world.store.request(id.parse().unwrap()).await.unwrap().state, "in_review");
+    }
+    li.cookies.insert("mozhao_lang".to_owned(), "zh-CN".to_owned());
+    li.get("/console/reviews/batches").await.expect(200).says("&#60;i&#62;all").says("已完成");
+    li.get(&here).await.expect(200).says("轮到该项之前您已停止。");
 }

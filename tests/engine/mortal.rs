@@ -136,6 +136,10 @@ impl Store for MortalStore {
         self.inner.reviewing()
     }
 
+    fn batches(&self) -> &dyn mozhao::engine::ports::batches::Batches {
+        self.inner.batches()
+    }
+
     async fn now(&self) -> Result<Time, StoreError> {
         self.inner.now().await
     }

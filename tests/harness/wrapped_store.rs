@@ -89,6 +89,10 @@ macro_rules! wrapped_store {
                 self.inner.reviewing()
             }
 
+            fn batches(&self) -> &dyn mozhao::engine::ports::batches::Batches {
+                self.inner.batches()
+            }
+
             $(async fn $name(&self, $($signature)*) -> Result<$out, StoreError> {
                 self.through(Kind::$kind, stringify!($name), self.inner.$name($($argument),*)).await
             })*

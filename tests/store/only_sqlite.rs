@@ -55,7 +55,10 @@ async fn a_file_of_a_newer_program_is_refused() {
     let path = folder.path().join("mozhao.db");
     let url = format!("sqlite://{}", path.display());
     let opened = Opened::connect(&url, Role::Tool).await.unwrap();
-    assert_eq!(opened.pending_migrations().await.unwrap(), ["0001_core", "0002_console", "0003_users", "0004_reviewing"]);
+    assert_eq!(
+        opened.pending_migrations().await.unwrap(),
+        ["0001_core", "0002_console", "0003_users", "0004_reviewing", "0005_batches"]
+    );
     opened.migrate().await.unwrap();
     assert!(opened.pending_migrations().await.unwrap().is_empty());
     let mut conn = SqliteConnection::connect(&url).await.unwrap();

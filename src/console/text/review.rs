@@ -126,7 +126,24 @@ texts! { Together {
     set_aside: "the first person decided otherwise", "与首次决定不同";
     skipped: "skipped", "已跳过";
     failed: "failed", "失败";
-    time_over: "It took too long; decide those that are left again.", "耗时过长，请重新提交剩余项。";
+    waits: "waits", "等待中";
+    open: "under way", "进行中";
+    over: "over", "已完成";
+    progress: "How many are settled", "已处理数量";
+    begins: "It begins {}; until then nothing is decided.", "将于 {} 开始，此前不会作出任何决定。";
+    look: "Look again", "刷新";
+    stop: "Stop: decide no more", "停止：不再继续";
+    stopped: "Stopped. What was decided stays decided.", "已停止；已作出的决定保持有效。";
+    batches: "Your batches", "我的批量决定";
+    no_batches: "You have decided nothing in a batch.", "您尚未批量作出决定。";
+    why_stale: "It has changed since you looked: {}.", "内容在您查看后已变化：{}。";
+    why_taken: "{} is working on it, or has decided first.", "{} 正在处理，或已首先作出决定。";
+    why_held: "{} has decided, and can still take it back.", "{} 已作出决定，仍可撤回。";
+    why_ended: "The request has ended: {}.", "请求已结束：{}。";
+    why_forbidden: "It is for reviewers with the role {}.", "仅限角色为 {} 的复核员。";
+    why_stopped: "You stopped before it was its turn.", "轮到该项之前您已停止。";
+    why_gone: "You may not see it, or it is gone.", "您无权查看，或已不存在。";
+    why_internal: "Something went wrong on our side; decide it by itself.", "系统出现问题，请单独决定。";
 } }
 
 texts! { Views {

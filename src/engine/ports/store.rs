@@ -21,6 +21,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use uuid::Uuid;
 
+use super::batches::Batches;
 use super::records::{
     Balance, ControlRow, Counted, DecisionFilter, DefectRow, Event, Heartbeat, ProcessRow, RejectedRow, RequestFilter,
     RequestRow, ReviewFilter, ReviewRow, TokenRow, Version, WorkerRow,
@@ -439,4 +440,6 @@ pub trait Store: Send + Sync + 'static {
     fn sessions(&self) -> &dyn Sessions;
     /// How people work on reviews.
     fn reviewing(&self) -> &dyn Reviewing;
+    /// Batches of decisions.
+    fn batches(&self) -> &dyn Batches;
 }

@@ -3,6 +3,7 @@
 //! The lock is the transaction: a method checks first, and changes only when nothing can fail any more. Time is the
 //! clock that is handed in, so that a test's virtual clock is the database's clock.
 
+mod batches;
 mod claim;
 mod commit;
 mod groups;
@@ -26,6 +27,7 @@ use uuid::Uuid;
 use crate::domain::request::chain::{Entry, Hash};
 use crate::domain::request::signal::Signal;
 use crate::domain::time::Time;
+use crate::engine::ports::batches::Batches;
 use crate::engine::ports::clock::Clock;
 use crate::engine::ports::records::{
     Balance, ControlRow, Counted, DecisionFilter, DefectRow, Event, Heartbeat, ProcessRow, RejectedRow, RequestFilter,
@@ -88,6 +90,7 @@ struct State {
     held: BTreeMap<Uuid, (HeldRow, bool)>,
     snoozes: BTreeMap<Uuid, SnoozeRow>,
     views: BTreeMap<Uuid, ViewRow>,
+    batches: BTreeMap<Uuid, batches::Kept>,
     users: BTreeMap<String, UserRow>,
     tries: BTreeMap<u16, Tries>,
     tallies: BTreeMap<&'static str, u64>,
@@ -380,6 +383,10 @@ impl Store for MemoryStore {
     }
 
     fn reviewing(&self) -> &dyn Reviewing {
+        self
+    }
+
+    fn batches(&self) -> &dyn Batches {
         self
     }
 }

@@ -98,7 +98,8 @@ impl State {
         for id in old {
             removed += u64::from(self.rejected.remove(&id).is_some());
         }
-        removed + self.sweep_snoozes(now.minus(keep.sessions), limit) + self.sweep_sessions(now.minus(keep.sessions), limit)
+        let before = now.minus(keep.sessions);
+        removed + self.sweep_snoozes(before, limit) + self.sweep_batches(before, limit) + self.sweep_sessions(before, limit)
     }
 
     /// True where it was there.

@@ -6,6 +6,7 @@
 
 mod accept;
 mod advance;
+mod batches;
 mod claim;
 mod commit;
 mod db;

@@ -131,8 +131,8 @@ impl PostgresStore {
         for step in steps {
             removed += self.db.others().write(step).await?;
         }
-        let removed =
-            removed + crate::engine::ports::reviewing::Reviewing::sweep_snoozes(self, before(keep.sessions), rows).await?;
+        removed += crate::engine::ports::reviewing::Reviewing::sweep_snoozes(self, before(keep.sessions), rows).await?;
+        removed += crate::engine::ports::batches::Batches::sweep_batches(self, before(keep.sessions), rows).await?;
         Ok(removed + self.sweep_sessions(before(keep.sessions), rows).await?)
     }
 

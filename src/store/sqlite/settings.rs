@@ -126,8 +126,8 @@ impl SqliteStore {
         for step in steps {
             removed += self.db.write(step).await?;
         }
-        let removed =
-            removed + crate::engine::ports::reviewing::Reviewing::sweep_snoozes(self, before(keep.sessions), rows).await?;
+        removed += crate::engine::ports::reviewing::Reviewing::sweep_snoozes(self, before(keep.sessions), rows).await?;
+        removed += crate::engine::ports::batches::Batches::sweep_batches(self, before(keep.sessions), rows).await?;
         Ok(removed + self.sweep_sessions(before(keep.sessions), rows).await?)
     }
 }

@@ -1,0 +1,131 @@
+//! Works off batches of decisions, in whichever worker runs.
+//!
+//! Nothing here remembers anything: a turn takes a batch, sends what is open of it, each under the id that it was given when the
+//! batch was made, and writes down what came of it. A worker that dies in between leaves an item that the next one sends again,
+//! which the store answers as it answered the first time. Whether the decider may decide was looked at when the batch was made;
+//! whether the review still is what they saw, the store says under its row's lock, as for a single decision.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::request::react::APPLIED;
+use crate::domain::request::signal::Decision;
+use crate::engine::ports::batches::{BatchRow, Came, ItemRow, Progress};
+use crate::engine::ports::reviewing::HeldRow;
+use crate::engine::ports::store::{ReviewAct, ReviewPut, StoreError};
+use crate::engine::service::{Engine, EngineError, ReviewAnswer, Told};
+
+/// How often somebody looks for a batch.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long a batch belongs to who took it; longer than a turn.
+const LEASE: Duration = Duration::from_secs(30);
+/// After this long, a turn begins no further item.
+const TURN: Duration = Duration::from_secs(15);
+/// How long a decision waits for the request's owner, in each turn.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// After this long it is enough that a decision is stored: its owner will see it.
+const ENOUGH: Duration = Duration::from_mins(2);
+
+/// What an item came to.
+pub(super) fn came(to: Progress, code: &str, why: &str) -> Came {
+    Came { to, code: code.to_owned(), why: why.to_owned() }
+}
+
+/// Somebody's decision on it waits.
+pub(super) fn held(other: &HeldRow) -> Came {
+    came(Progress::Skipped, "held", &other.decision.by)
+}
+
+/// Works off batches until `stopping`.
+pub async fn work_batches(engine: Engine, stopping: CancellationToken) {
+    loop {
+        let more = match turn(&engine).await {
+            Ok(more) => more,
+            Err(error) => {
+                tracing::warn!(%error, "a batch of decisions cannot be worked off at the moment");
+                false
+            }
+        };
+        let pause = if more { Duration::ZERO } else { LOOK };
+        tokio::select! {
+            biased;
+            () = stopping.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+/// Works on one batch, if there is one; whether it makes sense to go on at once.
+///
+/// # Errors
+/// The store failed; what was begun is sent again later, under the same ids.
+pub async fn turn(engine: &Engine) -> Result<bool, EngineError> {
+    let (batches, now) = (engine.store().batches(), engine.clock().now());
+    let Some(batch) = batches.take_batch(now, now.plus(LEASE)).await? else { return Ok(false) };
+    let (mut rest, mut waits) = (false, false);
+    for item in batches.batch_items(batch.id).await? {
+        if engine.clock().now() >= now.plus(TURN) {
+            rest = true;
+            break;
+        }
+        if !item.came.to.open() || !batches.begin_item(batch.id, item.review).await? {
+            continue;
+        }
+        match decide(engine, &batch, &item).await? {
+            Some(came) => batches.settle_item(batch.id, item.review, &came).await?,
+            None => waits = true,
+        }
+    }
+    let now = engine.clock().now();
+    if !rest && !waits {
+        batches.close_batch(batch.id, now).await?;
+    }
+    batches.leave_batch(batch.id, if rest { now } else { now.plus(LOOK) }).await?;
+    Ok(!waits)
+}
+
+/// Sends one decision; what came of it, or `None` where nobody has said so yet.
+async fn decide(engine: &Engine, batch: &BatchRow, item: &ItemRow) -> Result<Option<Came>, EngineError> {
+    let review = match engine.store().review(item.review).await {
+        Ok(review) => review,
+        Err(StoreError::NotFound(_)) => return Ok(Some(came(Progress::Skipped, "not_found", ""))),
+        Err(error) => return Err(error.into()),
+    };
+    if let Some(other) = engine.store().reviewing().held(review.id).await? {
+        return Ok(Some(held(&other)));
+    }
+    let decision = Decision { review: review.id, ..batch.decision.clone() };
+    let act = ReviewAct::Decide { version: item.version, decision };
+    match engine.review_act(&review, act, item.signal_id, PATIENCE).await {
+        Ok(answer) => Ok(told(engine, batch, answer)),
+        Err(EngineError::Invalid(why)) => Ok(Some(came(Progress::Failed, "invalid", &why))),
+        Err(EngineError::NotFound(_)) => Ok(Some(came(Progress::Skipped, "not_found", ""))),
+        Err(EngineError::Store(StoreError::Data(why) | StoreError::Broken(why))) => {
+            tracing::error!(why, review = %review.id, "a decision of a batch cannot be stored");
+            Ok(Some(came(Progress::Failed, "internal", "")))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn told(engine: &Engine, batch: &BatchRow, answer: ReviewAnswer) -> Option<Came> {
+    Some(match (answer.put, answer.told) {
+        (ReviewPut::Stale(row), _) => came(Progress::Skipped, "stale", &format!("version {}, {}", row.version, row.state)),
+        (ReviewPut::Taken(row), _) => {
+            let first = row.decision.as_ref().map(|first| first.by.as_str());
+            came(Progress::Skipped, "taken", row.claimed_by.as_deref().or(first).unwrap_or_default())
+        }
+        (ReviewPut::SetAside(_), _) => came(Progress::Skipped, "set_aside", ""),
+        (ReviewPut::Done(_, None), _) => came(Progress::Done, "second_needed", ""),
+        (ReviewPut::Done(_, Some(_)), Some(Told::Answer(word))) if word == APPLIED => came(Progress::Done, "applied", ""),
+        (ReviewPut::Done(_, Some(_)), Some(Told::Answer(why))) => came(Progress::Failed, "refused", &why),
+        (ReviewPut::Done(_, Some(_)), Some(Told::Ended(outcome))) => came(Progress::Skipped, "ended", outcome),
+        (ReviewPut::Done(_, Some(_)), None | Some(Told::Pending)) => {
+            if engine.clock().now().since(batch.start_at) < ENOUGH {
+                return None;
+            }
+            came(Progress::Done, "stored", "")
+        }
+    })
+}
