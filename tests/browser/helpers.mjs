@@ -66,6 +66,16 @@ export async function accessible(page, what) {
   assert.deepEqual(violations, [], `${what} is not accessible:\n  ${violations.join("\n  ")}`);
 }
 
+/** A decision has taken effect: until then it could be taken back. */
+export async function effective(page, says) {
+  for (let tries = 0; tries < 60; tries++) {
+    if (await page.getByText(says).count()) break;
+    await page.waitForTimeout(500);
+    await page.reload();
+  }
+  await page.getByText(says).first().waitFor();
+}
+
 /** Nothing is wider than the window. */
 export async function fits(page, what) {
   const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);

@@ -1,7 +1,7 @@
 // The console in Chromium, over a running demo: a reviewer's morning, an operator's incident, every page in both themes and
 // languages, by mouse, by keyboard and without scripts.
 import assert from "node:assert/strict";
-import { accessible, base, fits, goto, person, picture, set, start, step } from "./helpers.mjs";
+import { accessible, base, effective, fits, goto, person, picture, set, start, step } from "./helpers.mjs";
 
 const browser = await start();
 const quiet = (page) => assert.deepEqual(page.complaints, [], "the browser complains");
@@ -36,6 +36,51 @@ try {
     quiet(root);
   });
 
+  await step("a batch is stopped before it begins, and another one is watched to its end", async () => {
+    const send = async (which, note) => {
+      await goto(root, "/console/reviews?tab=unassigned&process=card_unbind");
+      await root.getByRole("link", { name: /Decide \d+ together: Is this the card holder/ }).click();
+      await root.waitForURL(/\/console\/reviews\/together/);
+      await root.locator("input[name^='pick.']").evaluateAll((all, which) => all.forEach((box, at) => (box.checked = at < which)), which);
+      const picked = await root.locator("input[name^='pick.']:checked").count();
+      await root.locator("input[name=choice][value=approve]").check();
+      await root.locator("textarea[name=note]").fill(note);
+      if (picked > 10) await root.locator("input[name=confirm]").fill(String(picked));
+      await root.getByRole("button", { name: "Decide all that are ticked" }).click();
+      await root.waitForURL(/\/console\/reviews\/batches\/[0-9a-f-]{36}$/);
+      return picked;
+    };
+    const many = await send(99, "all of the morning's list");
+    await root.getByText(`0 decided, ${many} under way, 0 skipped, 0 failed`).waitFor();
+    await picture(root, "batch");
+    await accessible(root, "a batch that waits");
+    await root.getByRole("button", { name: "Stop: decide no more" }).click();
+    await root.getByText(`0 decided, 0 under way, ${many} skipped, 0 failed`).waitFor();
+    await send(1, "same person, older picture");
+    // The page follows by itself.
+    await root.getByText("1 decided, 0 under way, 0 skipped, 0 failed").waitFor({ timeout: 40_000 });
+    await root.getByText("over", { exact: true }).waitFor();
+    await accessible(root, "a batch that is over");
+    quiet(root);
+  });
+
+  await step("filters with a name, for everybody", async () => {
+    await goto(root, "/console/reviews?tab=team&process=card_unbind");
+    await root.locator("summary", { hasText: "Save as a view" }).click();
+    await root.locator(".views input[name=name]").fill("Cards 银行卡");
+    await root.locator(".views button").click();
+    await root.getByText("Saved.").waitFor();
+    await goto(li, "/console/reviews");
+    await li.getByRole("link", { name: "Cards 银行卡" }).click();
+    await li.waitForURL(/tab=team&process=card/);
+    assert.equal(await li.locator(".views a[aria-current=page]").innerText(), "Cards 银行卡");
+    await accessible(li, "the inbox with a view");
+    await li.getByRole("link", { name: "All views" }).click();
+    await li.waitForURL(/\/console\/reviews\/views$/);
+    assert.equal(await li.locator("input[name=name]").count(), 0, "it is somebody else's");
+    quiet(li);
+  });
+
   await step("a reviewer's morning, by mouse", async () => {
     await goto(root, "/console/reviews?tab=unassigned&process=card_unbind");
     await root.locator("[data-next]").click();
@@ -59,7 +104,33 @@ try {
     await root.locator("input[name=choice][value=approve]").check();
     await root.locator("textarea[name=note]").last().fill("same person, older picture");
     await root.locator("button[name=then][value=stay]").click();
-    await root.getByText(/Decided: Approve by root/).waitFor();
+    // A moment to take it back; nothing has happened until then.
+    await root.getByText("You decided: Approve.").waitFor();
+    await accessible(root, "a decision that can be taken back");
+    await root.locator("[data-undo]").click();
+    await root.getByText("Taken back: nothing has happened.").waitFor();
+    assert.equal(await root.getByText("Decided: Approve by root").count(), 0);
+    // Put aside, and taken up again from its tab.
+    const here = root.url();
+    await root.locator("[data-snooze] summary").click();
+    await root.locator("[data-snooze] select[name=for]").selectOption("4h");
+    await root.locator("[data-snooze] input[name=note]").fill("the branch opens at nine");
+    await root.locator("[data-snooze] button").click();
+    await root.getByText("Put aside. It comes back at its time").waitFor();
+    await root.getByText("root put it aside until").waitFor();
+    await goto(root, "/console/reviews?tab=snoozed");
+    await picture(root, "snoozed");
+    await accessible(root, "what is put aside");
+    await root.locator("a.go").first().click();
+    await root.waitForURL(here);
+    await root.getByRole("button", { name: "Take it up again" }).click();
+    await root.getByText("Taken up again.").waitFor();
+    await root.locator("[data-claim]").click();
+    await root.getByText("You work on this until").waitFor();
+    await root.locator("input[name=choice][value=approve]").check();
+    await root.locator("textarea[name=note]").last().fill("same person, older picture");
+    await root.locator("button[name=then][value=stay]").click();
+    await effective(root, "Decided: Approve by root");
     quiet(root);
   });
 
@@ -78,7 +149,15 @@ try {
     await li.keyboard.type("looked at a, c and n: keys are letters in a field");
     assert.equal(await li.locator("input[value=approve]").isChecked(), true);
     await li.keyboard.press("Control+Enter");
-    await li.locator(".notice.good").first().waitFor();
+    await li.getByText("It takes effect in a few seconds.").waitFor();
+    // Taken back by its key, and put aside by another one.
+    await li.keyboard.press("z");
+    await li.getByText("Taken back: nothing has happened.").waitFor();
+    await li.keyboard.press("s");
+    assert.equal(await li.evaluate(() => document.activeElement.closest("[data-snooze]") !== null), true, "why is next");
+    await li.keyboard.type("s is a letter in a field");
+    await li.keyboard.press("Enter");
+    await li.getByText("li put it aside until").waitFor();
     // The address before may be the same already: what counts is that it goes there.
     const gone = li.waitForEvent("framenavigated");
     await li.keyboard.press("g");
@@ -114,7 +193,7 @@ try {
       await page.locator("input[name=choice][value=approve]").check();
       await page.locator("textarea[name=note]").last().fill("agreed");
       await page.locator("button[name=then][value=stay]").click();
-      await page.getByText(says).first().waitFor();
+      await effective(page, says);
     }
     quiet(wang);
   });
@@ -203,7 +282,7 @@ try {
   };
   await step("every page: accessible and in bounds, light and dark, English and Chinese", async () => {
     const pages = [
-      "/console/overview", "/console/reviews?tab=team", await first(root, "/console/reviews?tab=team"), "/console/requests",
+      "/console/reviews/views", "/console/reviews/batches", "/console/overview", "/console/reviews?tab=team", await first(root, "/console/reviews?tab=team"), "/console/requests",
       await first(root, "/console/requests"), "/console/defects", await first(root, "/console/defects"), "/console/dependencies",
       "/console/workers", "/console/processes", "/console/processes/card_unbind", "/console/decisions",
       "/console/decisions?tab=looks", "/console/ledger?verify=newest", "/console/help",
@@ -215,7 +294,7 @@ try {
         await goto(root, path);
         await accessible(root, `${path} (${theme}, ${lang})`);
         await fits(root, path);
-        const name = { light: { "/console/processes/card_unbind": "process", "/console/decisions": "decisions", "/console/ledger?verify=newest": "ledger" }, dark: { "/console/overview": "overview", [pages[2]]: "review" } }[theme][path];
+        const name = { light: { "/console/processes/card_unbind": "process", "/console/decisions": "decisions", "/console/ledger?verify=newest": "ledger" }, dark: { "/console/overview": "overview", [pages[4]]: "review" } }[theme][path];
         if (name) await picture(root, theme === "light" ? name : `${name}-${theme}-${lang}`);
       }
       const none = await root.goto(`${base}/console/nowhere`);
@@ -227,7 +306,7 @@ try {
       await goto(root, path);
       await fits(root, `${path} on a phone`);
     }
-    await goto(root, pages[2]);
+    await goto(root, pages[4]);
     await picture(root, "phone");
     await root.setViewportSize({ width: 1360, height: 900 });
     root.complaints = root.complaints.filter((text) => !text.includes("404"));

@@ -38,6 +38,8 @@ const PROCESSES: [(&str, &str); 4] = [
 const CONNECTORS: (&str, &str) = (include_str!("../../../deploy/connectors.sandbox.yaml"), "http://127.0.0.1:9900");
 /// A breaker that stays open for ten seconds is right for a bank and long for somebody who watches.
 const BREAKER: (&str, &str) = ("open_for: 10s", "open_for: 3s");
+/// Somebody who tries the console for the first time has to find out that a decision can be taken back.
+const UNDO: Duration = Duration::from_secs(10);
 /// Whoever runs the demo: this token is shown.
 const VISITOR: &str = "you";
 /// The front end that sends the stream: this one is not.
@@ -106,7 +108,7 @@ impl Place {
             listener,
             settings,
             oidc: None,
-            undo: Duration::ZERO,
+            undo: UNDO,
         };
         let running: Running = assembly.start().await?;
         let (engine, stop) = (running.engine.clone(), drain.child_token());

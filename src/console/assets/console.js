@@ -141,6 +141,12 @@
     c: () => press("[data-claim]"),
     n: () => press("[data-next]"),
     z: () => press("[data-undo]"),
+    s: () => {
+      const aside = find("[data-snooze]");
+      if (!aside) return false;
+      aside.open = true;
+      aside.querySelector("input[name=note]").focus();
+    },
     a: () => choose("approve"),
     r: () => choose("refuse"),
   };

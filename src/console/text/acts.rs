@@ -38,6 +38,7 @@ texts! { Help {
     key_approve: "Choose approve", "选择通过";
     key_refuse: "Choose refuse", "选择拒绝";
     key_next: "Take the next one", "领取下一项";
+    key_snooze: "Put a review aside", "暂缓复核";
     key_undo: "Take the last decision back", "撤回上一个决定";
     key_send: "Send the form", "提交表单";
     words: "Words", "术语";
