@@ -1,5 +1,5 @@
 # Thin on purpose: each target is one command that also works without make.
-.PHONY: demo test lint bench chaos mutants chaos-input
+.PHONY: demo test lint bench bench-test bench-scale chaos mutants chaos-input
 
 demo: ## the whole product on this machine, no server needed
 	cargo run -- demo
@@ -16,6 +16,13 @@ mutants: ## known bugs, switched on one by one: which of them the simulation cat
 
 bench: ## what the core costs: throughput, CPU, latency, memory (private servers; see benches/README.md)
 	cargo bench --profile release --bench throughput
+
+bench-test: ## the benchmarks, built for development and run once: that they still work, no numbers
+	cargo test --quiet --bench pure
+	cargo test --quiet --bench throughput -- --rounds 1 --requests 200 --fixed-seconds 1
+
+bench-scale: ## how that changes with calls, bytes, reviews, workers, a burst, history, a backlog; what an idle worker costs
+	cargo bench --profile release --bench throughput -- --scale
 
 chaos: ## everything that may go wrong, with several seeds, in less than an hour; a table in target/chaos.md (tests/README.md)
 	tests/chaos.sh

@@ -47,8 +47,8 @@ impl FrontEnd {
         let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
         consume.queue_declare(queue.as_str().into(), durable, arguments).await?;
         let events = format!("{prefix}.events");
-        for outcome in ["done", "refused", "withdrawn", "expired"] {
-            let key = format!("request.{process}.{outcome}");
+        let outcomes = ["done", "refused", "withdrawn", "expired"].map(|outcome| format!("request.{process}.{outcome}"));
+        for key in outcomes.into_iter().chain([format!("review.{process}.opened")]) {
             let (options, arguments) = (QueueBindOptions::default(), FieldTable::default());
             consume.queue_bind(queue.as_str().into(), events.as_str().into(), key.as_str().into(), options, arguments).await?;
         }
@@ -121,9 +121,15 @@ impl FrontEnd {
         Ok(())
     }
 
-    /// Removes its queue.
-    pub(crate) async fn close(self) -> anyhow::Result<()> {
+    /// Removes its queue and those of the program, which has ended: what is kept in them costs the broker, and would be charged to
+    /// whoever is measured next.
+    pub(crate) async fn close(self, prefix: &str) -> anyhow::Result<()> {
         self.consume.queue_delete(self.queue.as_str().into(), QueueDeleteOptions::default()).await?;
+        for name in ["requests", "requests.dead", "unrouted", "reviews", "decisions"] {
+            // One that is not there is deleted, too.
+            let queue = format!("{prefix}.{name}");
+            self.publish.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await?;
+        }
         Ok(())
     }
 }
@@ -200,7 +206,8 @@ async fn hear(mut consumer: Consumer, run: String, book: Arc<Mutex<Book>>, room:
         let patience = if complete { Duration::from_millis(300) } else { Duration::from_secs(20) };
         let Ok(next) = tokio::time::timeout(patience, consumer.next()).await else { break };
         let delivery = next.context("the consumer was cancelled")??;
-        let done = delivery.routing_key.as_str().rsplit('.').next() == Some("done");
+        // Where a person is asked, the machine has done its part.
+        let done = matches!(delivery.routing_key.as_str().rsplit('.').next(), Some("done" | "opened"));
         if let Some(number) = number_of(&delivery.data, &run)
             && lock(&book).end(number, done)
         {

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use anyhow::Context as _;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
 
+use super::scale::Ground;
+
 /// Numbers, times and ids (UUIDv7) of done requests.
 macro_rules! past {
     () => {
@@ -45,6 +47,23 @@ const HISTORY: [&str; 5] = [
         past!(),
         " WHERE n > $3 - $3 / 52"
     ),
+];
+
+/// Requests $1 to $2 that are parked under a defect, and behind each, in its lane, one that waits for its turn.
+const BACKLOG: [&str; 4] = [
+    "INSERT INTO requests (id, process, version, customer, producer, message, channel, lane, lane_no, turn, over_limit, seq, head, state, step,
+        reason, parked, wake_at, signalled, seen, deaths, person, accepted_at, updated_at, expires_at)
+     SELECT md5('p' || n)::UUID, 'bench', 1, 'b-' || n, 'amqp:guest', 'parked-' || n, 'bench', 'customer:b-' || n, 1, true, false, 3,
+        decode(repeat(md5(n::TEXT), 2), 'hex'), 'parked', 'card', 'status', 'defect:backlog', mozhao_now() + 604800000000, 0, 0, 0, false,
+        mozhao_now(), mozhao_now(), mozhao_now() + 604800000000 FROM generate_series($1::BIGINT, $2::BIGINT) AS n",
+    "INSERT INTO requests (id, process, version, customer, producer, message, channel, lane, lane_no, turn, over_limit, seq, head, state,
+        wake_at, signalled, seen, deaths, person, accepted_at, updated_at, expires_at)
+     SELECT md5('q' || n)::UUID, 'bench', 1, 'b-' || n, 'amqp:guest', 'queued-' || n, 'bench', 'customer:b-' || n, 2, false, false, 1,
+        decode(repeat(md5(n::TEXT), 2), 'hex'), 'queued', mozhao_now() + 604800000000, 0, 0, 0, false,
+        mozhao_now(), mozhao_now(), mozhao_now() + 604800000000 FROM generate_series($1::BIGINT, $2::BIGINT) AS n",
+    "INSERT INTO payloads (request, body) SELECT md5(kind || n)::UUID, decode(repeat(md5(n::TEXT), 25), 'hex')
+     FROM (VALUES ('p'), ('q')) AS k (kind), generate_series($1::BIGINT, $2::BIGINT) AS n",
+    "INSERT INTO lanes (lane, next_no) SELECT 'customer:b-' || n, 3 FROM generate_series($1::BIGINT, $2::BIGINT) AS n",
 ];
 
 /// A connection to the benchmark's own database.
@@ -88,8 +107,25 @@ impl Database {
         Ok(Mark { transactions: row.try_get("transactions")?, wal: row.try_get("wal")?, rows: row.try_get("rows")? })
     }
 
+    /// Lays the ground for a measurement.
+    pub(crate) async fn lay(&mut self, ground: Ground) -> anyhow::Result<()> {
+        match ground {
+            Ground::Empty => Ok(()),
+            Ground::History(count) => self.history(count).await,
+            Ground::Backlog(count) => self.backlog(count).await,
+        }
+    }
+
+    async fn backlog(&mut self, count: usize) -> anyhow::Result<()> {
+        for statement in BACKLOG {
+            sqlx::query(statement).bind(1_i64).bind(i64::try_from(count)?).execute(&mut self.connection).await?;
+        }
+        sqlx::raw_sql("VACUUM ANALYZE").execute(&mut self.connection).await?;
+        Ok(())
+    }
+
     /// Writes `count` requests that were done in the last year, from 100,000 customers, with everything that belongs to them.
-    pub(crate) async fn history(&mut self, count: usize) -> anyhow::Result<()> {
+    async fn history(&mut self, count: usize) -> anyhow::Result<()> {
         let count = i64::try_from(count)?;
         let mut from = 0;
         while from < count {

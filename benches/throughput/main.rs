@@ -15,6 +15,7 @@ mod harness;
 mod http;
 mod load;
 mod report;
+mod scale;
 mod stub;
 mod usage;
 mod web;
@@ -22,6 +23,7 @@ mod worker;
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -31,17 +33,19 @@ use self::database::Database;
 use self::harness::postgres::Postgres;
 use self::harness::rabbitmq::RabbitMq;
 use self::load::{Outcome, Pace};
-use self::report::{Report, Round};
+use self::report::{Idle, Report, Round};
+use self::scale::{Case, Ground};
 use self::stub::Stub;
 use self::usage::{Groups, peak_mib};
 use self::worker::{Program, Servers, Worker};
 
 /// What the core costs: throughput, CPU, latency, memory
 #[derive(Debug, Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "switches")]
 struct Args {
-    /// Rounds; the table shows medians
-    #[arg(long, default_value_t = 3)]
-    rounds: usize,
+    /// Rounds; the table shows medians (3, with `--scale` 1)
+    #[arg(long)]
+    rounds: Option<usize>,
     /// Requests in the full part of a round
     #[arg(long, default_value_t = 20_000)]
     requests: usize,
@@ -75,6 +79,13 @@ struct Args {
     /// Without the floor
     #[arg(long)]
     no_floor: bool,
+    /// Instead: how the worker's speed changes with calls, bytes, reviews, workers, a burst, history, a backlog; and what it costs when
+    /// idle. One round unless `--rounds` says otherwise
+    #[arg(long)]
+    scale: bool,
+    /// With `--scale`: everything a hundredth of its size, to see that it runs
+    #[arg(long, requires = "scale")]
+    small: bool,
     /// Count PostgreSQL's statements and show the dearest (costs a little)
     #[arg(long)]
     statements: bool,
@@ -110,9 +121,8 @@ async fn main() -> anyhow::Result<()> {
         return floor::run(serde_json::from_str(&settings)?).await;
     }
     let args = Args::parse();
-    load::PAYLOAD.store(args.payload, std::sync::atomic::Ordering::Relaxed);
     let mut programs = Vec::new();
-    if !args.no_floor {
+    if !args.no_floor && !args.scale {
         programs.push((report::FLOOR.to_owned(), Program::Floor));
     }
     for other in &args.against {
@@ -135,22 +145,32 @@ async fn main() -> anyhow::Result<()> {
         commit_limit: None,
         cores: std::thread::available_parallelism()?.get(),
         rounds: Vec::new(),
+        idle: None,
     };
     around.limits(&mut report).await?;
-    for number in 1..=around.args.rounds {
-        for (name, program) in &programs {
-            if around.args.only.as_deref() != Some("postgres") && name != report::FLOOR {
-                report.rounds.push(around.sqlite(name, program).await?);
+    if around.args.scale {
+        scale::run(&around, &programs, &mut report).await?;
+    } else {
+        let case = around.args.case();
+        for number in 1..=around.args.rounds.unwrap_or(3) {
+            // Whoever comes later finds a broker that has more behind it: each comes first in its turn.
+            if number > 1 {
+                programs.rotate_left(1);
             }
-            if let Some((postgres, rabbitmq)) = &around.postgres {
-                report.rounds.push(around.both(name, program, postgres, rabbitmq).await?);
+            for (name, program) in &programs {
+                if around.args.only.as_deref() != Some("postgres") && name != report::FLOOR {
+                    report.rounds.push(around.sqlite(name, program, &case).await?);
+                }
+                if let Some((postgres, rabbitmq)) = &around.postgres {
+                    report.rounds.push(around.both(name, program, &case, postgres, rabbitmq).await?);
+                }
             }
+            println!("\nafter round {number}:\n\n{}", report.table(&[]));
         }
-        println!("\nafter round {number}:\n\n{}", report.table());
     }
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("../bench");
     std::fs::create_dir_all(&folder)?;
-    let file = folder.join("throughput.json");
+    let file = folder.join(if around.args.scale { "scale.json" } else { "throughput.json" });
     std::fs::write(&file, serde_json::to_vec_pretty(&report)?)?;
     for (name, rate, cpu, latency) in report.ratios() {
         println!(
@@ -172,6 +192,22 @@ async fn servers(statements: bool) -> anyhow::Result<(Postgres, RabbitMq)> {
     Ok((postgres, rabbitmq))
 }
 
+impl Args {
+    /// What is measured where nothing else is asked for.
+    fn case(&self) -> Case {
+        Case {
+            process: self.process.clone(),
+            payload: self.payload,
+            workers: self.workers,
+            requests: self.requests,
+            outstanding: self.outstanding,
+            fixed: usize::try_from(self.rate * self.fixed_seconds).unwrap_or(usize::MAX),
+            half: true,
+            ground: if self.history > 0 { Ground::History(self.history) } else { Ground::Empty },
+        }
+    }
+}
+
 impl Around {
     /// What the servers can do without a worker.
     #[expect(clippy::cast_precision_loss, reason = "numbers for people")]
@@ -190,74 +226,98 @@ impl Around {
         Ok(())
     }
 
-    fn fixed_count(&self) -> usize {
-        usize::try_from(self.args.rate * self.args.fixed_seconds).unwrap_or(usize::MAX)
-    }
-
-    fn paces(&self, most: usize) -> [(&'static str, usize, Pace); 3] {
-        let full = Pace::Full { outstanding: self.args.outstanding.min(most) };
+    fn paces(&self, case: &Case, most: usize) -> [(&'static str, usize, Pace); 3] {
+        let full = Pace::Full { outstanding: case.outstanding.min(most) };
         let fixed = Pace::Fixed { per_second: self.args.rate };
-        [("warm", WARM_UP, full), ("fixed", self.fixed_count(), fixed), ("full", self.args.requests, full)]
+        [("warm", WARM_UP.min(case.requests), full), ("fixed", case.fixed, fixed), ("full", case.requests, full)]
     }
 
     fn target(&self) -> String {
         format!("http://{}", self.stub.address)
     }
 
-    async fn sqlite(&self, name: &str, program: &Program) -> anyhow::Result<Round> {
+    async fn sqlite(&self, name: &str, program: &Program, case: &Case) -> anyhow::Result<Round> {
+        load::PAYLOAD.store(case.payload, Ordering::Relaxed);
         let worker = Worker::start(program, &Servers::Sqlite, &self.target()).await?;
         let front = web::FrontEnd { address: ([127, 0, 0, 1], worker.port).into(), token: worker.token()? };
         let groups = Groups { tops: vec![("worker", worker.pid())], stub: self.stub.thread };
-        let measured =
-            self.measure(name, "sqlite", &worker, groups, None, async |run, count, pace| front.run(run, count, pace).await);
+        let measured = self
+            .measure((name, "sqlite"), case, &worker, groups, None, async |run, count, pace| front.run(run, count, pace).await);
         let round = measured.await?;
         worker.stop().await?;
         Ok(round)
     }
 
-    async fn both(&self, name: &str, program: &Program, postgres: &Postgres, rabbitmq: &RabbitMq) -> anyhow::Result<Round> {
+    async fn both(
+        &self,
+        name: &str,
+        program: &Program,
+        case: &Case,
+        postgres: &Postgres,
+        rabbitmq: &RabbitMq,
+    ) -> anyhow::Result<Round> {
+        load::PAYLOAD.store(case.payload, Ordering::Relaxed);
         let url = postgres.create_database().await;
         let prefix = format!("b{}", uuid::Uuid::now_v7().simple());
         let servers = Servers::Both { postgres: url.clone(), rabbitmq: rabbitmq.url(), prefix: prefix.clone() };
         let worker = Worker::start(program, &servers, &self.target()).await?;
-        let front = amqp::FrontEnd::open(&rabbitmq.url(), &prefix, &self.args.process).await?;
+        let front = amqp::FrontEnd::open(&rabbitmq.url(), &prefix, &case.process).await?;
         let mut more = Vec::new();
         let mut database = Database::open(&url).await?;
         if let Program::Mozhao(_) = program {
-            for _ in 1..self.args.workers {
+            for _ in 1..case.workers {
                 more.push(Worker::start(program, &servers, &self.target()).await?);
             }
-            database.history(self.args.history).await?;
+            database.lay(case.ground).await?;
         }
         let mut tops = vec![("worker", worker.pid()), ("database", postgres.pid()), ("broker", rabbitmq.pid())];
         tops.extend(more.iter().map(|worker| ("worker", worker.pid())));
         let groups = Groups { tops, stub: self.stub.thread };
-        let measured = self.measure(name, report::BOTH, &worker, groups, Some(&mut database), async |run, count, pace| {
-            front.run(run, count, pace).await
-        });
+        let measured =
+            self.measure((name, report::BOTH), case, &worker, groups, Some(&mut database), async |run, count, pace| {
+                front.run(run, count, pace).await
+            });
         let round = measured.await?;
         worker.stop().await?;
         for worker in more {
             worker.stop().await?;
         }
-        front.close().await?;
+        front.close(&prefix).await?;
         drop(database);
         Database::open(&postgres.url("postgres")).await?.drop_database(&url).await?;
         Ok(round)
     }
 
+    /// What a worker with nothing to do costs.
+    async fn idle(&self, program: &Program, length: Duration, postgres: &Postgres, rabbitmq: &RabbitMq) -> anyhow::Result<Idle> {
+        let url = postgres.create_database().await;
+        let prefix = format!("b{}", uuid::Uuid::now_v7().simple());
+        let servers = Servers::Both { postgres: url, rabbitmq: rabbitmq.url(), prefix };
+        let worker = Worker::start(program, &servers, &self.target()).await?;
+        let tops = vec![("worker", worker.pid()), ("database", postgres.pid()), ("broker", rabbitmq.pid())];
+        let groups = Groups { tops, stub: self.stub.thread };
+        // What the start leaves to be done.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let before = groups.read()?;
+        tokio::time::sleep(length).await;
+        let cpu_ms = groups.read()?.since(&before);
+        let idle = Idle { seconds: length.as_secs(), cpu_ms, peak_mib: peak_mib(worker.pid())? };
+        worker.stop().await?;
+        Ok(idle)
+    }
+
     /// Warms up, then the fixed part, then the full one.
     async fn measure(
         &self,
-        name: &str,
-        servers: &'static str,
+        (name, servers): (&str, &'static str),
+        case: &Case,
         worker: &Worker,
         groups: Groups,
         mut database: Option<&mut Database>,
         run: impl AsyncFn(&str, usize, Pace) -> anyhow::Result<Outcome>,
     ) -> anyhow::Result<Round> {
         let most = if database.is_some() { usize::MAX } else { WAITING };
-        let [warm, fixed, full] = self.paces(most);
+        let [warm, fixed, full] = self.paces(case, most);
         run(warm.0, warm.1, warm.2).await?;
         let fixed = run(fixed.0, fixed.1, fixed.2).await?;
         let before = worker.commits().await?;
@@ -290,7 +350,7 @@ impl Around {
         let after = worker.commits().await?;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a rate")]
         let rate = ((full.done as f64 / full.seconds / 2.0) as u32).max(1);
-        let count = usize::try_from(rate).unwrap_or(usize::MAX).saturating_mul(HALF_SECONDS);
+        let count = if case.half { usize::try_from(rate).unwrap_or(usize::MAX).saturating_mul(HALF_SECONDS) } else { 0 };
         let half = run("half", count, Pace::Fixed { per_second: rate }).await?;
         let peak_mib = peak_mib(worker.pid())?;
         eprintln!("{name} on {servers}: {} requests in {:.1} s", full.done, full.seconds);

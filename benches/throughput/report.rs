@@ -57,6 +57,33 @@ pub(crate) struct Report {
     pub cores: usize,
     /// All rounds.
     pub rounds: Vec<Round>,
+    /// With `--scale`: a worker with nothing to do.
+    pub idle: Option<Idle>,
+}
+
+/// A worker with nothing to do.
+#[derive(Debug, Serialize)]
+pub(crate) struct Idle {
+    /// How long it was watched.
+    pub seconds: u64,
+    /// CPU in that time in milliseconds, by group of processes.
+    pub cpu_ms: BTreeMap<String, u64>,
+    /// The worker's peak resident memory.
+    pub peak_mib: u64,
+}
+
+/// What an idle worker costs, in one line.
+#[expect(clippy::cast_precision_loss, reason = "numbers for people")]
+pub(crate) fn idle_line(idle: &Idle) -> String {
+    let of = |group: &str| idle.cpu_ms.get(group).copied().unwrap_or_default() as f64 / idle.seconds.max(1) as f64;
+    format!(
+        "idle for {} s: {:.1} ms of CPU a second in the worker, {:.1} in the database, {:.1} in the broker; {} MiB",
+        idle.seconds,
+        of("worker"),
+        of("database"),
+        of("broker"),
+        idle.peak_mib
+    )
 }
 
 /// The floor's label.
@@ -86,10 +113,10 @@ type Column<'r> = (&'static str, Box<dyn Fn(&Round) -> f64 + 'r>);
 
 #[expect(clippy::cast_precision_loss, reason = "numbers for people")]
 impl Report {
-    /// The median of all rounds, one line per program and kind of servers, in Markdown.
-    pub(crate) fn table(&self) -> String {
+    /// The median of all rounds, one line per program and kind of servers, in Markdown; `only` these columns, where any are named.
+    pub(crate) fn table(&self, only: &[&str]) -> String {
         let each = |round: &Round, value: f64| value / round.full.done.max(1) as f64;
-        let columns: Vec<Column<'_>> = vec![
+        let mut columns: Vec<Column<'_>> = vec![
             ("requests/s", Box::new(|round| round.full.done as f64 / round.full.seconds)),
             ("CPU-s/1000", Box::new(cpu)),
             ("worker", Box::new(move |round| per_thousand(round, "worker"))),
@@ -115,6 +142,7 @@ impl Report {
             ("not done", Box::new(|round| round.parts().iter().map(|part| part.other).sum::<usize>() as f64)),
             ("others' cores", Box::new(|r| r.cpu_ms.get("others").copied().unwrap_or_default() as f64 / 1e3 / r.full.seconds)),
         ];
+        columns.retain(|(head, _)| only.is_empty() || only.contains(head));
         let mut table = String::from("| program | servers |");
         for (head, _) in &columns {
             write!(table, " {head} |").ok();
@@ -128,7 +156,9 @@ impl Report {
                 lines.push((&round.program, round.servers));
             }
         }
-        lines.sort_by_key(|(_, servers)| *servers);
+        if only.is_empty() {
+            lines.sort_by_key(|(_, servers)| *servers);
+        }
         for (program, servers) in lines {
             write!(table, "| {program} | {servers} |").ok();
             let rounds = || self.rounds.iter().filter(|round| round.program == program && round.servers == servers);
