@@ -121,6 +121,10 @@ impl Act<'_> {
             return Ok(self.held_answer(&held));
         }
         self.not_held().await?;
+        if self.row.version != version || self.row.state != "open" {
+            // Nothing to hold. The store knows whether this very decision has taken effect since, or what is stale about it.
+            return self.act(ReviewAct::Decide { version, decision }, signal_id).await;
+        }
         engine.check_decision(&self.row, &decision).await?;
         let now = engine.clock().now();
         let claim = ReviewAct::Claim { by: decision.by.clone(), until: now.plus(CLAIM), steal: false };

@@ -91,6 +91,9 @@ async fn a_held_decision_takes_effect_once() {
     assert_eq!(release(&world.engine).await.unwrap(), 1);
     let timeline = world.get("audit", &format!("/v1/requests/{id}/timeline")).await;
     assert_eq!(timeline.text.matches("the passport fits").count(), 1, "{}", timeline.text);
+    // Who still has not heard: it has taken effect. Another one has not, and is stale.
+    assert_eq!(world.post_once("li", &path, &key, &held(1)).await.expect(200).body["answer"], "applied");
+    assert_eq!(world.post("li", &path, &held(1)).await.expect(409).problem(), "stale");
     world.post("li", &format!("/v1/reviews/{review}/undo"), &json!({})).await.expect(409);
 }
 
