@@ -28,5 +28,7 @@ mod setting_aside;
 mod stream;
 #[path = "api/tools.rs"]
 mod tools;
+#[path = "api/versions.rs"]
+mod versions;
 #[path = "api/world.rs"]
 mod world;

@@ -23,8 +23,12 @@ mod safety;
 mod signing_in;
 #[path = "console/together.rs"]
 mod together;
+#[path = "console/troubles.rs"]
+mod troubles;
 #[path = "console/views.rs"]
 mod views;
 #[path = "api/world.rs"]
 #[allow(dead_code, reason = "the API's tests use the rest of it")]
 mod world;
+#[path = "harness/wrapped_store.rs"]
+mod wrapped_store;

@@ -100,13 +100,7 @@ struct History {
     responses((status = 200, body = History)))]
 async fn history(State(api): State<Api>, caller: Caller, query: Query) -> Result<Response, Problem> {
     caller.require(Action::ReadOperations)?;
-    let within = match query.one("within")? {
-        None => Duration::from_hours(24),
-        Some(text) => parse_duration(text).map_err(|_| bad("within", "is a length of time such as 1h or 24h"))?,
-    };
-    if within < Duration::from_mins(1) || within > LONGEST {
-        return Err(bad("within", "is one minute to 7d"));
-    }
+    let within = window(&query)?;
     let to = api.engine().clock().now();
     let mut rows: Vec<RequestRow> = Vec::new();
     if let Some(processes) = caller.narrow(query.many("process")?) {
@@ -126,6 +120,18 @@ async fn history(State(api): State<Api>, caller: Caller, query: Query) -> Result
     let oldest = rows.iter().map(|row| row.accepted_at).min();
     let from = if cut { oldest.unwrap_or(to) } else { to.minus(within) };
     Ok(Answer(summed(&rows, from, to, cut)).into_response())
+}
+
+/// `within`: how far back to look.
+pub(super) fn window(query: &Query) -> Result<Duration, Problem> {
+    let within = match query.one("within")? {
+        None => Duration::from_hours(24),
+        Some(text) => parse_duration(text).map_err(|_| bad("within", "is a length of time such as 1h or 24h"))?,
+    };
+    if within < Duration::from_mins(1) || within > LONGEST {
+        return Err(bad("within", "is one minute to 7d"));
+    }
+    Ok(within)
 }
 
 fn summed(rows: &[RequestRow], from: Time, to: Time, cut: bool) -> History {

@@ -17,8 +17,8 @@ use utoipa_axum::routes;
 
 use super::Api;
 use super::{
-    balance, batches, callbacks, decisions, defects, dependencies, events, health, history, kinds, metrics, processes, rejected,
-    request_acts, request_events, requests, review_acts, reviews, setting_aside, timeline, tokens, views,
+    balance, batches, callbacks, clauses, decisions, defects, dependencies, events, health, history, kinds, metrics, processes,
+    qualifiers, rejected, request_acts, request_events, requests, review_acts, reviews, setting_aside, timeline, tokens, views,
 };
 
 #[derive(OpenApi)]
@@ -77,6 +77,7 @@ const PROBLEMS: [(u16, &str, &str); 10] = [
 pub(super) fn documented() -> OpenApiRouter<Api> {
     let mut router = OpenApiRouter::with_openapi(Document::openapi())
         .merge(requests::routes())
+        .merge(qualifiers::routes())
         .merge(request_acts::routes())
         .merge(timeline::routes())
         .merge(request_events::routes())
@@ -88,6 +89,7 @@ pub(super) fn documented() -> OpenApiRouter<Api> {
         .merge(batches::routes())
         .merge(decisions::routes())
         .merge(processes::routes())
+        .merge(clauses::routes())
         .merge(defects::routes())
         .merge(dependencies::routes())
         .merge(balance::routes())

@@ -21,7 +21,7 @@ use super::request_view::ReasonBody;
 use crate::domain::process::mermaid;
 use crate::domain::process::model::{Audience, Call, Process, Step, StepKind};
 use crate::domain::time::show_duration;
-use crate::domain::words::Choice;
+use crate::domain::words::{Choice, Clause};
 
 /// A process, for lists.
 #[derive(Debug, Serialize, ToSchema)]
@@ -130,13 +130,24 @@ fn body(process: &Process) -> ProcessBody {
     }
 }
 
+/// The clause that a step's verdict cites.
+pub(super) fn clause(step: &Step) -> Option<&Clause> {
+    match &step.kind {
+        StepKind::Verify(verify) => Some(&verify.clause),
+        StepKind::Execute(execute) => execute.clause.as_ref(),
+        StepKind::Wait(wait) => wait.clause.as_ref(),
+        StepKind::Review { .. } => None,
+    }
+}
+
 fn step(step: &Step) -> StepBody {
-    let (kind, clause, call, undo) = match &step.kind {
-        StepKind::Verify(verify) => ("verify", Some(&verify.clause), verify.call.as_ref(), false),
-        StepKind::Execute(execute) => ("execute", execute.clause.as_ref(), Some(&execute.call), execute.undo.is_some()),
-        StepKind::Wait(wait) => ("wait", wait.clause.as_ref(), None, false),
-        StepKind::Review { .. } => ("review", None, None, false),
+    let (kind, call, undo) = match &step.kind {
+        StepKind::Verify(verify) => ("verify", verify.call.as_ref(), false),
+        StepKind::Execute(execute) => ("execute", Some(&execute.call), execute.undo.is_some()),
+        StepKind::Wait(_) => ("wait", None, false),
+        StepKind::Review { .. } => ("review", None, false),
     };
+    let clause = clause(step);
     StepBody {
         name: step.name.clone(),
         kind,

@@ -5,7 +5,7 @@
 //! not sent from our own pages is refused before anybody looks at it, whether its sender is signed in or not.
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::FutureExt as _;
@@ -19,6 +19,7 @@ use super::{Console, links, trouble};
 struct Answering {
     nonce: String,
     here: String,
+    back: String,
 }
 
 tokio::task_local! {
@@ -35,11 +36,18 @@ pub(super) fn here() -> String {
     ANSWERING.try_with(|answering| answering.here.clone()).unwrap_or_default()
 }
 
+/// The page that a form or a link was on, where it is one of ours.
+pub(super) fn back() -> String {
+    ANSWERING.try_with(|answering| answering.back.clone()).unwrap_or_default()
+}
+
 /// The layer.
 pub(super) async fn around(State(console): State<Console>, request: Request, next: Next) -> Response {
     let path = request.uri().path_and_query().map_or("", |path| path.as_str());
     let here = local(path).filter(|_| request.method() == Method::GET).unwrap_or_default().to_owned();
-    let answering = Answering { nonce: links::secret(), here };
+    let back = page_before(request.headers()).filter(|back| *back != here).unwrap_or_default();
+    let part = request.headers().contains_key("hx-request");
+    let answering = Answering { nonce: links::secret(), here, back };
     let look = Look::of(request.headers());
     let foreign = request.method() != Method::GET && request.method() != Method::HEAD && !own_form(request.headers());
     let answer = async {
@@ -53,6 +61,14 @@ pub(super) async fn around(State(console): State<Console>, request: Request, nex
         })
     };
     let mut response = ANSWERING.scope(answering.clone(), answer).await;
+    // A part of a page cannot be another page: its script is told where to go instead.
+    if part && response.status().is_redirection() {
+        let to = response.headers_mut().remove(header::LOCATION);
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        if let Some(to) = to {
+            response.headers_mut().insert("hx-redirect", to);
+        }
+    }
     let headers = response.headers_mut();
     let policy = format!(
         "default-src 'none'; script-src 'nonce-{}'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; \
@@ -75,6 +91,14 @@ pub(super) async fn around(State(console): State<Console>, request: Request, nex
     response
 }
 
+/// The page before, by the browser's word: only for a link back.
+fn page_before(headers: &HeaderMap) -> Option<String> {
+    let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let (_, rest) = text(header::REFERER)?.split_once("://")?;
+    let (from, path) = rest.split_at(rest.find('/')?);
+    (Some(from) == text(header::HOST)).then_some(path).and_then(local).map(str::to_owned)
+}
+
 /// Was the form sent from a page of ours? Browsers say so; what says nothing is no browser and has no cookies of others.
 fn own_form(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
@@ -94,6 +118,17 @@ mod tests {
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (header::HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn the_page_before_is_one_of_ours() {
+        let before = |referer| page_before(&headers(&[("referer", referer), ("host", "a:1")]));
+        assert_eq!(before("http://a:1/console/reviews?tab=mine").as_deref(), Some("/console/reviews?tab=mine"));
+        for other in
+            ["http://b:1/console", "http://a:1/v1/requests", "http://a:1", "http://a:1/console//b:1", "/console", "a:1/console"]
+        {
+            assert_eq!(before(other), None, "{other}");
+        }
     }
 
     #[test]

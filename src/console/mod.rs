@@ -40,7 +40,9 @@ mod text;
 mod timeline;
 mod together;
 mod trouble;
+mod versions;
 mod views;
+mod words;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -158,6 +160,7 @@ pub fn router(desk: Desk, engine: Engine, doors: Doors) -> Router {
         .route("/console/reviews/{id}/decide", post(decide::decide))
         .route("/console/overview", get(overview::overview))
         .route("/console/requests", get(requests::requests))
+        .route("/console/requests/words", get(words::words))
         .route("/console/requests/{id}", get(request::request))
         .route("/console/requests/{id}/record.json", get(request::export))
         .route("/console/requests/{id}/withdraw", post(request::withdraw))
@@ -172,6 +175,8 @@ pub fn router(desk: Desk, engine: Engine, doors: Doors) -> Router {
         .route("/console/workers", get(dependencies::workers))
         .route("/console/processes", get(processes::processes))
         .route("/console/processes/{name}", get(processes::process))
+        .route("/console/processes/{name}/clauses", get(versions::clauses))
+        .route("/console/processes/{name}/difference", get(versions::difference))
         .route("/console/decisions", get(audit::decisions))
         .route("/console/decisions.csv", get(audit::csv))
         .route("/console/ledger", get(audit::ledger))

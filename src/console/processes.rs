@@ -18,6 +18,7 @@ use super::review::segment;
 use super::session::Seat;
 use super::show::by_language;
 use super::text::put;
+use super::versions::Head;
 use super::{Console, trouble};
 use crate::api::Refused;
 use crate::api::permit::Action;
@@ -81,8 +82,7 @@ struct ReasonRow {
 #[template(path = "process.html")]
 struct ProcessPage {
     f: Frame,
-    name: String,
-    title: String,
+    p: Head,
     versions: Vec<(u32, bool)>,
     owner: String,
     promise: String,
@@ -93,7 +93,6 @@ struct ProcessPage {
     fields: Vec<FieldRow>,
     questions: Vec<QuestionRow>,
     reasons: Vec<ReasonRow>,
-    reads_requests: bool,
 }
 
 /// All of them, each in its newest version.
@@ -165,7 +164,7 @@ async fn view(console: &Console, seat: &Seat, name: &str, version: Option<u32>) 
     };
     Ok(ProcessPage {
         f: Frame::of(seat, t.processes.title, "/console/processes"),
-        title: by_language(&process.title, &seat.look),
+        p: Head::of(&process, seat, "process"),
         versions: process.versions.iter().rev().map(|version| (*version, *version == process.version)).collect(),
         owner: process.owner.clone(),
         promise: process.promise.clone(),
@@ -176,8 +175,6 @@ async fn view(console: &Console, seat: &Seat, name: &str, version: Option<u32>) 
         fields: fields(&process),
         questions: process.reviews.iter().map(question).collect(),
         reasons: process.reasons.iter().map(reason).collect(),
-        reads_requests: seat.may(Action::ReadRequests),
-        name: process.name,
     })
 }
 

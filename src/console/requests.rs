@@ -15,17 +15,18 @@ use super::read::{List, Request};
 use super::session::Seat;
 use super::show::{self, When};
 use super::text::put;
-use super::{Console, trouble};
+use super::{Console, trouble, words};
 use crate::api::Refused;
 use crate::domain::time::{Time, parse_duration};
 
 /// What may stand before a colon, and the interface's name for it.
-const QUALIFIERS: [(&str, &str); 8] = [
+const QUALIFIERS: [(&str, &str); 9] = [
     ("process", "process"),
     ("state", "state"),
     ("reason", "reason"),
     ("step", "step"),
     ("parked", "parked"),
+    ("connector", ""),
     ("customer", "customer"),
     ("producer", "producer"),
     ("age", ""),
@@ -69,6 +70,7 @@ struct RequestsPage {
     bad: String,
     help: String,
     quick: Vec<Quick>,
+    words: Vec<String>,
     rows: Vec<Row>,
     next: Option<String>,
     again: String,
@@ -95,30 +97,41 @@ pub(super) async fn requests(State(console): State<Console>, seat: Seat, headers
 
 async fn view(console: &Console, seat: &Seat, fields: &Fields, part: bool) -> Result<Response, Refused> {
     let t = seat.look.lang.texts();
-    let q: String = fields.one("q").chars().filter(|c| !c.is_control()).take(300).collect();
+    let q: String = fields.one("q").chars().filter(|c| !c.is_control()).take(words::LONGEST).collect();
     let at = now(console);
     let search = understand(&q, at);
     if let Some(id) = search.id {
         return Ok(Redirect::to(&format!("/console/requests/{id}")).into_response());
     }
     let cursor = fields.some("cursor").map(|cursor| format!("&cursor={}", encoded(cursor))).unwrap_or_default();
-    let list: List<Request> = if search.bad.is_some() {
-        List { items: Vec::new(), next: None }
-    } else {
-        match console.desk().get(&seat.person, &format!("/v1/requests?limit=50{}{cursor}", search.query)).await {
-            Ok(list) => list,
+    let nothing = || List { items: Vec::new(), next: None };
+    let (list, bad) = match search.bad {
+        Some(bad) => (nothing(), Some(put(t.requests.bad_query, &[&bad]))),
+        None => match console.desk().get(&seat.person, &format!("/v1/requests?limit=50{}{cursor}", search.query)).await {
+            Ok(list) => (list, None),
             // A value that the interface does not take, such as an unknown state.
-            Err(refused) if refused.status == 400 => {
-                return Ok(made(seat, q, Some(refused.detail), &List { items: Vec::new(), next: None }, at, "", part));
-            }
+            Err(refused) if refused.status == 400 => (nothing(), Some(refused.detail)),
             Err(refused) => return Err(refused),
-        }
+        },
     };
-    let bad = search.bad.map(|bad| put(t.requests.bad_query, &[&bad]));
-    Ok(made(seat, q, bad, &list, at, &cursor, part))
+    // What was asked for is done; what is offered comes after it. What was not understood is completed.
+    let begun = if q.is_empty() || bad.is_some() { q.clone() } else { format!("{q} ") };
+    let words = if part { Vec::new() } else { words::offers(&begun, &words::known(console, seat).await?) };
+    Ok(made(seat, Found { q, bad: bad.unwrap_or_default(), words, list, at, cursor }, part))
 }
 
-fn made(seat: &Seat, q: String, bad: Option<String>, list: &List<Request>, at: Timestamp, cursor: &str, part: bool) -> Response {
+/// What came of a search.
+struct Found {
+    q: String,
+    bad: String,
+    words: Vec<String>,
+    list: List<Request>,
+    at: Timestamp,
+    cursor: String,
+}
+
+fn made(seat: &Seat, found: Found, part: bool) -> Response {
+    let Found { q, bad, words, list, at, cursor } = found;
     let t = seat.look.lang.texts();
     let next = list.next().map(|cursor| format!("/console/requests?q={}&cursor={}", encoded(&q), encoded(&cursor)));
     let rows = list.items.iter().map(|request| row(request, seat, at)).collect();
@@ -144,7 +157,8 @@ fn made(seat: &Seat, q: String, bad: Option<String>, list: &List<Request>, at: T
         f,
         help: put(t.requests.query_help, &[&names.join(" ")]),
         quick: quick.collect(),
-        bad: bad.unwrap_or_default(),
+        bad,
+        words,
         q,
         rows,
         next,
@@ -197,6 +211,7 @@ fn understand(q: &str, now: Timestamp) -> Search {
                     search.bad.get_or_insert_with(|| word.to_owned());
                 }
             },
+            (Some(("connector", _)), name) => search.query.extend(["&parked=", encoded(&format!("dependency:{name}")).as_str()]),
             (Some((_, name)), value) => search.query.extend(["&", name, "=", encoded(value).as_str()]),
         }
     }
@@ -225,6 +240,7 @@ mod tests {
         assert_eq!(query("process:card_unbind state:parked,waiting"), "&process=card%5Funbind&state=parked%2Cwaiting");
         assert_eq!(query("parked:dependency:bank C-1"), "&parked=dependency%3Abank&customer=C%2D1");
         assert_eq!(query("age:>1h"), "&before=1970%2D01%2D01T01%3A00%3A00%2E000000Z");
+        assert_eq!(query("connector:bank"), "&parked=dependency%3Abank");
         assert_eq!(query(""), "");
         for bad in ["colour:red", "state:", "age:1h", "age:>soon", "age:"] {
             assert_eq!(understand(bad, now).bad.as_deref(), Some(bad));

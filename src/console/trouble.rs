@@ -2,9 +2,10 @@
 
 use askama::Template;
 use axum::extract::OriginalUri;
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 
+use super::around;
 use super::frame::{Frame, Look};
 use super::session::Seat;
 use crate::api::Refused;
@@ -17,16 +18,32 @@ struct TroublePage {
     text: &'static str,
     detail: String,
     request_id: String,
+    /// The same page once more, where that may help.
+    again: String,
+    /// The page before.
+    back: String,
+    /// Where requests are looked for.
+    searches: bool,
 }
+
+/// Seconds after which to try again.
+const AGAIN: HeaderValue = HeaderValue::from_static("5");
 
 fn made(frame: Frame, status: StatusCode, heading: &'static str, text: &'static str, refused: Option<&Refused>) -> Response {
     let detail = refused.map(|refused| refused.detail.clone()).unwrap_or_default();
     let request_id = refused.and_then(|refused| refused.request_id.clone()).unwrap_or_default();
-    let page = TroublePage { f: frame, heading, text, detail, request_id };
-    match page.render() {
+    let unavailable = status == StatusCode::SERVICE_UNAVAILABLE;
+    let again = if unavailable || status.is_server_error() { around::here() } else { String::new() };
+    let (back, searches) = (around::back(), frame.searches && status == StatusCode::NOT_FOUND);
+    let page = TroublePage { f: frame, heading, text, detail, request_id, again, back, searches };
+    let mut response = match page.render() {
         Ok(text) => (status, Html(text)).into_response(),
         Err(_) => status.into_response(),
+    };
+    if unavailable {
+        response.headers_mut().insert(header::RETRY_AFTER, AGAIN);
     }
+    response
 }
 
 /// There is no such page.

@@ -101,6 +101,10 @@ macro_rules! implement_store {
                 self.some_entries(request, after, limit).await
             }
 
+            async fn entries_of(&self, requests: &[RequestId], limit: usize) -> Answer<Vec<(RequestId, Entry)>> {
+                self.entries_of_some(requests, limit).await
+            }
+
             async fn requests(&self, filter: &RequestFilter, before: Option<RequestId>, limit: usize) -> Answer<Vec<RequestRow>> {
                 self.list_requests(filter, before, limit).await
             }

@@ -12,6 +12,7 @@ pub(super) const POSTGRES: &[(i64, &str, &str)] = &[
     (3, "users", include_str!("../../migrations/postgres/0003_users.sql")),
     (4, "reviewing", include_str!("../../migrations/postgres/0004_reviewing.sql")),
     (5, "batches", include_str!("../../migrations/postgres/0005_batches.sql")),
+    (6, "who", include_str!("../../migrations/postgres/0006_who.sql")),
 ];
 /// SQLite's.
 pub(super) const SQLITE: &[(i64, &str, &str)] = &[
@@ -20,6 +21,7 @@ pub(super) const SQLITE: &[(i64, &str, &str)] = &[
     (3, "users", include_str!("../../migrations/sqlite/0003_users.sql")),
     (4, "reviewing", include_str!("../../migrations/sqlite/0004_reviewing.sql")),
     (5, "batches", include_str!("../../migrations/sqlite/0005_batches.sql")),
+    (6, "who", include_str!("../../migrations/sqlite/0006_who.sql")),
 ];
 
 /// What runs them: each in a transaction, under a lock, recorded with a checksum.

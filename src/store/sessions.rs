@@ -40,8 +40,11 @@ macro_rules! implement_sessions {
             FROM sessions ORDER BY created_at DESC, sha256 LIMIT $1";
         const ADD_LOOK: &str = "INSERT INTO looks (id, at, seen_by, request, field, reason) VALUES ($1, $2, $3, $4, $5, $6)";
         const LOOKS: &str = "\
-            SELECT id, at, seen_by, request, field, reason FROM looks \
-            WHERE (CAST($1 AS TEXT) IS NULL OR seen_by = $1) AND id < $2 ORDER BY id DESC LIMIT $3";
+            SELECT id, at, seen_by, request, field, reason FROM looks WHERE CAST($1 AS TEXT) IS NULL AND id < $2 \
+            ORDER BY id DESC LIMIT $3";
+        const LOOKS_BY: &str = "\
+            SELECT id, at, seen_by, request, field, reason FROM looks WHERE seen_by = $1 AND id < $2 \
+            ORDER BY id DESC LIMIT $3";
         const LOOKS_OF: &str = "\
             SELECT id, at, seen_by, request, field, reason FROM looks \
             WHERE (CAST($1 AS TEXT) IS NULL OR seen_by = $1) AND id < $2 AND request = $4 ORDER BY id DESC LIMIT $3";
@@ -140,7 +143,11 @@ macro_rules! implement_sessions {
                         reason: row.try_get("reason")?,
                     })
                 };
-                let sql = if filter.request.is_some() { LOOKS_OF } else { LOOKS };
+                let sql = match filter {
+                    LookFilter { request: Some(_), .. } => LOOKS_OF,
+                    LookFilter { by: Some(_), .. } => LOOKS_BY,
+                    _ => LOOKS,
+                };
                 let query = sqlx::query(sql).bind(&filter.by).bind(before.unwrap_or(Uuid::max())).bind(int(limit)?);
                 let query = match filter.request {
                     Some(request) => query.bind(request),

@@ -36,6 +36,13 @@ pub(crate) const LOUD: &str = "<script>alert(3)</script>'\"><img src=x onerror=a
 const CHANGE: &str = include_str!("processes/change.yaml");
 const TEXTED: &str = include_str!("processes/texted.yaml");
 
+/// The next version of `change`: it promises less, words a clause anew, and knows one more reason.
+pub(crate) fn later_change() -> String {
+    let later = CHANGE.replace("version: 1", "version: 2").replace("promise: 10m", "promise: 1h");
+    let later = later.replace("The customer is known", "The customer is known to us");
+    later.replace("reasons:\n", "reasons:\n  late: {customer: {en: Too <b>late</b>., zh-CN: 太晚。}}\n")
+}
+
 /// Everything, stopped when dropped.
 pub(crate) struct World {
     pub(crate) addr: SocketAddr,

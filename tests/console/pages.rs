@@ -1,13 +1,16 @@
 //! Every page for every role, empty and filled; and what operators do.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
+use mozhao::engine::clock::SystemClock;
+use mozhao::store::memory::MemoryStore;
 use serde_json::json;
 
 use crate::browser::Browser;
-use crate::world::{CANARY, World};
+use crate::world::{CANARY, World, later_change};
 
-const PAGES: [&str; 13] = [
+const PAGES: [&str; 15] = [
     "/console/overview",
     "/console/reviews",
     "/console/reviews/views",
@@ -18,6 +21,8 @@ const PAGES: [&str; 13] = [
     "/console/workers",
     "/console/processes",
     "/console/processes/change",
+    "/console/processes/change/clauses",
+    "/console/processes/change/difference",
     "/console/decisions",
     "/console/ledger",
     "/console/help",
@@ -49,11 +54,11 @@ async fn every_page_for_every_role() {
     }
     // In the order of PAGES.
     let expected = "\
-submitter  403 403 403 403 200 403 403 403 200 200 403 403 200
-reviewer   403 200 200 200 200 403 403 403 200 200 200 403 200
-operator   200 200 200 403 200 200 200 200 200 200 200 200 200
-auditor    200 200 200 403 200 200 200 200 200 200 200 200 200
-admin      200 200 200 200 200 200 200 200 200 200 200 200 200
+submitter  403 403 403 403 200 403 403 403 200 200 403 403 403 403 200
+reviewer   403 200 200 200 200 403 403 403 200 200 403 200 200 403 200
+operator   200 200 200 403 200 200 200 200 200 200 200 200 200 200 200
+auditor    200 200 200 403 200 200 200 200 200 200 200 200 200 200 200
+admin      200 200 200 200 200 200 200 200 200 200 200 200 200 200 200
 ";
     assert_eq!(table, expected, "\n{table}");
 }
@@ -140,6 +145,7 @@ async fn requests_are_searched_and_steered() {
     ops.get("/console/requests?q=state%3Aparked%20age%3A%3E1h").await.expect(200).says("No request fits this search.");
     ops.get("/console/requests?q=colour%3Ared").await.expect(200).says("not understood").says("colour:red");
     ops.get("/console/requests?q=state%3Apurple").await.expect(200).says("takes queued");
+    ops.get("/console/requests?q=connector%3Abank").await.expect(200).says("No request fits this search.");
     assert_eq!(ops.get(&format!("/console/requests?q={odd}")).await.to(), format!("/console/requests/{odd}"));
     let here = format!("/console/requests/{odd}");
     ops.get(&here).await.expect(200).says("Parked under").says("defect:").says("Withdraw").silent_about(CANARY);
@@ -196,4 +202,56 @@ async fn parts_are_asked_for_anew_and_streams_tell_when() {
     assert_eq!(&told[..], b"event: changed\ndata: 1\n\n");
     let nobody = Browser::new(&world).get("/console/live").await;
     assert!(nobody.to().starts_with("/console/sign-in"));
+}
+
+#[tokio::test]
+async fn a_process_is_seen_over_time() {
+    let store = Arc::new(MemoryStore::new(Arc::new(SystemClock)));
+    let world = World::on(store, &[("change2.yaml", &later_change())], |_| {}).await;
+    for (customer, state) in [("sure-1", "done"), ("gone", "refused"), ("grey-1", "in_review")] {
+        world.submit_until(customer, state).await;
+    }
+    let mut ops = Browser::signed_in(&world, "ops", &["operator"]).await;
+    let page = ops.get("/console/processes/change").await.expect(200).says("What its clauses decided").says("Differences");
+    page.says("/console/processes/change/clauses?version=2");
+    let page = ops.get("/console/processes/change/clauses").await.expect(200).says("All 3 requests of this version");
+    page.says("A-1").says("/console/requests?q=process%3Achange%20reason%3Agone").silent_about(CANARY);
+    ops.get("/console/processes/change/clauses?version=1&within=1h").await.expect(200).says("No request of this version");
+    let page = ops.get("/console/processes/change/difference").await.expect(200).says("from version 1 to version 2");
+    page.says("<del>10m</del>").says("<ins>1h</ins>").silent_about("<b>late</b>").says("Too ").says("version: 2");
+    ops.get("/console/processes/change/difference?from=1&to=1").await.expect(200).says("say the same");
+    ops.get("/console/processes/texted/difference").await.expect(200).says("Only one version");
+    ops.get("/console/processes/change/difference?from=7").await.expect(404);
+    ops.act("/console/settings", &[("lang", "zh-CN")]).await.expect(303);
+    ops.get("/console/processes/change/difference").await.expect(200).says("从版本 1 到版本 2 的变化").says("新增");
+    ops.get("/console/processes/change/clauses").await.expect(200).says("条款判定统计").says("转人工");
+}
+
+/// The offers stand in the page, so that browsers without scripts have them; others ask while somebody types.
+#[tokio::test]
+async fn searches_are_completed() {
+    let world = World::start().await;
+    let mut ops = Browser::signed_in(&world, "ops", &["operator"]).await;
+    let page = ops.get("/console/requests").await.expect(200).says("<datalist id=\"words\">").says("list=\"words\"");
+    page.says("<option value=\"state:in_review\">")
+        .says("<option value=\"process:change\">")
+        .says("<option value=\"connector:bank\">");
+    // What was searched for stays, and the next word is offered.
+    let page = ops.get("/console/requests?q=state%3Adone").await.expect(200).says("<option value=\"state:done process:change\">");
+    page.silent_about("<option value=\"state:done state:");
+    // What was not understood is completed itself.
+    ops.get("/console/requests?q=state%3Apurple").await.expect(200).silent_about("<option value=\"state:purple");
+    let part = ops.get("/console/requests/words?q=state%3Adone%20step%3Abig").await.expect(200);
+    assert_eq!(part.text.trim(), "<option value=\"state:done step:big_change\"></option>");
+    ops.get("/console/requests/words?q=reason%3A").await.expect(200).says("reason:gone").says("reason:unsure");
+    ops.get("/console/requests/words?q=%22%3E%3Cscript%3E%20sta").await.expect(200).silent_about("<script>").says("state:");
+    world.submit_until("odd-1", "parked").await;
+    ops.get("/console/requests/words?q=parked%3Adef").await.expect(200).says("parked:defect:");
+    // Nobody is offered what they may not search by, or what is none of theirs.
+    let mut narrow = Browser::for_processes(&world, "narrow", &["operator"], &["texted"]).await;
+    let page = narrow.get("/console/requests/words?q=").await.expect(200).says("process:texted");
+    page.silent_about("process:change");
+    narrow.get("/console/requests/words?q=parked%3A").await.expect(200).silent_about("defect:");
+    let mut app = Browser::signed_in(&world, "app", &["submitter"]).await;
+    app.get("/console/requests/words?q=").await.expect(200).says("state:done").silent_about("connector:").silent_about("parked:");
 }

@@ -212,6 +212,10 @@ impl Store for MortalStore {
         self.inner.entries(request, after, limit).await
     }
 
+    async fn entries_of(&self, requests: &[RequestId], limit: usize) -> Result<Vec<(RequestId, Entry)>, StoreError> {
+        self.inner.entries_of(requests, limit).await
+    }
+
     async fn requests(
         &self,
         filter: &RequestFilter,

@@ -34,6 +34,7 @@ macro_rules! wrapped_store {
         Read events [after: Option<Uuid>, limit: usize] [after, limit] -> Vec<Event>;
             Read request [request: RequestId] [request] -> RequestRow;
             Read entries [request: RequestId, after: u64, limit: usize] [request, after, limit] -> Vec<Entry>;
+            Read entries_of [requests: &[RequestId], limit: usize] [requests, limit] -> Vec<(RequestId, Entry)>;
             Read requests [filter: &RequestFilter, before: Option<RequestId>, limit: usize] [filter, before, limit] -> Vec<RequestRow>;
             Read review [review: Uuid] [review] -> ReviewRow;
             Read reviews [filter: &ReviewFilter, after: Option<(Time, Uuid)>, limit: usize] [filter, after, limit] -> Vec<ReviewRow>;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use mozhao::domain::request::signal::Signal;
+use mozhao::engine::ports::records::DecisionFilter;
 use mozhao::engine::ports::store::{Sent, Store, StoreError, Written};
 use mozhao::store::postgres::PostgresStore;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -352,7 +353,7 @@ async fn migrating_twice_at_once_and_meeting_a_newer_schema() {
     let store = PostgresStore::open(url).await.unwrap();
     assert_eq!(
         store.pending_migrations().await.unwrap(),
-        ["0001_core", "0002_console", "0003_users", "0004_reviewing", "0005_batches"]
+        ["0001_core", "0002_console", "0003_users", "0004_reviewing", "0005_batches", "0006_who"]
     );
     let early = store.workers().await;
     assert!(matches!(early, Err(StoreError::Broken(_))), "{early:?}");
@@ -367,7 +368,57 @@ async fn migrating_twice_at_once_and_meeting_a_newer_schema() {
         "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (99, 'x', TRUE, '', 0)";
     run(&mut conn, newer).await;
     let refused = PostgresStore::open(url).await.unwrap_err().to_string();
-    assert!(refused.contains("the database's schema has version 99, and this program knows versions up to 5"), "{refused}");
+    assert!(refused.contains("the database's schema has version 99, and this program knows versions up to 6"), "{refused}");
+}
+
+/// However many were decided: who looks for one person's or one process's reads a page.
+#[tokio::test(flavor = "multi_thread")]
+async fn decisions_read_a_page_of_an_index() {
+    let database = database().await;
+    let url = database.url();
+    let store = PostgresStore::open(url).await.unwrap();
+    store.migrate().await.unwrap();
+    let mut conn = PgConnection::connect(url).await.unwrap();
+    // The decisions of a year; what is asked for is rare and old.
+    let request = "INSERT INTO requests (id, process, version, customer, producer, message, channel, turn, over_limit, seq, head, state,
+        signalled, seen, deaths, person, accepted_at, updated_at, expires_at) VALUES ('00000000-0000-7000-8000-000000000001', 'p', 1,
+        'c', 'web', 'm', 'app', TRUE, FALSE, 1, sha256('x'), 'running', 0, 0, 0, FALSE, 0, 0, 1)";
+    run(&mut conn, request).await;
+    let fill = r#"INSERT INTO reviews (id, request, process, process_version, name, slot, customer, options, four_eyes, state, version,
+            escalated, decision, opened_at, due_at, closed_at, decided_by, first_by)
+        SELECT gen_random_uuid(), '00000000-0000-7000-8000-000000000001', CASE WHEN n < 5 THEN 'rare' ELSE 'p' END, 1, 'r', 's', 'c', '["approve"]',
+            TRUE, 'decided', 2, 0, convert_to('{"review":"00000000-0000-7000-8000-000000000001","choice":"approve","by":"'
+            || CASE WHEN n < 5 THEN 'eve' ELSE 'ann' END || '","first_by":"' || CASE WHEN n < 5 THEN 'mallory' ELSE 'bob' END
+            || '","note":"\u0000"}', 'UTF8'), 0, 0, n, 'ann', 'bob' FROM generate_series(1, 20000) AS n"#;
+    run(&mut conn, fill).await;
+    // As the migration finds rows that are there already.
+    run(&mut conn, "UPDATE reviews SET decided_by = NULL, first_by = NULL").await;
+    let migration = include_str!("../../migrations/postgres/0006_who.sql");
+    let at = migration.find("UPDATE reviews").unwrap();
+    run(&mut conn, migration[at..].split(';').next().unwrap()).await;
+    run(&mut conn, "ANALYZE reviews").await;
+    run(&mut conn, "SELECT pg_stat_reset()").await;
+    let by = |name: &str| DecisionFilter { by: Some(name.into()), ..DecisionFilter::default() };
+    let of = |name: &str| DecisionFilter { processes: vec![name.into(), "none".into()], by: None };
+    for (filter, rows) in [(by("eve"), 4), (by("mallory"), 4), (of("rare"), 4), (by("nobody"), 0), (by("bob"), 50), (of("p"), 50)]
+    {
+        assert_eq!(store.decisions(&filter, None, 50).await.unwrap().len(), rows, "{filter:?}");
+    }
+    // What the store's connections read is counted when they close.
+    drop(store);
+    let seen = wait::until_some("statistics", LONG, || {
+        let url = url.to_owned();
+        async move {
+            let mut conn = PgConnection::connect(&url).await.unwrap();
+            let sql = "SELECT COALESCE(SUM(idx_scan), 0)::BIGINT, COALESCE(SUM(idx_tup_fetch), 0)::BIGINT,
+                (SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = 'reviews')
+                FROM pg_stat_user_indexes WHERE relname = 'reviews'";
+            let (scans, read, whole): (i64, i64, i64) = sqlx::query_as(sql).fetch_one(&mut conn).await.unwrap();
+            (scans >= 12).then_some((read, whole))
+        }
+    })
+    .await;
+    assert!(seen.0 <= 300 && seen.1 == 0, "index entries and rows of the whole table that were read: {seen:?}");
 }
 
 /// Steps of owned requests touch no index: their row versions stay on the page.

@@ -57,7 +57,7 @@ async fn a_file_of_a_newer_program_is_refused() {
     let opened = Opened::connect(&url, Role::Tool).await.unwrap();
     assert_eq!(
         opened.pending_migrations().await.unwrap(),
-        ["0001_core", "0002_console", "0003_users", "0004_reviewing", "0005_batches"]
+        ["0001_core", "0002_console", "0003_users", "0004_reviewing", "0005_batches", "0006_who"]
     );
     opened.migrate().await.unwrap();
     assert!(opened.pending_migrations().await.unwrap().is_empty());

@@ -318,7 +318,12 @@ pub(super) async fn decisions_are_listed_last_first(world: &World) {
             assert_eq!(listed.iter().map(|row| row.id).collect::<Vec<_>>(), [review.id], "a second person must decide");
         }
         let version = if n == 1 { 2 } else { 1 };
-        let put = act(world, &review, &decide(&review, by, version, Choice::Approve)).await;
+        let mut decided = decide(&review, by, version, Choice::Approve);
+        if let ReviewAct::Decide { decision, .. } = &mut decided {
+            // What a JSON type would not take must not make anybody's decisions unreadable.
+            decision.note.push_str(" \0 \u{1f642}\"");
+        }
+        let put = act(world, &review, &decided).await;
         assert!(matches!(put, ReviewPut::Done(_, Some(_))), "{put:?}");
         assert_eq!(world.store.decisions(&DecisionFilter::default(), None, 9).await.unwrap().len(), n, "not applied yet");
         world.store.claim(worker, 9).await.unwrap();
@@ -338,6 +343,12 @@ pub(super) async fn decisions_are_listed_last_first(world: &World) {
     assert_eq!(list(by("ann"), None, 9).await, [ids[0], ids[2]]);
     assert_eq!(list(by("eve"), None, 9).await, [ids[1]], "also as the first of two");
     assert_eq!(list(DecisionFilter { processes: vec!["other".into()], ..Default::default() }, None, 9).await, Vec::<Uuid>::new());
+    let of = |names: &[&str]| DecisionFilter { processes: names.iter().map(|name| (*name).into()).collect(), by: None };
+    assert_eq!(list(of(&["card_unbind", "other", "card_unbind"]), None, 2).await, ids[..2]);
+    assert_eq!(list(DecisionFilter { by: Some("ann".into()), ..of(&["other"]) }, None, 9).await, Vec::<Uuid>::new());
+    assert_eq!(list(DecisionFilter { by: Some("eve".into()), ..of(&["card_unbind"]) }, None, 9).await, [ids[1]]);
     let first = (all[0].closed_at.unwrap(), all[0].id);
     assert_eq!(list(DecisionFilter::default(), Some(first), 1).await, [ids[1]]);
+    assert_eq!(list(of(&["card_unbind"]), Some(first), 9).await, ids[1..]);
+    assert_eq!(list(by("ann"), Some(first), 9).await, [ids[2]]);
 }

@@ -95,4 +95,6 @@ texts! { Trouble {
     refused_text: "It was refused, and nothing was changed:", "请求被拒绝，未作任何更改：";
     request_id: "Name this id when you ask for help:", "寻求帮助时请提供此编号：";
     home: "To the start", "返回首页";
+    again: "Try again", "重试";
+    back: "Back to where you were", "返回上一页";
 } }

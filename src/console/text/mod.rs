@@ -9,7 +9,7 @@ mod review;
 mod words;
 
 pub(super) use acts::{Enter, Help, Told, Trouble};
-pub(super) use operate::{Decisions, Defects, Dependencies, Ledger, Overview, Processes, Workers};
+pub(super) use operate::{Decisions, Defects, Dependencies, Ledger, Overview, Processes, Versions, Workers};
 pub(super) use review::{Inbox, Review, Together, Views};
 pub(super) use words::{Common, Kinds, Nav, Requests};
 
@@ -71,6 +71,7 @@ groups! {
     dependencies: Dependencies;
     workers: Workers;
     processes: Processes;
+    versions: Versions;
     decisions: Decisions;
     ledger: Ledger;
 }

@@ -141,6 +141,39 @@ texts! { Processes {
     requests: "Its requests", "该流程的请求";
 } }
 
+texts! { Versions {
+    rules: "Rules", "规则";
+    clauses: "What its clauses decided", "条款判定统计";
+    difference: "Differences", "版本差异";
+    all_of: "All {} requests of this version that were accepted in the window; each counts once for each clause.", "该版本在所选范围内受理的全部 {} 个请求；每个请求在每个条款下计一次。";
+    newest_of: "The newest {} requests of this version in the window; there are more. Each counts once for each clause.", "该版本在所选范围内最新的 {} 个请求（还有更多）；每个请求在每个条款下计一次。";
+    none: "No request of this version was accepted in this window.", "该版本在所选范围内没有受理请求。";
+    passed: "Passed", "通过";
+    asked: "To a person", "转人工";
+    skipped: "Skipped", "跳过";
+    stopped: "Parked by a defect", "因缺陷搁置";
+    why: "Reasons, questions and answers", "原因、问题与答复";
+    answered: "People answered:", "人工答复：";
+    from: "Earlier version", "较早版本";
+    to: "Later version", "较新版本";
+    compare: "Compare", "比较";
+    same: "Versions {} and {} say the same.", "版本 {} 与 {} 内容相同。";
+    differs: "What changed from version {} to version {}", "从版本 {} 到版本 {} 的变化";
+    alone: "Only one version of this process is known: there is nothing to compare.", "该流程只有一个版本，无可比较。";
+    added: "added", "新增";
+    removed: "removed", "删除";
+    changed: "changed", "修改";
+    process: "Process", "流程";
+    step: "Step", "步骤";
+    reason: "Reason", "原因";
+    question: "Question", "问题";
+    place: "Place", "位置";
+    before: "Before", "之前";
+    after: "After", "之后";
+    change: "Change", "变化";
+    lines: "Line by line", "逐行比较";
+} }
+
 texts! { Decisions {
     title: "Decisions", "决定";
     who_decided: "Who decided", "谁作出决定";

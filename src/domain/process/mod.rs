@@ -8,6 +8,7 @@ mod builtin;
 mod call;
 pub mod cases;
 mod diff;
+pub mod difference;
 mod finding;
 mod json_schema;
 mod lint;

@@ -2,6 +2,7 @@
 
 pub mod amend;
 pub mod chain;
+pub mod clauses;
 pub mod fact;
 pub mod judge;
 pub mod notices;

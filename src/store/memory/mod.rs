@@ -257,6 +257,10 @@ impl Store for MemoryStore {
         Ok(self.lock().0.entries(request, after, limit))
     }
 
+    async fn entries_of(&self, requests: &[RequestId], limit: usize) -> Result<Vec<(RequestId, Entry)>, StoreError> {
+        Ok(self.lock().0.entries_of(requests, limit))
+    }
+
     async fn requests(
         &self,
         filter: &RequestFilter,

@@ -1,6 +1,6 @@
 //! Reads for people and programs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::time::Duration;
 
@@ -16,6 +16,12 @@ impl State {
     pub(super) fn entries(&self, request: RequestId, after: u64, limit: usize) -> Vec<Entry> {
         let all = self.requests.get(&request).map(|held| held.entries.as_slice()).unwrap_or_default();
         all.iter().filter(|entry| entry.seq > after).take(limit).cloned().collect()
+    }
+
+    pub(super) fn entries_of(&self, requests: &[RequestId], limit: usize) -> Vec<(RequestId, Entry)> {
+        let ids: BTreeSet<RequestId> = requests.iter().copied().collect();
+        let held = ids.into_iter().filter_map(|id| self.requests.get(&id).map(|held| (id, held)));
+        held.flat_map(|(id, held)| held.entries.iter().map(move |entry| (id, entry.clone()))).take(limit).collect()
     }
 
     pub(super) fn list(&self, filter: &RequestFilter, before: Option<RequestId>, limit: usize) -> Vec<RequestRow> {

@@ -17,6 +17,7 @@ const ENTRIES: &str = "\
     SELECT seq, packed FROM entries
     WHERE request = $1 AND seq >= COALESCE((SELECT MAX(seq) FROM entries WHERE request = $1 AND seq <= $2 + 1), 1)
     ORDER BY seq LIMIT $3";
+const ENTRIES_OF: &str = "SELECT request, seq, packed FROM entries WHERE request = ANY($1) ORDER BY request, seq LIMIT $2";
 /// What every list of requests asks; in front of it stands what picks the index. Ids are in order of time, so every list is a
 /// range of ids.
 macro_rules! list {
@@ -74,6 +75,18 @@ impl PostgresStore {
         let query = sqlx::query(ENTRIES).bind(request).bind(int(after)?).bind(int(limit)?);
         let entries = self.db.others().read(query, rows::entries).await?;
         Ok(entries.into_iter().flatten().skip_while(|entry| entry.seq <= after).take(limit).collect())
+    }
+
+    /// A row holds one entry at least.
+    pub(super) async fn entries_of_some(
+        &self,
+        requests: &[RequestId],
+        limit: usize,
+    ) -> Result<Vec<(RequestId, Entry)>, StoreError> {
+        let one = |row: &_| Ok((sqlx::Row::try_get(row, "request")?, rows::entries(row)?));
+        let query = sqlx::query(ENTRIES_OF).bind(requests).bind(int(limit)?).persistent(false);
+        let found: Vec<(RequestId, Vec<Entry>)> = self.db.others().read(query, one).await?;
+        Ok(found.into_iter().flat_map(|(id, entries)| entries.into_iter().map(move |entry| (id, entry))).collect())
     }
 
     pub(super) async fn list_requests(

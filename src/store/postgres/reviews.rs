@@ -18,7 +18,8 @@ const REQUEST: &str = "SELECT request FROM reviews WHERE id = $1";
 const LOCKED: &str = concat!("SELECT ", review_columns!(), " FROM reviews WHERE id = $1 FOR NO KEY UPDATE");
 const NOW: &str = "SELECT mozhao_now() AS now";
 const CHANGE: &str = "\
-    UPDATE reviews SET state = $2, version = $3, claimed_by = $4, claimed_until = $5, escalated = $6, decision = $7 WHERE id = $1";
+    UPDATE reviews SET state = $2, version = $3, claimed_by = $4, claimed_until = $5, escalated = $6, decision = $7,
+        decided_by = $8, first_by = $9 WHERE id = $1";
 /// What every list of reviews asks; in front of it stands what picks the index.
 macro_rules! list {
     ($picks:literal) => {
@@ -46,16 +47,36 @@ const LIST: &str = list!("");
 /// `state` alone does not tell the planner that the index of those that are not closed will do.
 const LIST_OPEN: &str = list!("closed_at IS NULL AND ");
 const LIST_OF_REQUEST: &str = list!("request = $7 AND ");
-const DECISIONS: &str = concat!(
-    "SELECT ",
-    review_columns!(),
-    " FROM reviews
-    WHERE closed_at IS NOT NULL AND state = 'decided'
-        AND ($1::TEXT[] IS NULL OR process = ANY($1))
-        AND ($2::TEXT IS NULL OR convert_from(decision, 'UTF8')::JSON ->> 'by' = $2
-            OR convert_from(decision, 'UTF8')::JSON ->> 'first_by' = $2)
-        AND ($3::BIGINT IS NULL OR (closed_at, id) < ($3, $4::UUID))
-    ORDER BY closed_at DESC, id DESC LIMIT $5"
+/// Decisions in front of a place in the order that all their indexes have.
+macro_rules! decided {
+    ($columns:expr, $picks:literal) => {
+        concat!(
+            "SELECT ",
+            $columns,
+            " FROM reviews
+            WHERE closed_at IS NOT NULL AND state = 'decided' AND ",
+            $picks,
+            "(closed_at, id) < ($1, $2) ORDER BY closed_at DESC, id DESC LIMIT $3"
+        )
+    };
+}
+const DECISIONS: &str = decided!(review_columns!(), "");
+/// Process by process: each has its own order in the index.
+const DECISIONS_OF: &str = concat!(
+    "SELECT found.* FROM (SELECT DISTINCT unnest($4::TEXT[]) AS name) AS named CROSS JOIN LATERAL (",
+    decided!(review_columns!(), "process = named.name AND "),
+    ") AS found ORDER BY closed_at DESC, id DESC LIMIT $3"
+);
+/// As the second or only one, and as the first: an index for each.
+const DECISIONS_BY: &str = concat!(
+    "SELECT * FROM ((",
+    decided!(review_columns!(), "decided_by = $5 AND ($4::TEXT[] IS NULL OR process = ANY($4)) AND "),
+    ") UNION ALL (",
+    decided!(
+        review_columns!(),
+        "first_by = $5 AND decided_by IS DISTINCT FROM $5 AND ($4::TEXT[] IS NULL OR process = ANY($4)) AND "
+    ),
+    ")) AS found ORDER BY closed_at DESC, id DESC LIMIT $3"
 );
 
 impl PostgresStore {
@@ -122,8 +143,19 @@ impl PostgresStore {
         limit: usize,
     ) -> Result<Vec<ReviewRow>, StoreError> {
         let processes = if filter.processes.is_empty() { None } else { Some(filter.processes.clone()) };
-        let query = sqlx::query(DECISIONS).bind(processes).bind(&filter.by).bind(before.map(|(at, _)| at.0));
-        self.db.others().read(query.bind(before.map(|(_, id)| id)).bind(int(limit)?), rows::review).await
+        let (closed, id) = before.unwrap_or((Time(i64::MAX), Uuid::max()));
+        let sql = match (&filter.by, &processes) {
+            (Some(_), _) => DECISIONS_BY,
+            (None, Some(_)) => DECISIONS_OF,
+            (None, None) => DECISIONS,
+        };
+        let query = sqlx::query(sql).bind(closed.0).bind(id).bind(int(limit)?);
+        let query = match (&filter.by, processes) {
+            (Some(by), processes) => query.bind(processes).bind(by),
+            (None, Some(processes)) => query.bind(processes),
+            (None, None) => query,
+        };
+        self.db.others().read(query.persistent(false), rows::review).await
     }
 }
 
@@ -149,6 +181,8 @@ async fn put(
     let Some(next) = rules::to_write(&put) else { return Ok(put) };
     let query = sqlx::query(CHANGE).bind(next.id).bind(&next.state).bind(i64::from(next.version)).bind(&next.claimed_by);
     let query = query.bind(next.claimed_until.map(|at| at.0)).bind(i64::from(next.escalated)).bind(rows::decision(next)?);
+    let query = query.bind(next.decision.as_ref().map(|decision| &decision.by));
+    let query = query.bind(next.decision.as_ref().and_then(|decision| decision.first_by.as_ref()));
     tx.execute(query).await?;
     Ok(put)
 }

@@ -14,6 +14,8 @@ use crate::store::rules;
 
 const REQUEST: &str = concat!("SELECT ", request_columns!(), " FROM requests WHERE id = ?1");
 const ENTRIES: &str = "SELECT seq, at, body, hash FROM entries WHERE request = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
+const ENTRIES_OF: &str = "\
+    SELECT request, seq, at, body, hash FROM entries WHERE request IN (SELECT unhex(value) FROM json_each(?1)) ORDER BY request, seq LIMIT ?2";
 /// What every list of requests asks; in front of it stands what picks the index. Ids are in order of time, so every list is a
 /// range of ids: SQLite plans without looking at the arguments, so "or nothing is said" would be all of them.
 macro_rules! list {
@@ -74,6 +76,16 @@ impl SqliteStore {
 
     pub(super) async fn some_entries(&self, request: RequestId, after: u64, limit: usize) -> Result<Vec<Entry>, StoreError> {
         self.db.read(sqlx::query(ENTRIES).bind(request).bind(int(after)?).bind(int(limit)?), rows::entry).await
+    }
+
+    pub(super) async fn entries_of_some(
+        &self,
+        requests: &[RequestId],
+        limit: usize,
+    ) -> Result<Vec<(RequestId, Entry)>, StoreError> {
+        let one = |row: &_| Ok((sqlx::Row::try_get(row, "request")?, rows::entry(row)?));
+        let ids: Vec<String> = requests.iter().map(|id| id.simple().to_string()).collect();
+        self.db.read(sqlx::query(ENTRIES_OF).bind(json_text(&ids)?).bind(int(limit)?), one).await
     }
 
     pub(super) async fn list_requests(

@@ -15,7 +15,8 @@ use crate::store::rules;
 const ONE: &str = concat!("SELECT ", review_columns!(), " FROM reviews WHERE id = ?1");
 const ENDED: &str = "SELECT 1 FROM requests WHERE id = ?1 AND ended_at IS NOT NULL";
 const CHANGE: &str = "\
-    UPDATE reviews SET state = ?2, version = ?3, claimed_by = ?4, claimed_until = ?5, escalated = ?6, decision = ?7 WHERE id = ?1";
+    UPDATE reviews SET state = ?2, version = ?3, claimed_by = ?4, claimed_until = ?5, escalated = ?6, decision = ?7,
+        decided_by = ?8, first_by = ?9 WHERE id = ?1";
 /// What every list of reviews asks; in front of it stands what picks the index.
 macro_rules! list {
     ($picks:literal) => {
@@ -43,15 +44,39 @@ const LIST: &str = list!("");
 /// `state` alone does not tell the planner that the index of those that are not closed will do.
 const LIST_OPEN: &str = list!("closed_at IS NULL AND ");
 const LIST_OF_REQUEST: &str = list!("request = ?7 AND ");
-const DECISIONS: &str = concat!(
+/// Decisions in front of a place in the order that all their indexes have.
+macro_rules! decided {
+    ($columns:expr, $picks:literal) => {
+        concat!(
+            "SELECT ",
+            $columns,
+            " FROM reviews
+            WHERE closed_at IS NOT NULL AND state = 'decided' AND ",
+            $picks,
+            "(closed_at, id) < (?1, ?2) ORDER BY closed_at DESC, id DESC LIMIT ?3"
+        )
+    };
+}
+const DECISIONS: &str = decided!(review_columns!(), "");
+/// Process by process: each has its own order in the index.
+const DECISIONS_OF: &str = concat!(
     "SELECT ",
     review_columns!(),
-    " FROM reviews
-    WHERE closed_at IS NOT NULL AND state = 'decided'
-        AND (?1 IS NULL OR process IN (SELECT value FROM json_each(?1)))
-        AND (?2 IS NULL OR CAST(decision AS TEXT) ->> 'by' = ?2 OR CAST(decision AS TEXT) ->> 'first_by' = ?2)
-        AND (?3 IS NULL OR (closed_at, id) < (?3, ?4))
-    ORDER BY closed_at DESC, id DESC LIMIT ?5"
+    " FROM reviews WHERE id IN (SELECT found.id FROM (SELECT DISTINCT value AS name FROM json_each(?4)) AS named JOIN reviews AS found
+        WHERE found.id IN (",
+    decided!("id", "process = named.name AND "),
+    ")) ORDER BY closed_at DESC, id DESC LIMIT ?3"
+);
+/// As the second or only one, and as the first: an index for each.
+const DECISIONS_BY: &str = concat!(
+    "SELECT * FROM (SELECT * FROM (",
+    decided!(review_columns!(), "decided_by = ?5 AND (?4 IS NULL OR process IN (SELECT value FROM json_each(?4))) AND "),
+    ") UNION ALL SELECT * FROM (",
+    decided!(
+        review_columns!(),
+        "first_by = ?5 AND decided_by IS NOT ?5 AND (?4 IS NULL OR process IN (SELECT value FROM json_each(?4))) AND "
+    ),
+    ")) ORDER BY closed_at DESC, id DESC LIMIT ?3"
 );
 
 impl SqliteStore {
@@ -112,8 +137,19 @@ impl SqliteStore {
         limit: usize,
     ) -> Result<Vec<ReviewRow>, StoreError> {
         let processes = if filter.processes.is_empty() { None } else { Some(json_text(&filter.processes)?) };
-        let query = sqlx::query(DECISIONS).bind(processes).bind(&filter.by).bind(before.map(|(at, _)| at.0));
-        self.db.read(query.bind(before.map(|(_, id)| id)).bind(int(limit)?), rows::review).await
+        let (closed, id) = before.unwrap_or((Time(i64::MAX), Uuid::max()));
+        let sql = match (&filter.by, &processes) {
+            (Some(_), _) => DECISIONS_BY,
+            (None, Some(_)) => DECISIONS_OF,
+            (None, None) => DECISIONS,
+        };
+        let query = sqlx::query(sql).bind(closed.0).bind(id).bind(int(limit)?);
+        let query = match (&filter.by, processes) {
+            (Some(by), processes) => query.bind(processes).bind(by),
+            (None, Some(processes)) => query.bind(processes),
+            (None, None) => query,
+        };
+        self.db.read(query, rows::review).await
     }
 }
 
@@ -131,6 +167,8 @@ async fn put(tx: &mut Tx<'_>, row: ReviewRow, act: &ReviewAct, signal_id: Uuid, 
     let Some(next) = rules::to_write(&put) else { return Ok(put) };
     let query = sqlx::query(CHANGE).bind(next.id).bind(&next.state).bind(next.version).bind(&next.claimed_by);
     let query = query.bind(next.claimed_until.map(|at| at.0)).bind(next.escalated).bind(rows::decision(next)?);
+    let query = query.bind(next.decision.as_ref().map(|decision| &decision.by));
+    let query = query.bind(next.decision.as_ref().and_then(|decision| decision.first_by.as_ref()));
     tx.execute(query).await?;
     Ok(put)
 }
@@ -150,6 +188,26 @@ mod tests {
         for (sql, expected) in cases {
             let plan = plan(sql).await;
             assert!(plan.contains(expected), "{plan}");
+        }
+    }
+
+    /// However many were decided, a page of decisions reads a page of one index, or of one for each process.
+    #[tokio::test]
+    async fn decisions_walk_an_index() {
+        let cases: [(&str, &[&str]); 3] = [
+            (DECISIONS, &["USING INDEX reviews_closed (closed_at>? AND (closed_at,id)<(?,?))"]),
+            (DECISIONS_OF, &["INDEX reviews_of_process (process=? AND closed_at>? AND (closed_at,id)<(?,?))"]),
+            (
+                DECISIONS_BY,
+                &[
+                    "USING INDEX reviews_decided_by (decided_by=? AND closed_at>? AND (closed_at,id)<(?,?))",
+                    "USING INDEX reviews_first_by (first_by=? AND closed_at>? AND (closed_at,id)<(?,?))",
+                ],
+            ),
+        ];
+        for (sql, expected) in cases {
+            let plan = plan(sql).await;
+            assert!(expected.iter().all(|part| plan.contains(part)) && !plan.contains("SCAN reviews"), "{plan}");
         }
     }
 }
