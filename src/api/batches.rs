@@ -26,7 +26,7 @@ use super::facts::show_customer;
 use super::kinds;
 use super::permit::Action;
 use super::problem::{Problem, ProblemBody};
-use super::request_acts::check_note;
+use super::request_acts::{check_note, check_reason};
 use super::review_acts::Nothing;
 use super::setting_aside::read_hold;
 use super::stamp::Stamp;
@@ -199,7 +199,7 @@ async fn make(State(api): State<Api>, caller: Caller, key: Key, Json(new): Json<
         by: caller.name().to_owned(),
         first_by: None,
         first_note: None,
-        reason: new.reason,
+        reason: check_reason(new.reason)?,
         note: check_note(&new.note)?,
         fields: BTreeMap::new(),
     };

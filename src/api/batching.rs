@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const LEASE: Duration = Duration::from_secs(30);
 /// After this long, a turn begins no further item.
 const TURN: Duration = Duration::from_secs(15);
-/// How long a decision waits for the request's owner, in each turn.
+/// How long a decision waits for the request's owner, the first time.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// After this long it is enough that a decision is stored: its owner will see it.
 const ENOUGH: Duration = Duration::from_mins(2);
@@ -64,7 +64,10 @@ pub async fn turn(engine: &Engine) -> Result<bool, EngineError> {
     let (batches, now) = (engine.store().batches(), engine.clock().now());
     let Some(batch) = batches.take_batch(now, now.plus(LEASE)).await? else { return Ok(false) };
     let (mut rest, mut waits) = (false, false);
-    for item in batches.batch_items(batch.id).await? {
+    // What nobody has answered yet is asked about last, so that it keeps nothing from being sent.
+    let mut items = batches.batch_items(batch.id).await?;
+    items.sort_by_key(|item| item.came.to == Progress::Sending);
+    for item in items {
         if engine.clock().now() >= now.plus(TURN) {
             rest = true;
             break;
@@ -97,7 +100,8 @@ async fn decide(engine: &Engine, batch: &BatchRow, item: &ItemRow) -> Result<Opt
     }
     let decision = Decision { review: review.id, ..batch.decision.clone() };
     let act = ReviewAct::Decide { version: item.version, decision };
-    match engine.review_act(&review, act, item.signal_id, PATIENCE).await {
+    let patience = if item.came.to == Progress::Sending { Duration::ZERO } else { PATIENCE };
+    match engine.review_act(&review, act, item.signal_id, patience).await {
         Ok(answer) => Ok(told(engine, batch, answer)),
         Err(EngineError::Invalid(why)) => Ok(Some(came(Progress::Failed, "invalid", &why))),
         Err(EngineError::NotFound(_)) => Ok(Some(came(Progress::Skipped, "not_found", ""))),

@@ -110,12 +110,19 @@ async fn clauses(State(api): State<Api>, caller: Caller, path: InPath, query: Qu
     let process = version(&api, &caller, name, &query, "version")?;
     let to = api.engine().clock().now();
     let oldest = to.minus(within);
-    let (rows, cut) = newest(&api, &process, oldest).await?;
+    let (mut rows, mut cut) = newest(&api, &process, oldest).await?;
     let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
     let ledgers = api.engine().store().entries_of(&ids, MOST_ENTRIES).await?;
-    let cut = cut || ledgers.len() >= MOST_ENTRIES;
+    let full = ledgers.len() >= MOST_ENTRIES;
+    let mut ledgers: Vec<_> = ledgers.chunk_by(|one, next| one.0 == next.0).collect();
+    if full {
+        // The oldest that was read may lack its last entries.
+        ledgers.pop();
+        rows.truncate(ledgers.len());
+        cut = true;
+    }
     let mut counts = Counts::of(&process);
-    for ledger in ledgers.chunk_by(|one, next| one.0 == next.0) {
+    for ledger in ledgers {
         for (slot, passage) in passages(ledger.iter().filter_map(|(_, entry)| entry.fact().ok())) {
             counts.add(&slot, passage);
         }

@@ -89,6 +89,17 @@ pub(super) fn check_note(note: &str) -> Result<String, Problem> {
     }
 }
 
+/// The longest name of a reason, in bytes.
+const MAX_REASON: usize = 128;
+
+/// A refusal's reason as it was sent: a name of the process's, so nothing long and no control characters.
+pub(super) fn check_reason(reason: Option<String>) -> Result<Option<String>, Problem> {
+    if reason.as_ref().is_some_and(|reason| reason.len() > MAX_REASON || reason.chars().any(char::is_control)) {
+        return Err(Problem::new(&kinds::INVALID, format!("`reason` is a name of at most {MAX_REASON} bytes")));
+    }
+    Ok(reason)
+}
+
 /// One act on one request.
 struct Act<'a> {
     api: &'a Api,

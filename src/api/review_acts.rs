@@ -23,7 +23,7 @@ use super::extract::{InPath, Json, Key, OptionalJson};
 use super::kinds;
 use super::permit::Action;
 use super::problem::{Problem, ProblemBody};
-use super::request_acts::{Note, check_note};
+use super::request_acts::{Note, check_note, check_reason};
 use super::review_view::ReviewBody;
 use super::setting_aside::read_hold;
 use crate::domain::request::react::APPLIED;
@@ -239,7 +239,7 @@ async fn decide(
         by: caller.name().to_owned(),
         first_by: None,
         first_note: None,
-        reason: decide.reason,
+        reason: check_reason(decide.reason)?,
         note: check_note(&decide.note)?,
         fields: decide.fields,
     };

@@ -95,14 +95,14 @@ impl Act<'_> {
     pub(super) async fn not_held(&self) -> Result<(), Problem> {
         match self.api.engine().store().reviewing().held(self.row.id).await? {
             None => Ok(()),
-            Some(held) => {
-                let what = format!(
-                    "a decision of {} takes effect at {}; until then its maker can take it back",
-                    held.decision.by, held.release_at
-                );
-                Err(Problem::new(&kinds::TAKEN, what).with("current", self.api.review_summary(&self.row)))
-            }
+            Some(held) => Err(self.waits(&held)),
         }
+    }
+
+    fn waits(&self, held: &HeldRow) -> Problem {
+        let (by, at) = (&held.decision.by, held.release_at);
+        let what = format!("a decision of {by} takes effect at {at}; until then its maker can take it back");
+        Problem::new(&kinds::TAKEN, what).with("current", self.api.review_summary(&self.row))
     }
 
     /// Keeps a decision for this long, under its maker's claim.
@@ -135,7 +135,12 @@ impl Act<'_> {
         }
         let held = HeldRow { decision, request, version, signal_id, at: now, release_at: now.plus(length) };
         if !reviewing.hold(&held).await? {
-            self.not_held().await?;
+            return match reviewing.held(self.row.id).await? {
+                // Sent twice at the same moment.
+                Some(other) if other.signal_id == signal_id => Ok(self.held_answer(&other)),
+                Some(other) => Err(self.waits(&other)),
+                None => Err(self.stale(engine.store().review(self.row.id).await?)),
+            };
         }
         engine.store().reviewing().wake(self.row.id).await?;
         Ok(self.held_answer(&held))
@@ -256,9 +261,13 @@ pub async fn release(engine: &Engine) -> Result<usize, EngineError> {
     let due = reviewing.due_held(engine.clock().now(), AT_ONCE).await?;
     let (mut many, mut failed) = (0, None);
     for held in due {
+        // Another worker may have been faster, and somebody else's decision may be held there by now.
+        if reviewing.held(held.decision.review).await?.is_none_or(|now| now.signal_id != held.signal_id) {
+            continue;
+        }
         match send(engine, &held).await {
             Ok(()) => {
-                reviewing.drop_held(held.decision.review).await?;
+                reviewing.drop_held(held.decision.review, held.signal_id).await?;
                 many += 1;
             }
             Err(error) => failed = Some(error),

@@ -84,8 +84,8 @@ impl Assembly {
         let api = ApiSettings { stopping: stopping.clone(), metrics: api::install_metrics().ok(), ..ApiSettings::default() };
         let interface = api::router(engine.clone(), api);
         let pages = console::router(Desk::new(interface.clone()), engine.clone(), Doors { public_url, oidc, undo });
-        tasks.spawn(api::keep(engine.clone(), http.clone()));
-        tasks.spawn(api::work_batches(engine.clone(), http.clone()));
+        tasks.spawn(api::keep(engine.clone(), stopping.clone()));
+        tasks.spawn(api::work_batches(engine.clone(), stopping.clone()));
         tasks.spawn(api::serve(listener, interface.merge(pages), http.clone()));
         Ok(Running { engine, address, queue, http, stopping, tasks })
     }

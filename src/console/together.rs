@@ -144,7 +144,8 @@ fn picks(reviews: Vec<Review>, seat: &Seat, now: Timestamp) -> Vec<Pick> {
 pub(super) async fn decide(State(console): State<Console>, form: Form) -> Response {
     let Form { seat, fields } = form;
     let t = seat.look.lang.texts();
-    let picked: Vec<Value> = fields.starting("pick.").take(MOST).filter_map(|(id, version)| pick(id, version)).collect();
+    // One too many is for the interface to refuse: nobody is to believe that all of them were decided.
+    let picked: Vec<Value> = fields.starting("pick.").take(MOST + 1).filter_map(|(id, version)| pick(id, version)).collect();
     let (choice, note, reason) = (fields.one("choice"), fields.one("note"), fields.one("reason"));
     let lacks = if picked.is_empty() {
         t.together.none_picked

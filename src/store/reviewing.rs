@@ -26,7 +26,7 @@ macro_rules! implement_reviewing {
             UPDATE held SET releasing = TRUE \
             WHERE review IN (SELECT review FROM held WHERE release_at <= $1 ORDER BY release_at LIMIT $2) \
             RETURNING request, version, decision, signal_id, at, release_at";
-        const DROP_HELD: &str = "DELETE FROM held WHERE review = $1";
+        const DROP_HELD: &str = "DELETE FROM held WHERE review = $1 AND signal_id = $2";
         const SNOOZE: &str = "\
             INSERT INTO snoozes (review, snoozed_by, at, until, note) VALUES ($1, $2, $3, $4, $5) \
             ON CONFLICT (review) DO UPDATE \
@@ -72,8 +72,8 @@ macro_rules! implement_reviewing {
                 Ok(found)
             }
 
-            async fn drop_held(&$self, review: Uuid) -> Result<(), StoreError> {
-                $db.write(sqlx::query(DROP_HELD).bind(review)).await.map(drop)
+            async fn drop_held(&$self, review: Uuid, signal_id: Uuid) -> Result<(), StoreError> {
+                $db.write(sqlx::query(DROP_HELD).bind(review).bind(signal_id)).await.map(drop)
             }
 
             async fn snooze(&$self, row: &SnoozeRow) -> Result<(), StoreError> {

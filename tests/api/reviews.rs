@@ -199,6 +199,8 @@ async fn an_ill_formed_decision_is_told_at_once() {
         (json!({"version": 1, "choice": "retry", "note": "x"}), "invalid"),
         (json!({"version": 1, "choice": "refuse", "note": "x"}), "invalid"),
         (json!({"version": 1, "choice": "refuse", "reason": "rude", "note": "x"}), "invalid"),
+        (json!({"version": 1, "choice": "refuse", "reason": "r".repeat(129), "note": "x"}), "invalid"),
+        (json!({"version": 1, "choice": "refuse", "reason": "\u{0}", "note": "x"}), "invalid"),
         (json!({"version": 1, "choice": "amend", "note": "x", "fields": {"known_as": 5}}), "invalid"),
         (json!({"version": 1, "choice": "amend", "note": "x", "fields": {"who": "other"}}), "invalid"),
         (json!({"version": 1, "choice": "approve", "note": "x", "force": true}), "bad-body"),

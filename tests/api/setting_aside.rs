@@ -20,7 +20,7 @@ async fn a_minute_later(world: &World, review: &str) {
     let reviewing = world.store.reviewing();
     let id = review.parse().unwrap();
     let mut row = reviewing.held(id).await.unwrap().unwrap();
-    reviewing.drop_held(id).await.unwrap();
+    reviewing.drop_held(id, row.signal_id).await.unwrap();
     row.release_at = world.engine.clock().now();
     assert!(reviewing.hold(&row).await.unwrap());
 }
@@ -105,7 +105,7 @@ async fn a_held_decision_that_cannot_be_applied_is_on_record() {
     world.post("li", &format!("/v1/reviews/{review}/decide"), &held(1)).await.expect(202);
     // As a tool might, or a colleague with an older program: over the head of who holds it.
     let mut row = world.store.reviewing().held(review.parse().unwrap()).await.unwrap().unwrap();
-    world.store.reviewing().drop_held(review.parse().unwrap()).await.unwrap();
+    world.store.reviewing().drop_held(row.decision.review, row.signal_id).await.unwrap();
     row.version = 7;
     row.release_at = world.engine.clock().now();
     assert!(world.store.reviewing().hold(&row).await.unwrap());

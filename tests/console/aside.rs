@@ -51,7 +51,7 @@ async fn a_decision_is_taken_back_from_the_next_page() {
     li.act(&path("decide"), &again).await.expect(303);
     let reviewing = world.store.reviewing();
     let mut row = reviewing.held(review.parse().unwrap()).await.unwrap().unwrap();
-    reviewing.drop_held(review.parse().unwrap()).await.unwrap();
+    reviewing.drop_held(row.decision.review, row.signal_id).await.unwrap();
     row.release_at = world.engine.clock().now();
     assert!(reviewing.hold(&row).await.unwrap());
     assert_eq!(release(&world.engine).await.unwrap(), 1);

@@ -17,10 +17,17 @@ fn seed(operation: &str) -> Value {
         "submit_request" => json!({"process": "anything", "payload": {"who": "a", "any": [1, {"x": "y"}]}, "channel": "web"}),
         "supplement_request" => json!({"fields": {"who": "sure", "any": {"a": [1]}}}),
         "review_request" | "note_request" | "note_review" | "escalate_review" => json!({"note": "looked fine"}),
-        "withdraw_request" | "retry_request" | "release_review" => json!({}),
+        "withdraw_request" | "retry_request" | "release_review" | "undo_decision" | "wake_review" | "stop_batch" => json!({}),
+        "snooze_review" => json!({"for": "2h", "note": "waits for the branch"}),
+        "save_view" => json!({"place": "reviews", "name": "early ones", "query": "tab=unassigned&process=change"}),
+        "rename_view" => json!({"name": "late ones"}),
+        "decide_reviews" => json!({
+            "reviews": [{"id": "01a2072b-8d8b-71d6-b3f3-f53be7443972", "version": 1}], "choice": "refuse", "reason": "gone",
+            "note": "seen", "hold": "5s", "preview": true,
+        }),
         "claim_review" => json!({"steal": true, "note": "ill"}),
         "decide_review" => {
-            json!({"version": 1, "choice": "approve", "reason": "gone", "note": "seen", "fields": {"phone": "1"}})
+            json!({"version": 1, "choice": "approve", "reason": "gone", "note": "seen", "fields": {"phone": "1"}, "hold": "0s"})
         }
         "create_token" => {
             json!({"name": "t-1", "roles": ["submitter"], "processes": ["change"], "review_roles": ["identity"], "expires_in": "90d"})

@@ -59,7 +59,7 @@ pub(super) async fn entries_are_paged(world: &World) {
     assert!(world.store.entries(Uuid::from_u128(77_777), 0, 9).await.unwrap().is_empty());
     let other = world.running(worker).await;
     let of = world.store.entries_of(&[other, Uuid::from_u128(77_777), id], 99).await.unwrap();
-    let expected = [(id, 1), (id, 2), (id, 3), (id, 4), (other, 1), (other, 2)];
+    let expected = [(other, 1), (other, 2), (id, 1), (id, 2), (id, 3), (id, 4)];
     assert_eq!(of, expected.map(|(id, seq)| (id, entry(seq))));
     assert!((3..=4).contains(&world.store.entries_of(&[id, other], 3).await.unwrap().len()), "a bound");
 }

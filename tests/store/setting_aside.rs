@@ -46,9 +46,11 @@ pub(super) async fn a_decision_is_held_and_taken_back_or_told(world: &World) {
     assert_eq!(store.due_held(second.release_at, 9).await.unwrap(), std::slice::from_ref(&second));
     assert_eq!(store.take_back(two, "wang", T0).await.unwrap(), None, "somebody carries it out");
     assert_eq!(store.due_held(first.release_at, 9).await.unwrap(), [second.clone(), first.clone()], "told until it is dropped");
-    assert_eq!(store.due_held(first.release_at, 1).await.unwrap(), [second]);
-    store.drop_held(two).await.unwrap();
-    store.drop_held(two).await.unwrap();
+    assert_eq!(store.due_held(first.release_at, 1).await.unwrap(), std::slice::from_ref(&second));
+    store.drop_held(two, first.signal_id).await.unwrap();
+    assert_eq!(store.held(two).await.unwrap().as_ref(), Some(&second), "another decision stays");
+    store.drop_held(two, second.signal_id).await.unwrap();
+    store.drop_held(two, second.signal_id).await.unwrap();
     assert_eq!(store.due_held(first.release_at, 9).await.unwrap(), [first]);
     assert_eq!(store.held(two).await.unwrap(), None);
 }
@@ -69,7 +71,7 @@ pub(super) async fn taken_back_or_carried_out_and_never_both(world: &World) {
         let due = world.store.reviewing().due_held(release_at, 99).await.unwrap();
         let carried_out = due.iter().any(|held| held.decision.review == review);
         assert_ne!(undoing.await.unwrap(), carried_out);
-        world.store.reviewing().drop_held(review).await.unwrap();
+        world.store.reviewing().drop_held(review, row.signal_id).await.unwrap();
     }
 }
 

@@ -35,9 +35,13 @@ pub fn passages(facts: impl Iterator<Item = Fact>) -> BTreeMap<String, Passage> 
             Fact::Verdict(verdict) => {
                 let passage = passages.entry(verdict.slot).or_default();
                 passage.verdict = Some(verdict.verdict);
+                passage.skipped = false;
                 passage.clause = verdict.clause.or(passage.clause.take());
             }
-            Fact::Skipped { step } => passages.entry(step).or_default().skipped = true,
+            Fact::Skipped { step } => {
+                let passage = passages.entry(step).or_default();
+                (passage.skipped, passage.verdict) = (true, None);
+            }
             Fact::ReviewOpened(opened) => {
                 passages.entry(opened.slot.clone()).or_default();
                 asked.insert(opened.id, opened.slot);
@@ -91,14 +95,21 @@ mod tests {
             Fact::Decided(Decided { review: Uuid::nil(), ..decided.clone() }),
             Fact::Decided(decided),
             Fact::Skipped { step: "big".into() },
+            // An amendment asks again what was skipped, and skips what was asked.
+            Fact::Skipped { step: "age".into() },
+            verdict("age", Verdict::Pass),
+            verdict("limit", Verdict::Pass),
+            Fact::Skipped { step: "limit".into() },
             verdict("money", Verdict::Pass),
             verdict("money", Verdict::Refuse("in_flight".into())),
         ];
         let found = passages(facts.into_iter());
-        assert_eq!(found.keys().collect::<Vec<_>>(), ["big", "known", "money"]);
+        assert_eq!(found.keys().collect::<Vec<_>>(), ["age", "big", "known", "limit", "money"]);
         assert_eq!(found["known"].answers, [Choice::Approve]);
         assert_eq!(found["known"].verdict, Some(Verdict::Review("unsure".into())));
         assert!(found["big"].skipped && found["big"].verdict.is_none());
+        assert_eq!((found["age"].skipped, found["age"].verdict.clone()), (false, Some(Verdict::Pass)));
+        assert_eq!((found["limit"].skipped, found["limit"].verdict.clone()), (true, None));
         assert_eq!(found["money"].verdict, Some(Verdict::Refuse("in_flight".into())));
     }
 }

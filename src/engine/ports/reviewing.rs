@@ -71,8 +71,8 @@ pub trait Reviewing: Send + Sync {
     async fn held(&self, review: Uuid) -> Result<Option<HeldRow>, StoreError>;
     /// Those whose time has come, the oldest first; from now on they are not taken back.
     async fn due_held(&self, now: Time, limit: usize) -> Result<Vec<HeldRow>, StoreError>;
-    /// It was sent, or it never can be.
-    async fn drop_held(&self, review: Uuid) -> Result<(), StoreError>;
+    /// It was sent, or it never can be. Only the decision with this id goes: by now another one may be held for the review.
+    async fn drop_held(&self, review: Uuid, signal_id: Uuid) -> Result<(), StoreError>;
     /// Puts a review aside, or again.
     async fn snooze(&self, snooze: &SnoozeRow) -> Result<(), StoreError>;
     /// The review is wanted again; false where it was not put aside.

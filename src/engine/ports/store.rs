@@ -357,8 +357,8 @@ pub trait Store: Send + Sync + 'static {
     async fn request(&self, request: RequestId) -> Result<RequestRow, StoreError>;
     /// One request's entries above `after`, oldest first, at most `limit`.
     async fn entries(&self, request: RequestId, after: u64, limit: usize) -> Result<Vec<Entry>, StoreError>;
-    /// The entries of these requests, request by request in order of id, oldest first; at least the first `limit` of them where there
-    /// are more, and about as many. A request without entries has none.
+    /// The entries of these requests, the newest request first, each oldest entry first; at least the first `limit` of them where
+    /// there are more, and about as many: the last request's may be cut. A request without entries has none.
     async fn entries_of(&self, requests: &[RequestId], limit: usize) -> Result<Vec<(RequestId, Entry)>, StoreError>;
     /// Requests, newest first, before the cursor (a request id).
     async fn requests(

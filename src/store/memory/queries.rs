@@ -20,7 +20,7 @@ impl State {
 
     pub(super) fn entries_of(&self, requests: &[RequestId], limit: usize) -> Vec<(RequestId, Entry)> {
         let ids: BTreeSet<RequestId> = requests.iter().copied().collect();
-        let held = ids.into_iter().filter_map(|id| self.requests.get(&id).map(|held| (id, held)));
+        let held = ids.into_iter().rev().filter_map(|id| self.requests.get(&id).map(|held| (id, held)));
         held.flat_map(|(id, held)| held.entries.iter().map(move |entry| (id, entry.clone()))).take(limit).collect()
     }
 

@@ -59,8 +59,11 @@ impl Reviewing for MemoryStore {
             .collect())
     }
 
-    async fn drop_held(&self, review: Uuid) -> Result<(), StoreError> {
-        self.lock().0.held.remove(&review);
+    async fn drop_held(&self, review: Uuid, signal_id: Uuid) -> Result<(), StoreError> {
+        let mut state = self.lock().0;
+        if state.held.get(&review).is_some_and(|(held, _)| held.signal_id == signal_id) {
+            state.held.remove(&review);
+        }
         Ok(())
     }
 

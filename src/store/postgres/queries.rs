@@ -17,7 +17,7 @@ const ENTRIES: &str = "\
     SELECT seq, packed FROM entries
     WHERE request = $1 AND seq >= COALESCE((SELECT MAX(seq) FROM entries WHERE request = $1 AND seq <= $2 + 1), 1)
     ORDER BY seq LIMIT $3";
-const ENTRIES_OF: &str = "SELECT request, seq, packed FROM entries WHERE request = ANY($1) ORDER BY request, seq LIMIT $2";
+const ENTRIES_OF: &str = "SELECT request, seq, packed FROM entries WHERE request = ANY($1) ORDER BY request DESC, seq LIMIT $2";
 /// What every list of requests asks; in front of it stands what picks the index. Ids are in order of time, so every list is a
 /// range of ids.
 macro_rules! list {

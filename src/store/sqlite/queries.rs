@@ -15,7 +15,7 @@ use crate::store::rules;
 const REQUEST: &str = concat!("SELECT ", request_columns!(), " FROM requests WHERE id = ?1");
 const ENTRIES: &str = "SELECT seq, at, body, hash FROM entries WHERE request = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
 const ENTRIES_OF: &str = "\
-    SELECT request, seq, at, body, hash FROM entries WHERE request IN (SELECT unhex(value) FROM json_each(?1)) ORDER BY request, seq LIMIT ?2";
+    SELECT request, seq, at, body, hash FROM entries WHERE request IN (SELECT unhex(value) FROM json_each(?1)) ORDER BY request DESC, seq LIMIT ?2";
 /// What every list of requests asks; in front of it stands what picks the index. Ids are in order of time, so every list is a
 /// range of ids: SQLite plans without looking at the arguments, so "or nothing is said" would be all of them.
 macro_rules! list {
