@@ -4,7 +4,8 @@
 # The scenarios and the end-to-end suite (MOZHAO_CHAOS_SEEDS, default 2, seeds each), the simulation (MOZHAO_SEEDS, default
 # 1..10000), every crash point (MOZHAO_CRASH_CASES), frozen workers (MOZHAO_ZOMBIES, default 150), bad input (MOZHAO_INPUT_CASES,
 # default 100,000 mutations), then the known
-# bugs, Schemathesis and cargo-fuzz. With arguments (filters and options for cargo nextest run): only those tests.
+# bugs, Schemathesis and cargo-fuzz. With arguments (filters and options for cargo nextest run): only those tests, and their
+# table in target/chaos-part.md. `tests/chaos.sh replay SCENARIO SEED`: one scenario as it was played with that seed.
 #
 # One build serves all of it: with the known bugs as switches (off, but for the part that switches them on) and a little optimised,
 # because ten thousand worlds are mostly computing. The table is printed and written to target/chaos.md. Exits with 1 if anything failed.
@@ -42,7 +43,14 @@ part() {
 junit=target/nextest/chaos/junit.xml
 rm -f "$junit"
 status=0
+written=$CARGO_TARGET_DIR/chaos.md
+if [ "${1:-}" = replay ]; then
+  [ $# = 3 ] || { echo 'tests/chaos.sh replay SCENARIO SEED' >&2; exit 2; }
+  export MOZHAO_CHAOS_SEED=$3
+  set -- --test chaos -E "test(/::$2\$/)"
+fi
 if [ $# -gt 0 ]; then
+  written=$CARGO_TARGET_DIR/chaos-part.md
   tests/run.sh --profile chaos "$@" || status=1
 else
   tests/run.sh --profile chaos --test chaos --test e2e --test simulation --test crash --test input -E 'not test(mutants)' || status=1
@@ -62,7 +70,8 @@ table() {
     function row() { if (name != "") printf "| %s | %d | %.0f | %d | %d | %s |\n", name, seeds, seconds, requests, faults, bad == "" ? 0 : bad }
     $1 != name { row(); name = $1; seeds = seconds = requests = faults = 0; bad = "" }
     { known[$1] = 1; seeds++; seconds += $3; requests += $4; faults += $5; all++; every += $4; hits += $5
-      if ($6 == "failed") { bad = bad "seed " $2 " "; failed++ } }
+      if ($6 == "failed") { bad = bad "seed " $2 " "; failed++ }
+      if ($6 == "not run") bad = "not run" }
     END { row()
       # Suites that keep no record of worlds: what nextest says of them.
       while ((getline line < junit) > 0) {
@@ -81,5 +90,5 @@ table() {
       while ((getline < parts) > 0) { printf "| %s | %s | %d | | | %s |\n", $1, $2, $3, $4; if ($4 == "failed") failed++ }
       printf "| **%d runs of scenarios, and the rest** | | | **%d** | **%d** | **%d** |\n", all, every, hits, failed }'
 }
-table | tee "$CARGO_TARGET_DIR/chaos.md"
+table | tee "$written"
 exit $status

@@ -98,6 +98,11 @@ while read -r line <&"${SERVERS[0]}"; do
 done
 [ -n "$ready" ] || { echo 'tests/run.sh: the private servers did not start, see above' >&2; exit 1; }
 
+small=$(mktemp -d)
+if mount -t tmpfs tmpfs "$small" 2>/dev/null; then umount "$small"; else
+  echo 'tests/run.sh: this process may not mount: the two scenarios with a full disk are NOT run' >&2
+fi
+rmdir "$small"
 command -v systemd-analyze >/dev/null || echo 'tests/run.sh: no systemd-analyze here: deploy/mozhao.service is NOT checked by it' >&2
 
 # --- tests ------------------------------------------------------------------------------------------------

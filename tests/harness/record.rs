@@ -55,7 +55,9 @@ pub struct Record {
 
 impl Record {
     pub fn new(scenario: &str, seed: u64) -> Record {
-        println!("{scenario}: seed {seed} ({SEED}={seed} repeats it)");
+        // The long run plays more of some scenarios: a seed repeats only what it was drawn for.
+        let again = if chaos() { format!("tests/chaos.sh replay {scenario} {seed}") } else { format!("{SEED}={seed}") };
+        println!("{scenario}: seed {seed} ({again} repeats it)");
         let faults = FAULTS.load(Ordering::Relaxed);
         Record { scenario: scenario.to_owned(), seed, begun: Instant::now(), faults, requests: 0, checked: false }
     }
@@ -72,25 +74,35 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        let Some(path) = std::env::var_os(RECORD) else { return };
         let verdict = match (std::thread::panicking(), self.checked) {
             (true, _) => "failed",
             (false, true) => "ok",
             (false, false) => "ok, its own checks only",
         };
-        let line = format!(
+        append(&format!(
             "{}\t{}\t{:.1}\t{}\t{}\t{verdict}\n",
             self.scenario,
             self.seed,
             self.begun.elapsed().as_secs_f64(),
             self.requests,
             FAULTS.load(Ordering::Relaxed) - self.faults,
-        );
-        let file = File::options().create(true).append(true).open(path);
-        // One write: several processes add to the file.
-        if let Err(error) = file.and_then(|mut file| file.write_all(line.as_bytes())) {
-            eprintln!("cannot record: {error}");
-        }
+        ));
+    }
+}
+
+/// Says in the table that a scenario cannot be played on this machine.
+pub fn not_run(scenario: &str, why: &str) {
+    println!("{scenario}: NOT RUN: {why}");
+    append(&format!("{scenario}\t0\t0\t0\t0\tnot run\n"));
+}
+
+/// A line of the table, if one is made.
+fn append(line: &str) {
+    let Some(path) = std::env::var_os(RECORD) else { return };
+    let file = File::options().create(true).append(true).open(path);
+    // One write: several processes add to the file.
+    if let Err(error) = file.and_then(|mut file| file.write_all(line.as_bytes())) {
+        eprintln!("cannot record: {error}");
     }
 }
 
