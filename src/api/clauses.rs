@@ -28,7 +28,6 @@ use crate::domain::process::model::Process;
 use crate::domain::request::clauses::{Passage, passages};
 use crate::domain::request::fact::Verdict;
 use crate::domain::time::Time;
-use crate::domain::words::Choice;
 use crate::engine::ports::records::{RequestFilter, RequestRow};
 
 /// The most requests whose ledgers are read.
@@ -224,7 +223,7 @@ impl Counts {
             None => {}
         }
         for choice in passage.answers {
-            *counted.answers.entry(word(choice)).or_default() += 1;
+            *counted.answers.entry(choice.as_str().to_owned()).or_default() += 1;
         }
     }
 
@@ -243,10 +242,6 @@ impl Counts {
         };
         taken.map(item).collect()
     }
-}
-
-fn word(choice: Choice) -> String {
-    serde_json::to_value(choice).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 /// One place that is different.

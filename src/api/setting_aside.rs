@@ -115,12 +115,9 @@ impl Act<'_> {
     ) -> Result<Response, Problem> {
         let engine = self.api.engine();
         let reviewing = engine.store().reviewing();
-        if let Some(held) = reviewing.held(self.row.id).await?
-            && held.signal_id == signal_id
-        {
-            return Ok(self.held_answer(&held));
+        if let Some(other) = reviewing.held(self.row.id).await? {
+            return self.held_before(&other, signal_id);
         }
-        self.not_held().await?;
         if self.row.version != version || self.row.state != "open" {
             // Nothing to hold. The store knows whether this very decision has taken effect since, or what is stale about it.
             return self.act(ReviewAct::Decide { version, decision }, signal_id).await;
@@ -135,15 +132,19 @@ impl Act<'_> {
         }
         let held = HeldRow { decision, request, version, signal_id, at: now, release_at: now.plus(length) };
         if !reviewing.hold(&held).await? {
+            // At the same moment.
             return match reviewing.held(self.row.id).await? {
-                // Sent twice at the same moment.
-                Some(other) if other.signal_id == signal_id => Ok(self.held_answer(&other)),
-                Some(other) => Err(self.waits(&other)),
+                Some(other) => self.held_before(&other, signal_id),
                 None => Err(self.stale(engine.store().review(self.row.id).await?)),
             };
         }
-        engine.store().reviewing().wake(self.row.id).await?;
+        reviewing.wake(self.row.id).await?;
         Ok(self.held_answer(&held))
+    }
+
+    /// Where one is held already: this very decision, sent again, or another one.
+    fn held_before(&self, other: &HeldRow, signal_id: Uuid) -> Result<Response, Problem> {
+        if other.signal_id == signal_id { Ok(self.held_answer(other)) } else { Err(self.waits(other)) }
     }
 
     fn held_answer(&self, held: &HeldRow) -> Response {

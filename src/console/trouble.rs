@@ -33,7 +33,7 @@ fn made(frame: Frame, status: StatusCode, heading: &'static str, text: &'static 
     let detail = refused.map(|refused| refused.detail.clone()).unwrap_or_default();
     let request_id = refused.and_then(|refused| refused.request_id.clone()).unwrap_or_default();
     let unavailable = status == StatusCode::SERVICE_UNAVAILABLE;
-    let again = if unavailable || status.is_server_error() { around::here() } else { String::new() };
+    let again = if status.is_server_error() { around::here() } else { String::new() };
     let (back, searches) = (around::back(), frame.searches && status == StatusCode::NOT_FOUND);
     let page = TroublePage { f: frame, heading, text, detail, request_id, again, back, searches };
     let mut response = match page.render() {

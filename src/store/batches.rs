@@ -6,8 +6,7 @@ macro_rules! implement_batches {
         use sqlx::Row as _;
         use uuid::Uuid;
 
-        use super::rows::time;
-        use crate::domain::request::signal::Decision;
+        use super::rows::{json, number, time, time_or_none};
         use crate::domain::time::Time;
         use crate::engine::ports::batches::{BatchRow, Batches, Came, ItemRow, Progress};
         use crate::engine::ports::store::StoreError;
@@ -56,6 +55,7 @@ macro_rules! implement_batches {
                 let query = sqlx::query(ADD).bind(batch.id).bind(&batch.decision.by).bind(bytes);
                 let query = query.bind(batch.at.0).bind(batch.start_at.0).bind(batch.done_at.map(|at| at.0));
                 if tx.execute(query).await? == 0 {
+                    tx.rollback().await?;
                     return Ok(false);
                 }
                 for (place, item) in items.iter().enumerate() {
@@ -127,22 +127,20 @@ macro_rules! implement_batches {
 
         fn batch(row: &super::rows::Row) -> Read<BatchRow> {
             let bytes: Vec<u8> = row.try_get("decision")?;
-            let decision: Decision = serde_json::from_slice(&bytes).map_err(|error| misfit("decision", error))?;
-            let done_at: Option<i64> = row.try_get("done_at")?;
             Ok(BatchRow {
                 id: row.try_get("id")?,
-                decision,
+                decision: json(&bytes, "decision")?,
                 at: time(row, "at")?,
                 start_at: time(row, "start_at")?,
-                done_at: done_at.map(Time),
+                done_at: time_or_none(row, "done_at")?,
             })
         }
 
         fn item(row: &super::rows::Row) -> Read<ItemRow> {
-            let (version, to): (i64, String) = (row.try_get("version")?, row.try_get("came_to")?);
+            let to: String = row.try_get("came_to")?;
             Ok(ItemRow {
                 review: row.try_get("review")?,
-                version: u32::try_from(version).map_err(|error| misfit("version", error))?,
+                version: number(row, "version")?,
                 signal_id: row.try_get("signal_id")?,
                 came: Came {
                     to: Progress::parse(&to).ok_or_else(|| misfit("came_to", to))?,

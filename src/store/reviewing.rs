@@ -6,8 +6,7 @@ macro_rules! implement_reviewing {
         use sqlx::Row as _;
         use uuid::Uuid;
 
-        use super::rows::time;
-        use crate::domain::request::signal::Decision;
+        use super::rows::{json, number, time};
         use crate::domain::time::Time;
         use crate::engine::ports::reviewing::{HeldRow, Reviewing, SnoozeRow, ViewRow};
         use crate::engine::ports::store::StoreError;
@@ -138,12 +137,11 @@ macro_rules! implement_reviewing {
         }
 
         fn held(row: &super::rows::Row) -> Read<HeldRow> {
-            let (bytes, version): (Vec<u8>, i64) = (row.try_get("decision")?, row.try_get("version")?);
-            let decision: Decision = serde_json::from_slice(&bytes).map_err(|error| sqlx::Error::Decode(error.into()))?;
+            let bytes: Vec<u8> = row.try_get("decision")?;
             Ok(HeldRow {
-                decision,
+                decision: json(&bytes, "decision")?,
                 request: row.try_get("request")?,
-                version: u32::try_from(version).map_err(|error| sqlx::Error::Decode(error.into()))?,
+                version: number(row, "version")?,
                 signal_id: row.try_get("signal_id")?,
                 at: time(row, "at")?,
                 release_at: time(row, "release_at")?,

@@ -103,7 +103,7 @@ macro_rules! decoders {
         }
 
         /// JSON in bytes or text.
-        fn json<T: serde::de::DeserializeOwned>(bytes: &[u8], column: &str) -> Read<T> {
+        pub(super) fn json<T: serde::de::DeserializeOwned>(bytes: &[u8], column: &str) -> Read<T> {
             serde_json::from_slice(bytes).map_err(|error| crate::store::rows::misfit(column, error))
         }
 

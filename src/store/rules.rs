@@ -142,7 +142,7 @@ pub(super) fn put(row: ReviewRow, id: Uuid, signal: &Signal) -> ReviewPut {
 
 /// A decision in one line. The values of amended fields stay out: the ledger keeps notes for ever.
 fn told(decision: &Decision) -> String {
-    let word = serde_json::to_value(decision.choice).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default();
+    let word = decision.choice.as_str();
     let reason = decision.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
     let fields = decision.fields.keys().cloned().collect::<Vec<_>>().join(", ");
     let fields = if fields.is_empty() { fields } else { format!(" of {fields}") };
