@@ -1,7 +1,8 @@
 //! `/metrics`, in Prometheus's text form: what the store counts, what the worker is doing, and what the recorder gathered.
 //!
 //! The store's numbers are those of all workers together, so that one of them may be asked. Anybody on the network may
-//! read this page, and it costs queries: it is made at most once in two seconds, by one caller at a time.
+//! read this page, and it costs queries: those are made at most once in two seconds, by one caller at a time. What the worker
+//! itself knows costs nothing and is always of this moment.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -26,7 +27,7 @@ const FRESH: Duration = Duration::from_secs(2);
 /// Bounds of the histograms, in seconds.
 const SECONDS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
 
-/// The page made last.
+/// What was gathered last.
 pub(super) type Scrape = Mutex<Option<(Time, String)>>;
 
 /// Makes the recorder that gathers the metrics of this process; once per process, before the engine starts.
@@ -42,26 +43,28 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
 async fn show(State(api): State<Api>) -> Result<Response, Problem> {
     let mut last = api.0.scrape.lock().await;
     let now = api.engine().clock().now();
-    let page = match last.as_ref() {
+    let gathered = match last.as_ref() {
         Some((made, page)) if now.since(*made) < FRESH && now >= *made => page.clone(),
         _ => {
-            let page = render(&api).await?;
+            let page = gather(&api).await?;
             *last = Some((now, page.clone()));
             page
         }
     };
     drop(last);
+    let mut page = Page(gathered);
+    page.status(&api.engine().status());
+    let page = page.0;
     Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"))], page).into_response())
 }
 
-async fn render(api: &Api) -> Result<String, StoreError> {
+async fn gather(api: &Api) -> Result<String, StoreError> {
     let store = api.engine().store();
     let (balance, counted, controls) = (store.balance().await?, store.counted().await?, store.controls().await?);
     let mut page = Page::default();
     page.balance(&balance);
     page.counted(&counted);
     page.controls(&controls);
-    page.status(&api.engine().status());
     if let Some(handle) = &api.settings().metrics {
         handle.run_upkeep();
         page.add(&handle.render());
@@ -169,6 +172,9 @@ impl Page {
         self.one("mozhao_in_flight_limit", "gauge", "The most that it carries.", status.in_flight_limit);
         let age = status.heartbeat_age.as_secs_f64();
         self.one("mozhao_heartbeat_age_seconds", "gauge", "Since this worker's last successful heartbeat.", age);
+        // Each request in flight, connection and loop of this worker is one: where it grows at rest, something leaks.
+        let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+        self.one("mozhao_tasks_alive", "gauge", "Tasks of this process that have not ended.", tasks);
         if let Some(connected) = status.broker {
             self.one("mozhao_broker_connected", "gauge", "1 while the broker is connected.", u8::from(connected));
         }

@@ -16,6 +16,10 @@ mod broker;
 mod client;
 #[path = "../e2e/ledgers.rs"]
 mod ledgers;
+#[path = "../e2e/rest.rs"]
+mod rest;
+#[path = "../e2e/witness.rs"]
+mod witness;
 #[path = "../e2e/world.rs"]
 mod world;
 

@@ -281,6 +281,11 @@ impl Case {
         self.logs.push(dead.process.logs());
     }
 
+    /// Workers that are started from now on do not have this variable.
+    pub fn without(&mut self, name: &str) {
+        self.settings.retain(|(known, _)| *known != name);
+    }
+
     /// Waits until the producer's last message is confirmed.
     pub async fn all_confirmed(&mut self) {
         if let Some(producer) = self.producer.take() {
@@ -299,9 +304,9 @@ impl Case {
         people::settle(self, REST).await;
         let workers: Vec<&Worker> = self.workers.iter().collect();
         let over_http = self.world.amqp.is_none();
+        assert!(!over_http || self.world.posted.len() == self.sent.len(), "each was answered, and nothing else was sent");
         let expect = Expect {
             sent: if over_http { &[] } else { &self.sent },
-            others: if over_http { self.sent.len() } else { 0 },
             ended: self.sent.len(),
             workers: &workers,
             logs: self.logs.clone(),

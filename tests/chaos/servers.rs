@@ -103,6 +103,9 @@ async fn database_disk_is_full() {
                     break;
                 }
             }
+            // What the runbook names.
+            let told = |worker| case.count_in_log(worker, "it is tried again until the database answers") > 0;
+            wait::until_true("a worker to say that the database is not there", PATIENCE, || told(0) || told(1)).await;
             case.world.disk().free();
             // A server that stopped for it is started again, as a service manager does.
             case.world.postgres().ensure_running().await;

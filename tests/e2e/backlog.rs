@@ -1,19 +1,21 @@
 //! A mountain of work that waits: in the broker, and parked in the database. It costs the worker no memory, and what was
 //! parked comes back paced.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use mozhao::domain::request::chain::{Entry, GENESIS};
 use mozhao::domain::request::fact::{Accepted, Cause, Fact, FailureClass};
 use mozhao::domain::time::Time;
+use mozhao::engine::ports::records::Balance;
 use mozhao::sandbox::{Fault, Trouble};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
 use super::bank;
+use super::books::{self, Expect};
 use super::broker::{self, Message};
 use super::world::{PATIENCE, Worker, World};
 use crate::harness::ports::free_port;
@@ -80,12 +82,19 @@ async fn a_backlog_in_the_broker_costs_no_memory() {
 
     let status = worker.process.stop(Duration::from_secs(25)).await;
     assert_eq!(status.code(), Some(0), "{}", worker.process.logs());
-    // What was taken stands in the books; the rest is still in the broker.
+    // What was taken stands in the books; the rest is still in the broker: each message is in one of both places.
     let balance = world.balance().await.unwrap();
     assert!(balance.holds(), "{balance:?}");
     let left = mountain() + sent.len() - usize::try_from(balance.accepted).unwrap();
-    let left = u32::try_from(left).unwrap();
-    wait::until("the rest to be in the broker", PATIENCE, || async { broker::depth(&amqp, &queue).await == Some(left) }).await;
+    let ready = u32::try_from(left).unwrap();
+    wait::until("the rest to be in the broker", PATIENCE, || async { broker::depth(&amqp, &queue).await == Some(ready) }).await;
+    let waiting: HashSet<(String, String)> = broker::drain(&amqp, &queue, left).await.into_iter().collect();
+    assert_eq!(waiting.len(), left, "a message waits twice");
+    let taken: Vec<Message> = sent.into_iter().chain(messages).filter(|message| !waiting.contains(&message.key())).collect();
+    let next = world.worker().await;
+    let logs = vec![worker.process.logs()];
+    let expect = Expect { sent: &taken, ended: taken.len(), workers: &[&next], logs, ..Expect::default() };
+    books::check(&mut world, expect).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,7 +113,7 @@ async fn parked_requests_cost_no_memory_and_come_back_paced() {
         world.store.controls().await.is_ok_and(|rows| rows.iter().any(|row| row.state == "resuming"))
     })
     .await;
-    let resumed = |balance: &mozhao::engine::ports::records::Balance| balance.done >= warm.len() as u64 + COUNTED;
+    let resumed = |balance: &Balance| balance.done >= warm.len() as u64 + COUNTED;
     let mut highest = 0;
     wait::until("some to be back", PATIENCE, || {
         highest = highest.max(worker.process.resident_bytes());
@@ -127,17 +136,21 @@ async fn parked_requests_cost_no_memory_and_come_back_paced() {
     }
     println!("came back per second: {seconds:?}");
 
-    // It is stopped with most of them still parked: they are in the books as such.
-    let balance = world.balance().await.unwrap();
-    assert!(balance.holds() && balance.parked > mountain() as u64 / 2, "{balance:?}");
-    drop(worker);
-    let mut wrong = Vec::new();
-    for row in world.requests().await.iter().step_by(mountain() / 500) {
-        if let Err(error) = super::ledgers::Ledger::read(world.store.as_ref(), row.id).await {
-            wrong.push(error);
-        }
-    }
-    assert_eq!(wrong, Vec::<String>::new());
+    // An operator stops that with most of them still parked: they are in the books as such.
+    let ada = world.client(&worker, "ada").await;
+    let (status, answer) = ada.post("/v1/dependencies/core_banking/trip", &json!({"reason": "enough was seen"})).await;
+    assert_eq!(status, 200, "{answer}");
+    let rested = |balance: &Balance| balance.parked > mountain() as u64 / 2 && balance.running == 0 && balance.queued == 0;
+    let balance = world.until("no more of them to come back", PATIENCE, rested).await;
+    let parked = (0..mountain()).map(|number| {
+        let payload = bank::unbind(&format!("U{number}"), &format!("K{number}"));
+        Message::plain("parked", &format!("m-{number}"), "card_unbind", &payload)
+    });
+    let sent: Vec<Message> = warm.into_iter().chain(parked).collect();
+    let ended = usize::try_from(balance.ended()).unwrap();
+    let deadline = Some(Duration::from_mins(3));
+    let expect = Expect { sent: &sent, ended, workers: &[&worker], deadline, ..Expect::default() };
+    books::check(&mut world, expect).await;
 }
 
 /// When the group's requests were resumed, in order; the canary first.
@@ -155,11 +168,11 @@ async fn control(database: &str) {
     sqlx::query(sql).execute(&mut connection).await.unwrap();
 }
 
-/// Requests that have waited for the bank for a minute, with true ledgers.
+/// Requests that have waited for the bank for a minute, with true ledgers and their first events, which are still to be published.
 async fn park(database: &str, digest: &str, now: Time) {
     let then = now.minus(Duration::from_mins(1));
     let (mut ids, mut customers, mut bodies, mut heads, mut messages) = (vec![], vec![], vec![], vec![], vec![]);
-    let mut ledgers = vec![];
+    let (mut ledgers, mut events, mut told) = (vec![], vec![], vec![]);
     for number in 0..mountain() {
         let (id, customer) = (Uuid::now_v7(), format!("U{number}"));
         let payload = canonical(&bank::unbind(&customer, &format!("K{number}")));
@@ -191,6 +204,9 @@ async fn park(database: &str, digest: &str, now: Time) {
             packed.extend([&then.0.to_be_bytes()[..], &entry.hash, &length.to_be_bytes(), &entry.body].concat());
         }
         ledgers.push(packed);
+        let event = Uuid::now_v7();
+        told.push(json!({"id": event, "subject": id, "type": "mozhao.request.card_unbind.accepted"}).to_string().into_bytes());
+        events.push(event);
         ids.push(id);
         customers.push(customer);
         messages.push(format!("m-{number}"));
@@ -198,6 +214,8 @@ async fn park(database: &str, digest: &str, now: Time) {
         heads.push(head.to_vec());
     }
     let mut connection = PgConnection::connect(database).await.unwrap();
+    // Nobody is watched who only sets the scene.
+    sqlx::raw_sql("SET session_replication_role = replica").execute(&mut connection).await.unwrap();
     let requests =
         "INSERT INTO requests (id, process, version, customer, producer, message, channel, turn, over_limit, seq, head, state,
             step, reason, parked, wake_at, signalled, seen, deaths, person, accepted_at, updated_at, expires_at)
@@ -210,6 +228,13 @@ async fn park(database: &str, digest: &str, now: Time) {
     sqlx::query(payloads).bind(&ids).bind(&bodies).execute(&mut connection).await.unwrap();
     let entries = "INSERT INTO entries (request, seq, packed) SELECT request, 1, packed FROM unnest($1::UUID[], $2::BYTEA[]) AS e (request, packed)";
     sqlx::query(entries).bind(&ids).bind(&ledgers).execute(&mut connection).await.unwrap();
+    let outbox = "INSERT INTO outbox (id, request, seq, topic, body, at)
+        SELECT id, request, 1, 'request.card_unbind.accepted', body, $4 FROM unnest($1::UUID[], $2::UUID[], $3::BYTEA[]) AS o (id, request, body)";
+    sqlx::query(outbox).bind(&events).bind(&ids).bind(&told).bind(then.0).execute(&mut connection).await.unwrap();
+    let unpublished = "INSERT INTO unpublished (worker, first, ids) SELECT (SELECT min(id::TEXT)::UUID FROM workers), $1, $2";
+    for some in events.chunks(200) {
+        sqlx::query(unpublished).bind(some[0]).bind(some).execute(&mut connection).await.unwrap();
+    }
     let tallies = "INSERT INTO tallies (worker, name, n) VALUES ('00000000-0000-0000-0000-000000000000', 'accepted', $1)
         ON CONFLICT (worker, name) DO UPDATE SET n = tallies.n + EXCLUDED.n";
     sqlx::query(tallies).bind(i64::try_from(mountain()).unwrap()).execute(&mut connection).await.unwrap();

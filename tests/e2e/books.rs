@@ -4,6 +4,7 @@
 //! happened at the targets, and a queue that heard every event. Everything that is wrong is collected first: one lost
 //! request and two thousand are different bugs.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,8 @@ use uuid::Uuid;
 
 use super::bank::{ID_NUMBER, SELFIE};
 use super::broker::{self, Message};
-use super::ledgers::{Expected, Ledger, asks_for_effect};
+use super::ledgers::{Expected, Ledger, asks_for_effect, digest};
+use super::witness;
 use super::world::{Worker, World};
 use crate::harness::wait;
 
@@ -27,8 +29,6 @@ const LATE: Duration = Duration::from_secs(5);
 pub struct Expect<'a> {
     /// Every valid message whose publish was confirmed.
     pub sent: &'a [Message],
-    /// Requests that came another way.
-    pub others: usize,
     /// Exactly so many requests have ended.
     pub ended: usize,
     /// Workers that live.
@@ -46,6 +46,8 @@ pub struct Expect<'a> {
 pub struct Books {
     pub ledgers: Vec<Ledger>,
     pub events: Vec<Event>,
+    /// As [`witness::steps`]; empty where there is no such witness.
+    steps: HashMap<Uuid, Vec<(u64, i64)>>,
 }
 
 impl Books {
@@ -72,8 +74,10 @@ pub async fn check(world: &mut World, expect: Expect<'_>) -> Books {
     }
     drop(reads);
     ledgers.sort_by_key(|ledger| ledger.row.id);
-    let books = Books { ledgers, events: all_events(store.as_ref()).await };
-    books.one_request_per_message(&expect, &mut wrong);
+    let steps = if world.is_embedded() { HashMap::new() } else { witness::steps(&world.database).await };
+    let books = Books { ledgers, events: all_events(store.as_ref()).await, steps };
+    books.one_request_per_message(world, &expect, &mut wrong);
+    books.callers_are_told_the_truth(world, &expect, &mut wrong).await;
     books.nobody_is_forgotten(world, &mut wrong).await;
     books.targets_agree(world, &mut wrong);
     books.lanes_are_in_order(&mut wrong);
@@ -82,10 +86,7 @@ pub async fn check(world: &mut World, expect: Expect<'_>) -> Books {
     books.nothing_sensitive_leaks(&expect, &mut wrong).await;
     books.balance_holds(world, &expect, &mut wrong).await;
     if !world.is_embedded() {
-        let breaches = world.fence_breaches().await;
-        if breaches > 0 {
-            wrong.push(format!("G5 {breaches} writes by dead incarnations"));
-        }
+        wrong.extend(witness::breaches(&world.database).await.into_iter().map(|breach| format!("G5 {breach}")));
     }
     println!(
         "{} requests at rest after {rested:?}, checked in {:?}",
@@ -101,7 +102,7 @@ pub async fn check(world: &mut World, expect: Expect<'_>) -> Books {
 /// Everything was taken in, has come to rest, and was told.
 async fn rest(world: &World, expect: &Expect<'_>) {
     let deadline = expect.deadline.unwrap_or(Duration::from_mins(1));
-    let (accepted, ended) = ((expect.sent.len() + expect.others) as u64, expect.ended as u64);
+    let (accepted, ended) = ((expect.sent.len() + world.posted.len()) as u64, expect.ended as u64);
     let broker = world.amqp.is_some();
     world
         .until("the books to come to rest", deadline, |balance| {
@@ -117,9 +118,7 @@ async fn rest(world: &World, expect: &Expect<'_>) {
             .await;
     }
     for worker in expect.workers {
-        // G10: a worker at rest holds no permits.
-        wait::until("a worker to hold nothing", deadline, || async { metrics(worker).await.contains("mozhao_in_flight 0") })
-            .await;
+        super::rest::reached(world, worker, deadline).await;
     }
 }
 
@@ -139,18 +138,56 @@ async fn all_events(store: &dyn Store) -> Vec<Event> {
 }
 
 impl Books {
-    /// G1.
-    fn one_request_per_message(&self, expect: &Expect<'_>, wrong: &mut Vec<String>) {
+    /// G1: each message and each submission over HTTP has one request, of its process and with its payload, and nobody else has one.
+    fn one_request_per_message(&self, world: &World, expect: &Expect<'_>, wrong: &mut Vec<String>) {
         let mut found: HashMap<(String, String), usize> = HashMap::new();
         for ledger in &self.ledgers {
             *found.entry((ledger.row.producer.clone(), ledger.row.message.clone())).or_default() += 1;
         }
         wrong
             .extend(found.iter().filter(|(_, count)| **count > 1).map(|(key, count)| format!("G1 {key:?} has {count} requests")));
-        let sent: HashSet<_> = expect.sent.iter().map(Message::key).collect();
-        wrong.extend(sent.iter().filter(|key| !found.contains_key(*key)).map(|key| format!("G1 {key:?} has no request")));
-        if self.ledgers.len() != sent.len() + expect.others {
-            wrong.push(format!("G1 {} requests of {} messages", self.ledgers.len(), sent.len() + expect.others));
+        let posted = world.posted.all();
+        let mut wanted = HashMap::new();
+        for message in expect.sent {
+            wanted.insert(message.key(), (message.process.as_str(), None, message.body.clone()));
+        }
+        for (key, (id, process, payload)) in &posted {
+            wanted.insert(key.clone(), (process, Some(id.as_str()), payload.to_string().into_bytes()));
+        }
+        wrong.extend(wanted.keys().filter(|key| !found.contains_key(*key)).map(|key| format!("G1 {key:?} has no request")));
+        for ledger in &self.ledgers {
+            let row = &ledger.row;
+            let key = (row.producer.clone(), row.message.clone());
+            let Some((process, id, body)) = wanted.get(&key) else {
+                wrong.push(format!("G1 {} is {key:?}, which nobody sent", row.id));
+                continue;
+            };
+            if row.process != *process || id.is_some_and(|id| id != row.id.to_string()) {
+                wrong
+                    .push(format!("G1 {key:?} was sent as {process} and answered with {id:?}; it is {} {}", row.process, row.id));
+            }
+            if ledger.payload_sha256() != digest(body) {
+                wrong.push(format!("G1 {key:?} was accepted with another payload than it was sent with"));
+            }
+        }
+    }
+
+    /// Who has submitted over HTTP is told of each request by its id: the same key, and where it stands.
+    async fn callers_are_told_the_truth(&self, world: &World, expect: &Expect<'_>, wrong: &mut Vec<String>) {
+        let posted = world.posted.all();
+        let (Some(worker), false) = (expect.workers.first(), posted.is_empty()) else { return };
+        let caller = world.client(worker, "caller").await;
+        for (key, (id, ..)) in posted {
+            let (status, told) = caller.get(&format!("/v1/requests/{id}")).await;
+            let (producer, message) = (told["producer"].as_str(), told["message"].as_str());
+            let Some(ledger) = self.ledgers.iter().find(|ledger| ledger.row.id.to_string() == id) else { continue };
+            let outcome = ledger.ending().map(Ending::outcome);
+            let right = (producer, message) == (Some(&key.0), Some(&key.1))
+                && told["state"].as_str() == Some(&ledger.row.state)
+                && told["outcome"].as_str() == outcome;
+            if status != 200 || !right {
+                wrong.push(format!("G1 {key:?} was answered with {id}; told of it: {status} {told}; it ended as {outcome:?}"));
+            }
         }
     }
 
@@ -220,9 +257,10 @@ impl Books {
                 wrong.push(format!("G6 the lane {lane} has the numbers {:?}", members.keys().collect::<Vec<_>>()));
             }
             // Who ended without having started (withdrawn, expired, over the limit) holds nobody up.
-            let started: Vec<_> = members.values().filter(|ledger| ledger.span().0.is_some()).collect();
+            let span = |ledger: &Ledger| ledger.span(self.steps.get(&ledger.row.id));
+            let started: Vec<_> = members.values().filter(|ledger| span(ledger).0.is_some()).collect();
             for pair in started.windows(2) {
-                let (before, after) = (pair[0].span().1, pair[1].span().0);
+                let (before, after) = (span(pair[0]).1, span(pair[1]).0);
                 if before.is_none() || before > after {
                     wrong.push(format!("G6 {} ran before {} had ended", pair[1].row.id, pair[0].row.id));
                 }
@@ -267,8 +305,12 @@ impl Books {
     /// G7.
     async fn sink_heard_everything(&self, world: &mut World, wrong: &mut Vec<String>) {
         let Some(sink) = &mut world.sink else { return };
+        // Asked after each arrival: it goes on where it had stopped.
+        let heard = Cell::new(0);
         sink.read_until("every event of the outbox", |sink| {
-            self.events.iter().all(|event| sink.by_id(&event.id.to_string()).is_some())
+            let more = self.events[heard.get()..].iter().take_while(|event| sink.by_id(&event.id.to_string()).is_some());
+            heard.set(heard.get() + more.count());
+            heard.get() == self.events.len()
         })
         .await;
         let known: HashMap<String, &Event> = self.events.iter().map(|event| (event.id.to_string(), event)).collect();

@@ -45,6 +45,8 @@ async fn a_worker_that_wakes_up_late_writes_nothing_more() {
 async fn second_life(worker: &Worker) {
     let lives = || worker.process.logs().matches("worker registered").count();
     wait::until_true("the worker to start anew", PATIENCE, || lives() == 2).await;
+    let said = || worker.process.logs().contains("this worker did not run for longer than its lease");
+    wait::until_true("the worker to say that it slept", PATIENCE, said).await;
 }
 
 /// The target throws our keys away, cannot be read back, and has the calls when their worker freezes: nobody knows, so a

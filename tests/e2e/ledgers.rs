@@ -8,6 +8,7 @@ use mozhao::domain::time::Time;
 use mozhao::engine::ports::records::RequestRow;
 use mozhao::engine::ports::store::Store;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 /// An effect of a process: what the sandbox counts it as, and the call that asks for it.
@@ -201,10 +202,26 @@ impl Ledger {
         }
     }
 
-    /// When it started and ended, by its writers' clocks.
-    pub fn span(&self) -> (Option<Time>, Option<Time>) {
-        let started = self.facts.iter().find(|(_, fact)| matches!(fact, Fact::Started)).map(|(at, _)| *at);
-        let ended = self.facts.iter().find(|(_, fact)| matches!(fact, Fact::Ended { .. })).map(|(at, _)| *at);
-        (started, ended)
+    /// When it started and ended: by its steps, as the database saw them, else by its writers' clocks.
+    pub fn span(&self, steps: Option<&Vec<(u64, i64)>>) -> (Option<Time>, Option<Time>) {
+        let at = |wanted: fn(&Fact) -> bool| {
+            let (place, (written, _)) = self.facts.iter().enumerate().find(|(_, (_, fact))| wanted(fact))?;
+            let step = steps.and_then(|steps| steps.iter().find(|(seq, _)| *seq > place as u64));
+            Some(step.map_or(*written, |(_, at)| Time(*at)))
+        };
+        (at(|fact| matches!(fact, Fact::Started)), at(|fact| matches!(fact, Fact::Ended { .. })))
     }
+
+    /// The digest of the payload that it was accepted with.
+    pub fn payload_sha256(&self) -> String {
+        let accepted =
+            self.facts.iter().find_map(|(_, fact)| if let Fact::Accepted(accepted) = fact { Some(accepted) } else { None });
+        accepted.expect("a ledger begins with its acceptance").payload_sha256.clone()
+    }
+}
+
+/// The digest of what a message says: its body, or the data of a structured event.
+pub fn digest(body: &[u8]) -> String {
+    let said: Value = serde_json::from_slice(body).expect("a valid message is JSON");
+    hex::encode(Sha256::digest(mozhao::engine::intake::canonical(&said)))
 }

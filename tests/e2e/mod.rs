@@ -12,11 +12,14 @@ mod books;
 mod broker;
 mod client;
 mod ledgers;
+mod rest;
+mod witness;
 mod world;
 
 mod backlog;
 mod crowd;
 mod embedded;
+mod fence;
 mod freeze;
 mod outages;
 mod poison;

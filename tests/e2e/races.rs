@@ -61,7 +61,7 @@ async fn a_withdrawal_meets_the_checks_the_effect_and_the_point_of_no_return() {
     assert_eq!(world.request_until("its end", &id, |row| row.ended_at.is_some()).await.state, "done");
     world.bank.lift(slow);
 
-    let books = books::check(&mut world, Expect { others: 3, ended: 3, workers: &[&worker], ..Expect::default() }).await;
+    let books = books::check(&mut world, Expect { ended: 3, workers: &[&worker], ..Expect::default() }).await;
     let too_late = &books.ledgers[2];
     assert_eq!((too_late.count("withdrawal_refused"), too_late.count("turned_back")), (1, 0));
 }
@@ -101,7 +101,7 @@ async fn withdrawals_at_any_moment() {
             accepted.push(id);
         }
     }
-    let expect = Expect { others: REQUESTS, ended: REQUESTS, workers: &[&first, &second], ..Expect::default() };
+    let expect = Expect { ended: REQUESTS, workers: &[&first, &second], ..Expect::default() };
     let books = books::check(&mut world, expect).await;
     let mut withdrawn = 0;
     for ledger in &books.ledgers {

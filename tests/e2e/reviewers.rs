@@ -117,7 +117,7 @@ async fn four_eyes_are_those_of_two_people() {
     assert!(matches!(status, 200 | 202), "{status} {body}");
 
     let deadline = Some(Duration::from_secs(30));
-    let expect = Expect { others: 1, ended: 1, workers: &[&worker], deadline, ..Expect::default() };
+    let expect = Expect { ended: 1, workers: &[&worker], deadline, ..Expect::default() };
     let books = books::check(&mut world, expect).await;
     let ledger = &books.ledgers[0];
     let decided: Vec<_> =

@@ -18,7 +18,9 @@ use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
 use super::broker::{self, Message, Sink};
-use super::client::Client;
+use super::client::{Client, Posted};
+use super::rest::{self, Idle};
+use super::witness;
 use crate::harness::child::Folder;
 use crate::harness::disk::SmallDisk;
 use crate::harness::postgres::{self, Database, Postgres};
@@ -34,24 +36,6 @@ pub const LEASE: Duration = Duration::from_secs(3);
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
 static ALONE: Mutex<()> = Mutex::const_new(());
-
-/// Written by triggers: a ledger moved, or an event was written, by a worker whose row was gone.
-const FENCE: &str = "
-    CREATE TABLE e2e_fence (what TEXT NOT NULL, worker UUID, request UUID);
-    CREATE FUNCTION e2e_moved() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-        IF NEW.seq <> OLD.seq AND NOT EXISTS (SELECT 1 FROM workers WHERE id = OLD.owner) THEN
-            INSERT INTO e2e_fence VALUES ('ledger', OLD.owner, OLD.id);
-        END IF;
-        RETURN NULL;
-    END $$;
-    CREATE FUNCTION e2e_sent() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-        IF NOT EXISTS (SELECT 1 FROM workers WHERE id = NEW.worker) THEN
-            INSERT INTO e2e_fence VALUES ('event', NEW.worker, (SELECT request FROM outbox WHERE id = NEW.ids[1]));
-        END IF;
-        RETURN NULL;
-    END $$;
-    CREATE TRIGGER e2e_moved AFTER UPDATE ON requests FOR EACH ROW EXECUTE FUNCTION e2e_moved();
-    CREATE TRIGGER e2e_sent AFTER INSERT ON unpublished FOR EACH ROW EXECUTE FUNCTION e2e_sent();";
 
 /// Which servers a world stands on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -171,6 +155,10 @@ pub struct World {
     files: Folder,
     /// Hears every event; declared with the first worker.
     pub sink: Option<Sink>,
+    /// What was answered to each submission over HTTP.
+    pub posted: Posted,
+    /// What the first worker had before there was anything to do.
+    pub idle: Option<Idle>,
     pub record: Record,
     _alone: MutexGuard<'static, ()>,
 }
@@ -239,7 +227,7 @@ impl World {
         write_files(&files, targets(Place::Targets), targets(Place::Effects));
         let store = open::open(&database, Role::Tool).await.unwrap();
         if !is_embedded(&database) {
-            sql(&database, FENCE).await;
+            sql(&database, witness::TRIGGERS).await;
         }
         let bank = sandbox.handle().clone();
         World {
@@ -255,6 +243,8 @@ impl World {
             begun,
             files,
             sink: None,
+            posted: Posted::default(),
+            idle: None,
             record,
             _alone: alone,
         }
@@ -291,6 +281,15 @@ impl World {
         }
         let mut connection = PgConnection::connect(&self.database).await.unwrap();
         sqlx::query_scalar(query).fetch_one(&mut connection).await.unwrap()
+    }
+
+    /// Where workers find it.
+    pub fn port_to(&self, place: Place) -> Option<u16> {
+        match place {
+            Place::Database => (!self.is_embedded()).then(|| port_of(&self.seen.0)),
+            Place::Broker => self.seen.1.as_deref().map(port_of),
+            Place::Targets | Place::Effects => Some(self.proxies.get(&place).map_or(self.sandbox.addr().port(), Proxy::port)),
+        }
     }
 
     /// The proxy before it.
@@ -366,6 +365,9 @@ impl World {
                 rabbitmq.settle().await;
             }
         }
+        if self.idle.is_none() {
+            self.idle = Some(rest::measure(self, &worker).await);
+        }
         worker
     }
 
@@ -384,7 +386,7 @@ impl World {
 
     /// An administrator at this worker.
     pub async fn client(&self, worker: &Worker, name: &str) -> Client {
-        Client::new(worker.port, &self.token(name, "admin", "identity").await)
+        Client::new(worker.port, &self.token(name, "admin", "identity").await).named(name, &self.posted)
     }
 
     /// Publishes requests; returns when all are confirmed.
@@ -432,11 +434,6 @@ impl World {
             }
             all.extend(page);
         }
-    }
-
-    /// What the fence's triggers saw.
-    pub async fn fence_breaches(&self) -> i64 {
-        self.number("SELECT COUNT(*) FROM e2e_fence").await
     }
 }
 

@@ -28,4 +28,5 @@ pub mod process;
 pub mod proxy;
 pub mod rabbitmq;
 pub mod record;
+pub mod skew;
 pub mod wait;

@@ -1,6 +1,7 @@
 //! The `mozhao` program as a process of its own: started, watched through its logs and `/readyz`,
 //! stopped, frozen, killed.
 
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
@@ -56,6 +57,17 @@ impl Mozhao {
         let running = Running::start(self.command, self.folder.path(), "mozhao");
         Process { running, folder: self.folder }
     }
+}
+
+/// What a process has open.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Open {
+    /// Connections that others have made to it.
+    pub callers: usize,
+    /// Connections that it has made, by their port.
+    pub servers: BTreeMap<u16, usize>,
+    /// Whatever is no socket.
+    pub files: Vec<String>,
 }
 
 /// A running `mozhao`. Killed with -9 on drop.
@@ -165,6 +177,32 @@ impl Process {
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
         let kib: u64 = line.split_whitespace().nth(1).and_then(|word| word.parse().ok()).expect("a number of KiB");
         kib * 1024
+    }
+
+    /// What it has open: TCP connections to this port of its own and to others, and files.
+    pub fn open(&self, port: u16) -> Open {
+        let (mut sockets, mut files) = (HashSet::new(), Vec::new());
+        for entry in fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("a running process").flatten() {
+            let Ok(target) = fs::read_link(entry.path()) else { continue };
+            let target = target.to_string_lossy().into_owned();
+            match target.strip_prefix("socket:[").and_then(|rest| rest.strip_suffix(']')) {
+                Some(inode) => drop(sockets.insert(inode.to_owned())),
+                None => files.push(target),
+            }
+        }
+        let mut open = Open { files, ..Open::default() };
+        let table = fs::read_to_string(format!("/proc/{}/net/tcp", self.pid())).expect("procfs");
+        for line in table.lines().skip(1) {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let port_of = |address: &str| address.rsplit(':').next().and_then(|hex| u16::from_str_radix(hex, 16).ok());
+            let (Some(ours), Some(theirs)) = (port_of(fields[1]), port_of(fields[2])) else { continue };
+            // 0A is a listener.
+            if fields[3] == "0A" || !sockets.contains(fields[9]) {
+                continue;
+            }
+            if ours == port { open.callers += 1 } else { *open.servers.entry(theirs).or_default() += 1 }
+        }
+        open
     }
 
     fn read(&self, file: &str) -> String {

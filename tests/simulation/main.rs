@@ -41,6 +41,13 @@ fn seeds() -> (u64, u64) {
     }
 }
 
+/// What plays a world again as this program has played it: the same known bug, the same build.
+fn replay(seed: u64) -> String {
+    let bug = std::env::var("MOZHAO_BUG").map_or_else(|_| String::new(), |bug| format!("MOZHAO_BUG={bug} "));
+    let features = if mozhao::faults::BUILT_IN { "--features faults " } else { "" };
+    format!("{bug}MOZHAO_SEEDS={seed} MOZHAO_TRACE=1 cargo test {features}--test simulation the_books -- --nocapture")
+}
+
 #[test]
 fn the_books_hold_in_every_world() {
     let (first, last) = seeds();
@@ -64,10 +71,11 @@ fn the_books_hold_in_every_world() {
                         let mut all = outcome.violations;
                         all.truncate(8);
                         let text = format!(
-                            "seed {seed}: {}\n{}\n--- its story\n{}\n--- replay: MOZHAO_SEEDS={seed} cargo test --test simulation the_books",
+                            "seed {seed}: {}\n{}\n--- its story\n{}\n--- replay, line by line: {}",
                             all.join("\n  "),
                             outcome.weather,
                             outcome.story,
+                            replay(seed),
                         );
                         failed.lock().unwrap().push(text);
                     }

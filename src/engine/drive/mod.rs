@@ -230,6 +230,7 @@ impl Drive {
     /// # Errors
     /// See [`DriveError`]; nothing in memory is worth keeping then.
     pub async fn run(mut self, signals: Vec<(Uuid, Signal)>) -> Result<State, DriveError> {
+        crate::faults::panic_at(&self.state.accepted.message);
         self.consume(signals).await?;
         for _ in 0..MAX_TURNS {
             if self.state.ending().is_none() && self.mailbox.take() {

@@ -227,10 +227,13 @@ async fn feed_only(store: Arc<dyn Store>, clock: Arc<dyn Clock>, worker: Uuid, s
     }
 }
 
-/// Sets our clock by the database's, where it is behind.
+/// Sets our clock by the database's.
 async fn align(clock: &Aligned, store: &dyn Store) -> Result<(), StoreError> {
-    if clock.align(store.now().await?) {
-        tracing::warn!(behind = ?clock.behind(), "this machine's clock and the database's differ; the later one counts");
+    let asked = clock.machine();
+    let database = store.now().await?;
+    if clock.align(asked, database) {
+        let seconds = clock.difference() / 1_000_000;
+        tracing::warn!(seconds, "this machine's clock and the database's differ; the database's counts");
     }
     Ok(())
 }

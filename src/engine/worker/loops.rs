@@ -87,10 +87,15 @@ impl Worker {
                     }
                 }
             }
+            let pausing = self.core.clock.steady();
             tokio::select! {
                 biased;
                 () = until.cancelled() => return,
                 () = self.core.clock.sleep(lease / 5) => {}
+            }
+            let paused = self.core.clock.steady().saturating_sub(pausing);
+            if paused > lease {
+                tracing::warn!(?paused, "this worker did not run for longer than its lease");
             }
         }
     }

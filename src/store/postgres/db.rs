@@ -18,11 +18,12 @@ use crate::store::schema;
 
 /// How long a call waits for a connection of the pool, and then for a new one.
 const WAIT: Duration = Duration::from_secs(5);
-/// How long a call may take from its first statement on.
-const DEADLINE: Duration = Duration::from_secs(9);
+/// How long a call may take, the wait for its connection included. With the two seconds between heartbeats of the default lease, a
+/// database that says nothing is noticed within the ten seconds that we promise.
+const DEADLINE: Duration = Duration::from_millis(7_500);
 /// The server's own bounds, in milliseconds; below [`DEADLINE`], so that an answer says which one it was.
 const BOUNDS: [(&str, &str); 4] =
-    [("statement_timeout", "8000"), ("lock_timeout", "4000"), ("idle_in_transaction_session_timeout", "2500"), ("jit", "off")];
+    [("statement_timeout", "7000"), ("lock_timeout", "4000"), ("idle_in_transaction_session_timeout", "2500"), ("jit", "off")];
 /// Statements of the engine find their rows by index. They are planned while the tables are empty and kept as these grow: the
 /// planner believes then that reading a whole table, or a whole index, is cheaper than looking a few rows up. So scans are off;
 /// where rows are to be found by a list of keys, the list is also given as `= ANY($n)`, which an index can be asked for; and
@@ -118,8 +119,8 @@ impl Db {
 impl Side {
     /// One statement that reads.
     pub(super) async fn read<T>(&self, query: Query<'_>, one: impl Fn(&PgRow) -> Read<T>) -> Result<Vec<T>, StoreError> {
-        let mut lease = self.pool.lease(connect(&self.options)).await?;
         let end = Instant::now() + DEADLINE;
+        let mut lease = self.lease(end).await?;
         let rows = match within(end, query.fetch_all(&mut lease.conn)).await {
             Ok(rows) => rows,
             Err(error) => {
@@ -133,10 +134,14 @@ impl Side {
 
     /// A transaction.
     pub(super) async fn begin(&self) -> Result<Tx<'_>, StoreError> {
-        let lease = self.pool.lease(connect(&self.options)).await?;
-        let mut tx = Tx { lease, end: Instant::now() + DEADLINE };
+        let end = Instant::now() + DEADLINE;
+        let mut tx = Tx { lease: self.lease(end).await?, end };
         tx.execute(sqlx::query("BEGIN")).await?;
         Ok(tx)
+    }
+
+    async fn lease(&self, end: Instant) -> Result<Lease<'_, PgConnection>, StoreError> {
+        timeout_at(end, self.pool.lease(connect(&self.options))).await.unwrap_or_else(|_| Err(late()))
     }
 
     /// One statement that writes; how many rows it changed.
@@ -215,8 +220,12 @@ async fn connect(options: &PgConnectOptions) -> Result<PgConnection, StoreError>
 async fn within<T>(end: Instant, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
     match timeout_at(end, work).await {
         Ok(done) => done.map_err(|error| fault(&error)),
-        Err(_) => Err(StoreError::Transient(format!("no answer within {} s", DEADLINE.as_secs()))),
+        Err(_) => Err(late()),
     }
+}
+
+fn late() -> StoreError {
+    StoreError::Transient(format!("no answer within {DEADLINE:?}"))
 }
 
 /// What an error means for the caller, before COMMIT.
