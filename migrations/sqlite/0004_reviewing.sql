@@ -24,6 +24,9 @@ CREATE TABLE snoozes (
     note       TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- What is swept.
+CREATE INDEX snoozes_until ON snoozes (until);
+
 CREATE TABLE views (
     id      BLOB NOT NULL PRIMARY KEY,
     place   TEXT NOT NULL,
@@ -31,6 +34,7 @@ CREATE TABLE views (
     query   TEXT NOT NULL,
     made_by TEXT NOT NULL,
     at      INTEGER NOT NULL,
-    CONSTRAINT known_place CHECK (place IN ('reviews', 'requests')),
+    -- Not of requests: those are looked for by who asked, and a view is for everybody.
+    CONSTRAINT known_place CHECK (place = 'reviews'),
     CONSTRAINT once UNIQUE (place, name)
 ) STRICT, WITHOUT ROWID;

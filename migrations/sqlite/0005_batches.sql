@@ -11,6 +11,8 @@ CREATE TABLE batches (
     taken_until INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX batches_open ON batches (start_at) WHERE done_at IS NULL;
+-- What is swept.
+CREATE INDEX batches_done ON batches (done_at) WHERE done_at IS NOT NULL;
 CREATE INDEX batches_of ON batches (made_by, at);
 
 CREATE TABLE batch_items (

@@ -32,7 +32,7 @@ const QUERY: usize = 500;
 struct ViewBody {
     /// Its id.
     id: Uuid,
-    /// `reviews` or `requests`.
+    /// `reviews`.
     place: String,
     /// Its name.
     name: String,
@@ -61,7 +61,7 @@ struct ViewList {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewView {
-    /// `reviews` or `requests`.
+    /// `reviews`.
     place: String,
     /// Its name, 1 to 60 characters; once per place.
     name: String,
@@ -78,18 +78,18 @@ struct Rename {
     name: String,
 }
 
-/// Who may see a place may see its views; who may write notes there, too, may save them.
+/// Who may see a place may see its views; who may write notes there, too, may save them. Lists of requests are no such place: they are
+/// looked for by who asked, and what everybody reads holds nobody's number.
 fn action(place: &str) -> Result<Action, Problem> {
     match place {
         "reviews" => Ok(Action::ReadReviews),
-        "requests" => Ok(Action::ReadRequests),
-        _ => Err(Problem::new(&kinds::INVALID, "`place` is reviews or requests")),
+        _ => Err(Problem::new(&kinds::INVALID, "`place` is reviews")),
     }
 }
 
 /// The views of a place, by name.
 #[utoipa::path(get, path = "/v1/views", operation_id = "list_views", tag = "views",
-    params(("place" = String, Query, description = "reviews or requests")),
+    params(("place" = String, Query, description = "reviews")),
     responses((status = 200, body = ViewList)))]
 async fn list(State(api): State<Api>, caller: Caller, query: Query) -> Result<Response, Problem> {
     let place = query.text("place")?.unwrap_or_else(|| "reviews".to_owned());

@@ -27,6 +27,7 @@ mod schema;
 mod sessions;
 pub mod sqlite;
 mod users;
+mod who;
 
 /// What a program opens a database for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,6 +13,11 @@ pub(super) const POSTGRES: &[(i64, &str, &str)] = &[
     (4, "reviewing", include_str!("../../migrations/postgres/0004_reviewing.sql")),
     (5, "batches", include_str!("../../migrations/postgres/0005_batches.sql")),
     (6, "who", include_str!("../../migrations/postgres/0006_who.sql")),
+    (7, "unsigned", include_str!("../../migrations/postgres/0007_unsigned.sql")),
+    (8, "decided_by", include_str!("../../migrations/postgres/0008_decided_by.sql")),
+    (9, "first_by", include_str!("../../migrations/postgres/0009_first_by.sql")),
+    (10, "decided_of_process", include_str!("../../migrations/postgres/0010_decided_of_process.sql")),
+    (11, "looks_by", include_str!("../../migrations/postgres/0011_looks_by.sql")),
 ];
 /// SQLite's.
 pub(super) const SQLITE: &[(i64, &str, &str)] = &[
@@ -22,14 +27,40 @@ pub(super) const SQLITE: &[(i64, &str, &str)] = &[
     (4, "reviewing", include_str!("../../migrations/sqlite/0004_reviewing.sql")),
     (5, "batches", include_str!("../../migrations/sqlite/0005_batches.sql")),
     (6, "who", include_str!("../../migrations/sqlite/0006_who.sql")),
+    (7, "unsigned", include_str!("../../migrations/sqlite/0007_unsigned.sql")),
+    (8, "decided_by", include_str!("../../migrations/sqlite/0008_decided_by.sql")),
+    (9, "first_by", include_str!("../../migrations/sqlite/0009_first_by.sql")),
+    (10, "decided_of_process", include_str!("../../migrations/sqlite/0010_decided_of_process.sql")),
+    (11, "looks_by", include_str!("../../migrations/sqlite/0011_looks_by.sql")),
 ];
 
-/// What runs them: each in a transaction, under a lock, recorded with a checksum.
-pub(super) fn migrator(list: &'static [(i64, &'static str, &'static str)]) -> Migrator {
-    let migration = |(number, name, sql): &(i64, &'static str, &'static str)| {
-        Migration::new(*number, (*name).into(), MigrationType::Simple, sql.into_sql_str(), false)
+/// A number, a name, and its SQL.
+pub(super) type File = (i64, &'static str, &'static str);
+
+/// The first line of a file that holds one statement which PostgreSQL runs outside a transaction only.
+const ALONE: &str = "-- no-transaction\n";
+
+/// Does this file run without a transaction?
+pub(super) fn alone(sql: &str) -> bool {
+    sql.starts_with(ALONE)
+}
+
+/// What runs them, recorded with a checksum: each in a transaction, except for those that stand alone. Whoever runs it holds the
+/// lock against others: sqlx's own is waited for inside a statement, and an index that is built beside everybody else's work waits
+/// for all statements that began before it, so that each of two programs that migrate would wait for the other.
+pub(super) fn migrator(list: &'static [File]) -> Migrator {
+    let migration = |(number, name, sql): &File| {
+        Migration::new(*number, (*name).into(), MigrationType::Simple, sql.into_sql_str(), alone(sql))
     };
-    Migrator::with_migrations(list.iter().map(migration).collect())
+    let mut migrator = Migrator::with_migrations(list.iter().map(migration).collect());
+    migrator.set_locking(false);
+    migrator
+}
+
+/// The index that a file which stands alone makes.
+pub(super) fn index_of(sql: &'static str) -> Option<&'static str> {
+    let (_, rest) = sql.split_once("\nCREATE INDEX CONCURRENTLY IF NOT EXISTS ")?;
+    rest.split(' ').next()
 }
 
 /// The names of the migrations that a database with these numbers lacks.
@@ -56,6 +87,19 @@ mod tests {
         let numbers =
             |list: &[(i64, &'static str, &str)]| list.iter().map(|(number, name, _)| (*number, *name)).collect::<Vec<_>>();
         assert_eq!(numbers(POSTGRES), numbers(SQLITE));
+    }
+
+    #[test]
+    fn a_file_that_stands_alone_makes_one_index() {
+        for (number, name, sql) in POSTGRES.iter().filter(|(.., sql)| alone(sql)) {
+            let lines = sql.lines().filter(|line| !line.starts_with("--")).collect::<String>();
+            assert_eq!((lines.matches(';').count(), lines.ends_with(';')), (1, true), "{number} {name}");
+            assert!(index_of(sql).is_some_and(|index| sql.contains(&format!("EXISTS {index} ON "))), "{number} {name}");
+        }
+        assert_eq!(POSTGRES.iter().filter(|(.., sql)| alone(sql)).count(), POSTGRES.len() - 6);
+        for (number, name, sql) in POSTGRES.iter().chain(SQLITE).filter(|(.., sql)| !alone(sql)) {
+            assert!(!sql.contains("CONCURRENTLY"), "{number} {name} begins with another line than {ALONE:?}");
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod setting_aside;
 mod settings;
 mod signals;
 mod users;
+mod who;
 mod workers;
 mod world;
 

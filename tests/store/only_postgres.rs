@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use uuid::Uuid;
 
+use super::who::{decisions_before, everybody_is_found, migrations};
 use super::world::{LATER, T0, World, end, release, step, w};
 use crate::harness::postgres::{Postgres, database};
 use crate::harness::wait;
@@ -351,10 +352,8 @@ async fn migrating_twice_at_once_and_meeting_a_newer_schema() {
     let database = database().await;
     let url = database.url();
     let store = PostgresStore::open(url).await.unwrap();
-    assert_eq!(
-        store.pending_migrations().await.unwrap(),
-        ["0001_core", "0002_console", "0003_users", "0004_reviewing", "0005_batches", "0006_who"]
-    );
+    let pending = store.pending_migrations().await.unwrap();
+    assert_eq!((pending.len(), pending[0].as_str(), pending[5].as_str()), (11, "0001_core", "0006_who"));
     let early = store.workers().await;
     assert!(matches!(early, Err(StoreError::Broken(_))), "{early:?}");
     let other = PostgresStore::open(url).await.unwrap();
@@ -368,7 +367,7 @@ async fn migrating_twice_at_once_and_meeting_a_newer_schema() {
         "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (99, 'x', TRUE, '', 0)";
     run(&mut conn, newer).await;
     let refused = PostgresStore::open(url).await.unwrap_err().to_string();
-    assert!(refused.contains("the database's schema has version 99, and this program knows versions up to 6"), "{refused}");
+    assert!(refused.contains("the database's schema has version 99, and this program knows versions up to 11"), "{refused}");
 }
 
 /// However many were decided: who looks for one person's or one process's reads a page.
@@ -389,13 +388,9 @@ async fn decisions_read_a_page_of_an_index() {
         SELECT gen_random_uuid(), '00000000-0000-7000-8000-000000000001', CASE WHEN n < 5 THEN 'rare' ELSE 'p' END, 1, 'r', 's', 'c', '["approve"]',
             TRUE, 'decided', 2, 0, convert_to('{"review":"00000000-0000-7000-8000-000000000001","choice":"approve","by":"'
             || CASE WHEN n < 5 THEN 'eve' ELSE 'ann' END || '","first_by":"' || CASE WHEN n < 5 THEN 'mallory' ELSE 'bob' END
-            || '","note":"\u0000"}', 'UTF8'), 0, 0, n, 'ann', 'bob' FROM generate_series(1, 20000) AS n"#;
+            || '","note":"\u0000"}', 'UTF8'), 0, 0, n, CASE WHEN n < 5 THEN 'eve' ELSE 'ann' END, CASE WHEN n < 5 THEN 'mallory' ELSE 'bob' END
+        FROM generate_series(1, 20000) AS n"#;
     run(&mut conn, fill).await;
-    // As the migration finds rows that are there already.
-    run(&mut conn, "UPDATE reviews SET decided_by = NULL, first_by = NULL").await;
-    let migration = include_str!("../../migrations/postgres/0006_who.sql");
-    let at = migration.find("UPDATE reviews").unwrap();
-    run(&mut conn, migration[at..].split(';').next().unwrap()).await;
     run(&mut conn, "ANALYZE reviews").await;
     run(&mut conn, "SELECT pg_stat_reset()").await;
     let by = |name: &str| DecisionFilter { by: Some(name.into()), ..DecisionFilter::default() };
@@ -483,4 +478,76 @@ async fn pass(mut client: TcpStream, mut server: TcpStream, cut: Arc<AtomicBool>
             }
         }
     }
+}
+
+/// As the versions before this one left a database: without the columns that say who decided. With reviews that were decided.
+async fn before_it_was_known_who_decided(url: &str) {
+    let files = [
+        include_str!("../../migrations/postgres/0001_core.sql"),
+        include_str!("../../migrations/postgres/0002_console.sql"),
+        include_str!("../../migrations/postgres/0003_users.sql"),
+        include_str!("../../migrations/postgres/0004_reviewing.sql"),
+        include_str!("../../migrations/postgres/0005_batches.sql"),
+    ];
+    let mut conn = PgConnection::connect(url).await.unwrap();
+    migrations(&files).run(&mut conn).await.unwrap();
+    let request = Uuid::from_u128(1);
+    let sql =
+        "INSERT INTO requests (id, process, version, customer, producer, message, channel, turn, over_limit, seq, head, state,
+        signalled, seen, deaths, person, accepted_at, updated_at, expires_at) VALUES ($1, 'p', 1,
+        'c', 'web', 'm', 'app', TRUE, FALSE, 1, sha256('x'), 'running', 0, 0, 0, FALSE, 0, 0, 1)";
+    sqlx::query(sql).bind(request).execute(&mut conn).await.unwrap();
+    let sql = r#"INSERT INTO reviews (id, request, process, process_version, name, slot, customer, options, four_eyes, state, version,
+        escalated, decision, opened_at, due_at, closed_at) VALUES ($1, $2, 'p', 1, 'r', 's', 'c', '["approve"]', TRUE, 'decided', 2, 0, $3, 0, 0, 1)"#;
+    for (number, decision) in decisions_before().into_iter().enumerate() {
+        let id = Uuid::from_u128(number as u128 + 1);
+        sqlx::query(sql).bind(id).bind(request).bind(decision).execute(&mut conn).await.unwrap();
+    }
+}
+
+/// A database that was filled before is brought up to date: `by=` finds everybody, and an attempt that broke off leaves nothing behind.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_decided_before_is_found_after_a_migration() {
+    let database = database().await;
+    let url = database.url();
+    before_it_was_known_who_decided(url).await;
+    let mut conn = PgConnection::connect(url).await.unwrap();
+    // What is left of an index whose building was broken off.
+    run(
+        &mut conn,
+        "CREATE INDEX looks_by ON looks (id); UPDATE pg_index SET indisvalid = FALSE WHERE indexrelid = 'looks_by'::regclass",
+    )
+    .await;
+    let store = PostgresStore::open(url).await.unwrap();
+    store.migrate().await.unwrap();
+    everybody_is_found(&store).await;
+    let index: String = sqlx::query_scalar("SELECT pg_get_indexdef('looks_by'::regclass)").fetch_one(&mut conn).await.unwrap();
+    assert!(index.contains("(seen_by, id)"), "{index}");
+    let invalid: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM pg_index WHERE NOT indisvalid").fetch_one(&mut conn).await.unwrap();
+    assert_eq!(invalid, 0);
+    // And what an old worker decides beside the new ones.
+    run(&mut conn, "UPDATE reviews SET decided_by = NULL, first_by = NULL").await;
+    for _ in 0..3 {
+        store.sweep(T0, 999).await.unwrap();
+    }
+    everybody_is_found(&store).await;
+}
+
+/// DDL that cannot have its table at once stops nobody for long: it lets go, and tries again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_behind_a_long_transaction_stops_nobody() {
+    let database = database().await;
+    let url = database.url();
+    before_it_was_known_who_decided(url).await;
+    let mut long = PgConnection::connect(url).await.unwrap();
+    run(&mut long, "BEGIN; SELECT COUNT(*) FROM reviews").await;
+    let store = PostgresStore::open(url).await.unwrap();
+    let migrating = tokio::spawn(async move { store.migrate().await.map(|()| store) });
+    blocked(url, 1).await;
+    let mut reader = PgConnection::connect(url).await.unwrap();
+    run(&mut reader, "SET lock_timeout = '8s'; SELECT COUNT(*) FROM reviews").await;
+    assert!(!migrating.is_finished());
+    run(&mut long, "COMMIT").await;
+    everybody_is_found(&migrating.await.unwrap().unwrap()).await;
 }

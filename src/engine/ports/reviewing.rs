@@ -48,7 +48,7 @@ pub struct SnoozeRow {
 pub struct ViewRow {
     /// UUIDv7.
     pub id: Uuid,
-    /// `reviews` or `requests`.
+    /// `reviews`.
     pub place: String,
     /// Its name, once per place.
     pub name: String,

@@ -11,6 +11,7 @@ use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow};
 use sqlx::{Connection as _, Postgres};
 use tokio::time::{Instant, timeout_at};
 
+use super::migrate::migrate;
 use crate::engine::ports::store::StoreError;
 use crate::store::pool::{Lease, Pool};
 use crate::store::rows::Read;
@@ -94,13 +95,10 @@ impl Db {
         &self.others
     }
 
-    /// Brings the schema up to date. Several processes may do this at once: sqlx holds an advisory lock.
+    /// Brings the schema up to date. Several processes may do this at once: one does, and the others wait.
     pub(super) async fn migrate(&self) -> Result<(), StoreError> {
         self.pending().await?;
-        let mut conn = connect(&self.options).await?;
-        let done = schema::migrator(schema::POSTGRES).run(&mut conn).await;
-        done.map_err(|error| StoreError::Broken(format!("cannot migrate: {error}")))?;
-        conn.close().await.map_err(|error| fault(&error))
+        migrate(&self.options).await
     }
 
     /// The migrations that the database lacks.
@@ -213,7 +211,7 @@ impl Tx<'_> {
 /// Begins the text of an error with which the server rolled the transaction back.
 const REFUSED: &str = "rolled back: ";
 
-async fn connect(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
+pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
     PgConnection::connect_with(options).await.map_err(|error| fault(&error))
 }
 
@@ -229,7 +227,7 @@ fn late() -> StoreError {
 }
 
 /// What an error means for the caller, before COMMIT.
-fn fault(error: &sqlx::Error) -> StoreError {
+pub(super) fn fault(error: &sqlx::Error) -> StoreError {
     let text = error.to_string();
     match error {
         sqlx::Error::Database(database) => {

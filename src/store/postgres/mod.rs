@@ -11,6 +11,7 @@ mod claim;
 mod commit;
 mod db;
 mod groups;
+mod migrate;
 mod outbox;
 mod outside;
 mod queries;
@@ -19,6 +20,7 @@ mod reviews;
 mod rows;
 mod sessions;
 mod settings;
+mod who;
 mod workers;
 
 use crate::engine::ports::store::StoreError;
@@ -41,7 +43,8 @@ impl PostgresStore {
 
     /// Brings the schema up to date.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        self.db.migrate().await
+        self.db.migrate().await?;
+        self.fill_all_who().await
     }
 
     /// The names of the migrations that are still to be done.

@@ -7,7 +7,9 @@ use sqlx::Row as _;
 use super::db::Query;
 use super::{PostgresStore, rows};
 use crate::domain::time::Time;
+use crate::engine::ports::batches::Batches as _;
 use crate::engine::ports::records::{ProcessRow, Retention, TokenRow, Version};
+use crate::engine::ports::reviewing::Reviewing as _;
 use crate::engine::ports::sessions::Sessions as _;
 use crate::engine::ports::store::StoreError;
 use crate::store::batch;
@@ -131,8 +133,9 @@ impl PostgresStore {
         for step in steps {
             removed += self.db.others().write(step).await?;
         }
-        removed += crate::engine::ports::reviewing::Reviewing::sweep_snoozes(self, before(keep.sessions), rows).await?;
-        removed += crate::engine::ports::batches::Batches::sweep_batches(self, before(keep.sessions), rows).await?;
+        removed += self.fill_who(rows).await?;
+        removed += self.sweep_snoozes(before(keep.sessions), rows).await?;
+        removed += self.sweep_batches(before(keep.sessions), rows).await?;
         Ok(removed + self.sweep_sessions(before(keep.sessions), rows).await?)
     }
 

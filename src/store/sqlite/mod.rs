@@ -19,6 +19,7 @@ mod reviews;
 mod rows;
 mod sessions;
 mod settings;
+mod who;
 mod workers;
 
 use std::path::Path;
@@ -44,7 +45,8 @@ impl SqliteStore {
 
     /// Brings the schema up to date.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        self.db.migrate().await
+        self.db.migrate().await?;
+        self.fill_all_who().await
     }
 
     /// The names of the migrations that are still to be done.

@@ -1,0 +1,3 @@
+-- no-transaction
+-- Where two had to decide: the first of them.
+CREATE INDEX CONCURRENTLY IF NOT EXISTS reviews_first_by ON reviews (first_by, closed_at, id) WHERE closed_at IS NOT NULL AND first_by IS NOT NULL;

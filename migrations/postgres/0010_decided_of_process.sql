@@ -1,0 +1,3 @@
+-- no-transaction
+-- What was decided about one process.
+CREATE INDEX CONCURRENTLY IF NOT EXISTS reviews_of_process ON reviews (process, closed_at, id) WHERE closed_at IS NOT NULL;
