@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::Api;
 use super::auth::Caller;
-use super::extract::{InPath, Json, Query};
+use super::extract::{InPath, Json, Query, bad};
 use super::kinds;
 use super::permit::Action;
 use super::problem::{Problem, ProblemBody};
@@ -93,7 +93,7 @@ fn action(place: &str) -> Result<Action, Problem> {
     responses((status = 200, body = ViewList)))]
 async fn list(State(api): State<Api>, caller: Caller, query: Query) -> Result<Response, Problem> {
     let place = query.text("place")?.unwrap_or_else(|| "reviews".to_owned());
-    caller.require(action(&place)?)?;
+    caller.require(action(&place).map_err(|_| bad("place", "is `reviews`"))?)?;
     let rows = api.engine().store().reviewing().views(&place, MOST).await?;
     Ok(Answer(ViewList { items: rows.into_iter().map(ViewBody::from).collect() }).into_response())
 }

@@ -183,7 +183,7 @@ async fn views_are_for_everybody() {
     let list = world.get("audit", "/v1/views?place=reviews").await.expect(200).body;
     assert_eq!((&list["items"][0]["name"], &list["items"][0]["by"]), (&"Cards 银行卡".into(), &"li".into()));
     // Requests are looked for by who asked: nobody's number is to be in what everybody reads.
-    assert_eq!(world.get("audit", "/v1/views?place=requests").await.expect(422).problem(), "invalid");
+    assert_eq!(world.get("audit", "/v1/views?place=requests").await.expect(400).problem(), "bad-query");
     world.get("app", "/v1/views?place=reviews").await.expect(403);
     for who in ["app", "audit"] {
         world.post(who, "/v1/views", &view).await.expect(403);

@@ -14,7 +14,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use uuid::Uuid;
 
-use super::who::{decisions_before, everybody_is_found, migrations};
 use super::world::{LATER, T0, World, end, release, step, w};
 use crate::harness::postgres::{Postgres, database};
 use crate::harness::wait;
@@ -28,12 +27,12 @@ async fn world() -> (World, String) {
     (World::on(&url, database).await, url)
 }
 
-async fn run(conn: &mut PgConnection, sql: &str) {
+pub(super) async fn run(conn: &mut PgConnection, sql: &str) {
     sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(conn).await.unwrap();
 }
 
 /// Waits until so many sessions of this database wait for a lock.
-async fn blocked(url: &str, n: i64) {
+pub(super) async fn blocked(url: &str, n: i64) {
     let conn = Arc::new(tokio::sync::Mutex::new(PgConnection::connect(url).await.unwrap()));
     wait::until("a session that waits for a lock", LONG, || {
         let conn = conn.clone();
@@ -478,76 +477,4 @@ async fn pass(mut client: TcpStream, mut server: TcpStream, cut: Arc<AtomicBool>
             }
         }
     }
-}
-
-/// As the versions before this one left a database: without the columns that say who decided. With reviews that were decided.
-async fn before_it_was_known_who_decided(url: &str) {
-    let files = [
-        include_str!("../../migrations/postgres/0001_core.sql"),
-        include_str!("../../migrations/postgres/0002_console.sql"),
-        include_str!("../../migrations/postgres/0003_users.sql"),
-        include_str!("../../migrations/postgres/0004_reviewing.sql"),
-        include_str!("../../migrations/postgres/0005_batches.sql"),
-    ];
-    let mut conn = PgConnection::connect(url).await.unwrap();
-    migrations(&files).run(&mut conn).await.unwrap();
-    let request = Uuid::from_u128(1);
-    let sql =
-        "INSERT INTO requests (id, process, version, customer, producer, message, channel, turn, over_limit, seq, head, state,
-        signalled, seen, deaths, person, accepted_at, updated_at, expires_at) VALUES ($1, 'p', 1,
-        'c', 'web', 'm', 'app', TRUE, FALSE, 1, sha256('x'), 'running', 0, 0, 0, FALSE, 0, 0, 1)";
-    sqlx::query(sql).bind(request).execute(&mut conn).await.unwrap();
-    let sql = r#"INSERT INTO reviews (id, request, process, process_version, name, slot, customer, options, four_eyes, state, version,
-        escalated, decision, opened_at, due_at, closed_at) VALUES ($1, $2, 'p', 1, 'r', 's', 'c', '["approve"]', TRUE, 'decided', 2, 0, $3, 0, 0, 1)"#;
-    for (number, decision) in decisions_before().into_iter().enumerate() {
-        let id = Uuid::from_u128(number as u128 + 1);
-        sqlx::query(sql).bind(id).bind(request).bind(decision).execute(&mut conn).await.unwrap();
-    }
-}
-
-/// A database that was filled before is brought up to date: `by=` finds everybody, and an attempt that broke off leaves nothing behind.
-#[tokio::test(flavor = "multi_thread")]
-async fn who_decided_before_is_found_after_a_migration() {
-    let database = database().await;
-    let url = database.url();
-    before_it_was_known_who_decided(url).await;
-    let mut conn = PgConnection::connect(url).await.unwrap();
-    // What is left of an index whose building was broken off.
-    run(
-        &mut conn,
-        "CREATE INDEX looks_by ON looks (id); UPDATE pg_index SET indisvalid = FALSE WHERE indexrelid = 'looks_by'::regclass",
-    )
-    .await;
-    let store = PostgresStore::open(url).await.unwrap();
-    store.migrate().await.unwrap();
-    everybody_is_found(&store).await;
-    let index: String = sqlx::query_scalar("SELECT pg_get_indexdef('looks_by'::regclass)").fetch_one(&mut conn).await.unwrap();
-    assert!(index.contains("(seen_by, id)"), "{index}");
-    let invalid: i64 =
-        sqlx::query_scalar("SELECT COUNT(*) FROM pg_index WHERE NOT indisvalid").fetch_one(&mut conn).await.unwrap();
-    assert_eq!(invalid, 0);
-    // And what an old worker decides beside the new ones.
-    run(&mut conn, "UPDATE reviews SET decided_by = NULL, first_by = NULL").await;
-    for _ in 0..3 {
-        store.sweep(T0, 999).await.unwrap();
-    }
-    everybody_is_found(&store).await;
-}
-
-/// DDL that cannot have its table at once stops nobody for long: it lets go, and tries again.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_migration_behind_a_long_transaction_stops_nobody() {
-    let database = database().await;
-    let url = database.url();
-    before_it_was_known_who_decided(url).await;
-    let mut long = PgConnection::connect(url).await.unwrap();
-    run(&mut long, "BEGIN; SELECT COUNT(*) FROM reviews").await;
-    let store = PostgresStore::open(url).await.unwrap();
-    let migrating = tokio::spawn(async move { store.migrate().await.map(|()| store) });
-    blocked(url, 1).await;
-    let mut reader = PgConnection::connect(url).await.unwrap();
-    run(&mut reader, "SET lock_timeout = '8s'; SELECT COUNT(*) FROM reviews").await;
-    assert!(!migrating.is_finished());
-    run(&mut long, "COMMIT").await;
-    everybody_is_found(&migrating.await.unwrap().unwrap()).await;
 }

@@ -8,8 +8,7 @@ use mozhao::store::open::{Opened, open};
 use mozhao::store::sqlite::SqliteStore;
 use sqlx::{Connection, SqliteConnection};
 
-use super::who::{decisions_before, everybody_is_found, migrations};
-use super::world::{T0, World, step, w};
+use super::world::{World, step, w};
 
 #[tokio::test]
 async fn a_second_worker_is_refused_and_a_tool_is_not() {
@@ -102,39 +101,4 @@ async fn a_cancelled_call_leaves_nothing_behind() {
         assert!(matches!(world.write(worker, world.accept(worker)).await, Written::Accepted { .. }));
         accepted = world.store.balance().await.unwrap().accepted.max(accepted);
     }
-}
-
-#[tokio::test]
-async fn who_decided_before_is_found_after_a_migration() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("mozhao.db");
-    let mut conn = SqliteConnection::connect(&format!("sqlite://{}?mode=rwc", path.display())).await.unwrap();
-    let files = [
-        include_str!("../../migrations/sqlite/0001_core.sql"),
-        include_str!("../../migrations/sqlite/0002_console.sql"),
-        include_str!("../../migrations/sqlite/0003_users.sql"),
-        include_str!("../../migrations/sqlite/0004_reviewing.sql"),
-        include_str!("../../migrations/sqlite/0005_batches.sql"),
-    ];
-    migrations(&files).run(&mut conn).await.unwrap();
-    let request = uuid::Uuid::from_u128(1);
-    let sql =
-        "INSERT INTO requests (id, process, version, customer, producer, message, channel, turn, over_limit, seq, head, state,
-        signalled, seen, deaths, person, accepted_at, updated_at, expires_at) VALUES (?1, 'p', 1,
-        'c', 'web', 'm', 'app', TRUE, FALSE, 1, zeroblob(32), 'running', 0, 0, 0, FALSE, 0, 0, 1)";
-    sqlx::query(sql).bind(request).execute(&mut conn).await.unwrap();
-    let sql = r#"INSERT INTO reviews (id, request, process, process_version, name, slot, customer, options, four_eyes, state, version,
-        escalated, decision, opened_at, due_at, closed_at) VALUES (?1, ?2, 'p', 1, 'r', 's', 'c', '["approve"]', TRUE, 'decided', 2, 0, ?3, 0, 0, 1)"#;
-    for (number, decision) in decisions_before().into_iter().enumerate() {
-        let id = uuid::Uuid::from_u128(number as u128 + 1);
-        sqlx::query(sql).bind(id).bind(request).bind(decision).execute(&mut conn).await.unwrap();
-    }
-    let store = SqliteStore::open(&path, Role::Worker).await.unwrap();
-    store.migrate().await.unwrap();
-    everybody_is_found(&store).await;
-    sqlx::query("UPDATE reviews SET decided_by = NULL, first_by = NULL").execute(&mut conn).await.unwrap();
-    for _ in 0..3 {
-        store.sweep(T0, 999).await.unwrap();
-    }
-    everybody_is_found(&store).await;
 }
