@@ -1,5 +1,5 @@
 //! Points between two durable facts, by name: before and after every call of the database, of a remote system and of the
-//! broker. At a chosen one the process is killed, frozen, or told of an error.
+//! broker that changes something, and at every one that reads. At a chosen one the process is killed, frozen, or told of an error.
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -11,20 +11,23 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mozhao::domain::request::chain::Entry;
-use mozhao::domain::request::fact::FailureClass;
+use mozhao::domain::request::fact::{Fact, FailureClass};
 use mozhao::domain::request::signal::Signal;
 use mozhao::domain::time::Time;
+use mozhao::engine::ports::batches::Batches;
 use mozhao::engine::ports::broker::Publisher;
 use mozhao::engine::ports::records::{
     Balance, ControlRow, Counted, DecisionFilter, DefectRow, Event, Heartbeat, ProcessRow, RejectedRow, RequestFilter,
     RequestRow, ReviewFilter, ReviewRow, TokenRow, Version, WorkerRow,
 };
 use mozhao::engine::ports::remote::{Answer, BreakerSettings, Failure, Remote, RemoteCall};
+use mozhao::engine::ports::reviewing::Reviewing;
 use mozhao::engine::ports::store::{
     Claimed, Loaded, RequestId, ReviewAct, ReviewPut, Sent, Store, StoreError, WorkerId, Write, Written,
 };
 use uuid::Uuid;
 
+use crate::wrapped_people::{PointBatches, PointReviewing};
 use crate::wrapped_store;
 use crate::wrapped_store::Kind;
 
@@ -68,6 +71,11 @@ impl Points {
         Arc::new(Points { chosen, passed: Mutex::default(), log, journal: folder.join("journal") })
     }
 
+    /// Was this point passed?
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.passed.lock().unwrap().contains_key(name)
+    }
+
     /// Passes a point; true where an error is to be told.
     fn pass(&self, name: &str) -> bool {
         let hit = |name: &str| {
@@ -94,32 +102,77 @@ impl Points {
     }
 }
 
+impl Points {
+    /// A call of the database with its points: a read has one, since before and after it the same is durable; without the reply
+    /// of a change nobody knows.
+    pub(crate) async fn through<T>(
+        &self,
+        kind: Kind,
+        name: &str,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let why = || "the line broke".to_owned();
+        let first = if kind == Kind::Read { "at" } else { "before" };
+        if self.pass(&format!("{first} {name}")) {
+            return Err(StoreError::Transient(why()));
+        }
+        let result = call.await;
+        if kind == Kind::Change && self.pass(&format!("after {name}")) {
+            return Err(StoreError::Unknown(why()));
+        }
+        result
+    }
+}
+
 pub(crate) fn append(path: &PathBuf, line: &str) {
     let mut file = OpenOptions::new().create(true).append(true).open(path).unwrap();
     file.write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
+/// The store behind the points, but for its parts that only people's work goes through: these have points, too.
+pub(crate) struct Behind {
+    store: Arc<dyn Store>,
+    reviewing: PointReviewing,
+    batches: PointBatches,
+}
+
+impl Behind {
+    fn reviewing(&self) -> &dyn Reviewing {
+        &self.reviewing
+    }
+
+    fn batches(&self) -> &dyn Batches {
+        &self.batches
+    }
+}
+
+impl std::ops::Deref for Behind {
+    type Target = dyn Store;
+
+    fn deref(&self) -> &Self::Target {
+        self.store.as_ref()
+    }
+}
+
 pub(crate) struct PointStore {
-    pub(crate) inner: Arc<dyn Store>,
-    pub(crate) points: Arc<Points>,
+    inner: Behind,
+    points: Arc<Points>,
 }
 
 impl PointStore {
+    pub(crate) fn new(store: Arc<dyn Store>, points: Arc<Points>) -> PointStore {
+        let reviewing = PointReviewing { inner: store.clone(), points: points.clone() };
+        let batches = PointBatches { inner: store.clone(), points: points.clone() };
+        PointStore { inner: Behind { store, reviewing, batches }, points }
+    }
+
     async fn through<T>(
         &self,
         kind: Kind,
         name: &str,
         call: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        if self.points.pass(&format!("before {name}")) {
-            return Err(StoreError::Transient("the line broke".to_owned()));
-        }
-        let result = call.await;
-        if self.points.pass(&format!("after {name}")) {
-            let why = "the line broke".to_owned();
-            return Err(if kind == Kind::Read { StoreError::Transient(why) } else { StoreError::Unknown(why) });
-        }
-        result
+        self.points.through(kind, name, call).await
     }
 
     async fn through_commit(&self, worker: WorkerId, batch: &[Write]) -> Result<Vec<Written>, StoreError> {
@@ -150,16 +203,27 @@ impl PointStore {
     }
 }
 
+/// The writes of a batch, each named by its last fact: the facts of one write become durable together, and how many writes share a
+/// batch is a matter of time.
 fn words(batch: &[Write]) -> String {
     let word = |write: &Write| match write {
         Write::Accept(_) => "accepted".to_owned(),
         Write::Reject(_) => "rejected".to_owned(),
-        Write::Advance(advance) => {
-            let facts: Vec<&str> = advance.entries.iter().map(|entry| entry.fact().unwrap().word()).collect();
-            if advance.summary.owned { facts.join("+") } else { format!("{} and release", facts.join("+")) }
-        }
+        Write::Advance(advance) => advance.entries.last().map_or("nothing".to_owned(), |entry| label(&entry.fact().unwrap())),
     };
-    batch.iter().map(word).collect::<Vec<_>>().join(", ")
+    let mut words: Vec<String> = batch.iter().map(word).collect();
+    // What was accepted, rejected or taken in beside it is another request's.
+    words.dedup();
+    words.join(", ")
+}
+
+/// A fact's word; of an intent with its slot, of an ending with the outcome.
+fn label(fact: &Fact) -> String {
+    match fact {
+        Fact::Intent { slot, .. } => format!("intent {slot}"),
+        Fact::Ended { ending } => format!("ended {}", ending.outcome()),
+        other => other.word().to_owned(),
+    }
 }
 
 wrapped_store!(PointStore);
@@ -176,12 +240,13 @@ fn failure(class: FailureClass, code: &'static str) -> Failure {
 #[async_trait]
 impl<R: Remote> Remote for PointRemote<R> {
     async fn call(&self, call: &RemoteCall) -> Result<Answer, Failure> {
-        if self.points.pass(&format!("before call {}", call.slot)) {
+        let first = if call.effect { "before" } else { "at" };
+        if self.points.pass(&format!("{first} call {}", call.slot)) {
             return Err(failure(FailureClass::Transient, "connect"));
         }
         let answer = self.inner.call(call).await;
-        if self.points.pass(&format!("after call {}", call.slot)) {
-            return Err(failure(if call.effect { FailureClass::Unknown } else { FailureClass::Transient }, "reset"));
+        if call.effect && self.points.pass(&format!("after call {}", call.slot)) {
+            return Err(failure(FailureClass::Unknown, "reset"));
         }
         answer
     }

@@ -14,8 +14,11 @@ use tokio::time::Instant;
 use crate::harness;
 use crate::harness::wait::until_true;
 use crate::points::{STEP, is_step};
-use crate::{DEADLINE, SIDE_BY_SIDE, books, ended, fine, names, signal, start};
+use crate::stories::Story;
+use crate::{DEADLINE, books, ended, fine, signal, start, undisturbed};
 
+/// How many side by side: they measure time.
+const SIDE_BY_SIDE: usize = 4;
 /// How many a plain run freezes; `MOZHAO_ZOMBIES` says another number.
 const ZOMBIES: u64 = 4;
 /// How long the frozen one may remain undisturbed; who was frozen at its very end is not declared dead.
@@ -28,16 +31,17 @@ fn lines(path: &Path) -> Vec<String> {
 /// Freezes a worker when it has passed so many steps; true where it was declared dead meanwhile.
 async fn play(url: &str, moment: usize, early: bool) -> Result<bool, String> {
     let folder = tempfile::tempdir().unwrap();
+    let story = Story::named("transfer");
     let (path, journal) = (folder.path(), folder.path().join("journal"));
-    let mut zombie = start(path, url, &format!("stall {moment} {STEP}"));
+    let mut zombie = start(story, path, url, &format!("stall {moment} {STEP}"));
     let pid = zombie.id().unwrap();
     if let Some(status) = ended(&mut zombie).await {
         // It had less to do than others.
         fine(path, status, "the process")?;
-        books(path, url).await?;
+        books(story, path, url).await?;
         return Ok(false);
     }
-    let mut successor = start(path, url, "");
+    let mut successor = start(story, path, url, "");
     let dead = || lines(&journal).iter().any(|line| line.starts_with("dead "));
     let frozen = Instant::now();
     until_true("the frozen one to be declared dead", DEADLINE, || dead() || frozen.elapsed() > UNNOTICED).await;
@@ -56,7 +60,7 @@ async fn play(url: &str, moment: usize, early: bool) -> Result<bool, String> {
         done?;
     }
     wait(&mut zombie, "the zombie").await?;
-    books(path, url).await?;
+    books(story, path, url).await?;
     stale(&lines(&journal))?;
     Ok(was_dead)
 }
@@ -75,7 +79,7 @@ fn stale(journal: &[String]) -> Result<(), String> {
 
 async fn freeze_them(count: u64) {
     let database = harness::postgres::database().await;
-    let passed = names(database.url()).await;
+    let passed = undisturbed(Story::named("transfer"), database.url()).await.unwrap();
     // With the last ones the request has ended.
     let passed = passed.iter().filter(|(point, _)| is_step(point)).map(|(_, times)| *times as usize).sum::<usize>() - 4;
     let side_by_side = Arc::new(Semaphore::new(SIDE_BY_SIDE));

@@ -57,3 +57,14 @@ fn a_queued_request_expires_in_its_time_without_having_run() {
         assert_eq!(stage.words(second).await, ["accepted", "ended"]);
     });
 }
+
+#[test]
+fn a_request_that_waits_for_longer_than_it_has_time_expires_in_its_time() {
+    play(vec![], |mut stage| async move {
+        stage.add(include_str!("../crash/processes/brief.yaml"));
+        let request = stage.submit("brief", &json!({ "customer": "C1" })).await;
+        stage.at(10).await;
+        assert_eq!(stage.state(request).await, "expired");
+        assert_eq!(stage.words(request).await, ["accepted", "started", "waiting", "ended"]);
+    });
+}

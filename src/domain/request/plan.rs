@@ -106,7 +106,8 @@ impl Planner<'_> {
                 Ok(Next::Rest(Some(until.map_or(*asked, |at| at.min(*asked)))))
             }
             Phase::Open => {
-                let next = self.open()?;
+                // Also where the walk ended early: a step that waits longer than the request has time.
+                let next = self.open().unwrap_or_else(|next| next);
                 Ok(match (next, until) {
                     (Next::Rest(Some(at)), Some(expires)) => Next::Rest(Some(at.min(expires))),
                     (Next::Rest(None), until) => Next::Rest(until),

@@ -1,0 +1,61 @@
+//! Points around what only people's work goes through: held decisions, notes and views, batches of decisions.
+
+use std::sync::Arc;
+
+use mozhao::domain::time::Time;
+use mozhao::engine::ports::batches::{BatchRow, Batches, Came, ItemRow};
+use mozhao::engine::ports::reviewing::{HeldRow, Reviewing, SnoozeRow, ViewRow};
+use mozhao::engine::ports::store::{Store, StoreError};
+use uuid::Uuid;
+
+use crate::points::Points;
+use crate::wrapped_store::Kind;
+
+macro_rules! wrapped {
+    ($port:ident as $wrapper:ident, $part:ident, $prefix:literal:
+        $($kind:ident $name:ident [$($argument:ident: $type:ty),*] -> $out:ty;)*) => {
+        pub(crate) struct $wrapper {
+            pub(crate) inner: Arc<dyn Store>,
+            pub(crate) points: Arc<Points>,
+        }
+
+        #[async_trait::async_trait]
+        impl $port for $wrapper {
+            $(async fn $name(&self, $($argument: $type),*) -> Result<$out, StoreError> {
+                let call = self.inner.$part().$name($($argument),*);
+                self.points.through(Kind::$kind, concat!($prefix, stringify!($name)), call).await
+            })*
+        }
+    };
+}
+
+wrapped! { Reviewing as PointReviewing, reviewing, "reviewing ":
+    Change hold [held: &HeldRow] -> bool;
+    Change take_back [review: Uuid, by: &str, now: Time] -> Option<HeldRow>;
+    Read held [review: Uuid] -> Option<HeldRow>;
+    Change due_held [now: Time, limit: usize] -> Vec<HeldRow>;
+    Change drop_held [review: Uuid, signal_id: Uuid] -> ();
+    Change snooze [snooze: &SnoozeRow] -> ();
+    Change wake [review: Uuid] -> bool;
+    Read snoozed [review: Uuid] -> Option<SnoozeRow>;
+    Change sweep_snoozes [before: Time, limit: usize] -> u64;
+    Change add_view [view: &ViewRow] -> bool;
+    Read views [place: &str, limit: usize] -> Vec<ViewRow>;
+    Read view [id: Uuid] -> ViewRow;
+    Change rename_view [id: Uuid, name: &str] -> bool;
+    Change remove_view [id: Uuid] -> bool;
+}
+
+wrapped! { Batches as PointBatches, batches, "batches ":
+    Change add_batch [batch: &BatchRow, items: &[ItemRow]] -> bool;
+    Read batch [id: Uuid] -> BatchRow;
+    Read batch_items [id: Uuid] -> Vec<ItemRow>;
+    Read batches [by: &str, limit: usize] -> Vec<BatchRow>;
+    Change take_batch [now: Time, until: Time] -> Option<BatchRow>;
+    Change leave_batch [id: Uuid, at: Time] -> ();
+    Change begin_item [id: Uuid, review: Uuid] -> bool;
+    Change settle_item [id: Uuid, review: Uuid, came: &Came] -> ();
+    Change stop_batch [id: Uuid, came: &Came] -> u64;
+    Change close_batch [id: Uuid, at: Time] -> bool;
+    Change sweep_batches [before: Time, limit: usize] -> u64;
+}
