@@ -259,13 +259,13 @@ fn cases() -> Vec<Case> {
 fn chosen(all: Vec<Case>) -> Vec<Case> {
     let wanted = match std::env::var("MOZHAO_CRASH_CASES") {
         Ok(text) if text == "all" => return all,
-        Ok(text) => match text.parse::<usize>() {
-            Ok(number) => number,
-            Err(_) => {
+        Ok(text) => {
+            let Ok(number) = text.parse::<usize>() else {
                 let (story, at) = text.split_once(' ').unwrap();
                 return vec![Case { story: Story::named(story), at: at.to_owned() }];
-            }
-        },
+            };
+            number
+        }
         Err(_) => CASES,
     };
     let count = all.len();
@@ -292,7 +292,7 @@ async fn reach(kind: &'static str) -> Vec<String> {
     while let Some(ended) = running.join_next().await {
         match ended.unwrap() {
             (story, Ok(passed)) => {
-                wrong.extend(list::missed(story, &passed).into_iter().map(|what| format!("{}: {what}", story.name)))
+                wrong.extend(list::missed(story, &passed).into_iter().map(|what| format!("{}: {what}", story.name)));
             }
             (story, Err(why)) => wrong.push(format!("{}, undisturbed: {why}", story.name)),
         }

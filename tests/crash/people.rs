@@ -121,7 +121,7 @@ impl People {
         }
     }
 
-    fn decision(&self, review: Uuid, choice: Choice, by: &str) -> Decision {
+    fn decision(review: Uuid, choice: Choice, by: &str) -> Decision {
         Decision {
             review,
             choice,
@@ -144,7 +144,7 @@ impl People {
             return;
         }
         let choice = if self.target.standing(&review.slot) > 0 { Choice::Applied } else { Choice::NotApplied };
-        let act = ReviewAct::Decide { version: review.version, decision: self.decision(review.id, choice, "li") };
+        let act = ReviewAct::Decide { version: review.version, decision: Self::decision(review.id, choice, "li") };
         drop(self.engine.review_act(&review, act, Uuid::now_v7(), Duration::ZERO).await);
     }
 
@@ -156,14 +156,14 @@ impl People {
             self.put(&review, claim, self.id("claim")).await;
             return;
         }
-        let decision = self.decision(review.id, Choice::AskCustomer, "li");
+        let decision = Self::decision(review.id, Choice::AskCustomer, "li");
         self.put(&review, ReviewAct::Decide { version: review.version, decision }, self.id("ask")).await;
     }
 
     /// The first of two decides at once; the second holds the decision, takes it back, and holds it again.
     async fn decide_and_hold(&self, review: ReviewRow) {
         if review.decision.is_none() {
-            let decision = self.decision(review.id, Choice::Approve, "li");
+            let decision = Self::decision(review.id, Choice::Approve, "li");
             let act = ReviewAct::Decide { version: review.version, decision };
             return self.put(&review, act, self.id("first")).await;
         }
@@ -179,7 +179,7 @@ impl People {
             Ok(None) => {
                 let (signal_id, release_at) =
                     if self.took_back.get() { (again, now) } else { (first, now.plus(Duration::from_hours(1))) };
-                let decision = self.decision(review.id, Choice::Approve, "wang");
+                let decision = Self::decision(review.id, Choice::Approve, "wang");
                 let held = HeldRow { decision, request: self.request, version: review.version, signal_id, at: now, release_at };
                 drop(reviewing.hold(&held).await);
             }
@@ -193,7 +193,7 @@ impl People {
             return self.work().await;
         }
         let now = SystemClock.now();
-        let decision = Decision { review: Uuid::nil(), ..self.decision(review.id, Choice::Approve, "chen") };
+        let decision = Decision { review: Uuid::nil(), ..Self::decision(review.id, Choice::Approve, "chen") };
         let batch = BatchRow { id: self.id("batch"), decision, at: now, start_at: now, done_at: None };
         let came = Came { to: Progress::Pending, code: String::new(), why: String::new() };
         let item = ItemRow { review: review.id, version: review.version, signal_id: self.id("item"), came };

@@ -65,8 +65,7 @@ pub fn effect<'a>(process: &'a Process, slot_name: &str) -> Option<Effect<'a>> {
 /// Decides what comes next.
 #[must_use]
 pub fn plan(process: &Process, state: &State, around: &Surroundings<'_>) -> Next {
-    let planner = Planner { process, state, around };
-    planner.next().unwrap_or_else(|stop| stop)
+    Planner { process, state, around }.next()
 }
 
 struct Planner<'a> {
@@ -79,40 +78,40 @@ struct Planner<'a> {
 type Walk<T> = Result<T, Next>;
 
 impl Planner<'_> {
-    fn next(&self) -> Walk<Next> {
+    fn next(&self) -> Next {
         let expires = self.state.accepted.expires_at;
         match &self.state.phase {
-            Phase::Ended(_) => return Ok(Next::Rest(None)),
-            Phase::Queued if self.around.over_limit => return Ok(self.over_limit()),
-            Phase::Queued if self.around.turn && self.around.now < expires => return Ok(Next::Write(vec![Fact::Started])),
+            Phase::Ended(_) => return Next::Rest(None),
+            Phase::Queued if self.around.over_limit => return self.over_limit(),
+            Phase::Queued if self.around.turn && self.around.now < expires => return Next::Write(vec![Fact::Started]),
             _ => {}
         }
         let expiring = self.state.turned.is_none() && !self.state.overdue_asked;
         if expiring && self.around.now >= expires {
             if !self.state.has_effects() {
-                return Ok(Next::Write(vec![Fact::Ended { ending: Ending::Expired }]));
+                return Next::Write(vec![Fact::Ended { ending: Ending::Expired }]);
             }
             if !matches!(self.state.phase, Phase::InReview(_)) {
-                return Ok(Next::Ask(Ask { slot: slot::OVERDUE.into(), review: slot::OVERDUE.into() }));
+                return Next::Ask(Ask { slot: slot::OVERDUE.into(), review: slot::OVERDUE.into() });
             }
         }
         let until = expiring.then_some(expires).filter(|at| *at > self.around.now);
         match &self.state.phase {
-            Phase::Queued | Phase::Parked { .. } | Phase::InReview(_) | Phase::Ended(_) => Ok(Next::Rest(until)),
+            Phase::Queued | Phase::Parked { .. } | Phase::InReview(_) | Phase::Ended(_) => Next::Rest(until),
             Phase::AskedCustomer { review, slot, until: asked } => {
                 if self.around.now >= *asked {
-                    return Ok(Next::Ask(Ask { slot: slot.clone(), review: review.clone() }));
+                    return Next::Ask(Ask { slot: slot.clone(), review: review.clone() });
                 }
-                Ok(Next::Rest(Some(until.map_or(*asked, |at| at.min(*asked)))))
+                Next::Rest(Some(until.map_or(*asked, |at| at.min(*asked))))
             }
             Phase::Open => {
                 // Also where the walk ended early: a step that waits longer than the request has time.
                 let next = self.open().unwrap_or_else(|next| next);
-                Ok(match (next, until) {
+                match (next, until) {
                     (Next::Rest(Some(at)), Some(expires)) => Next::Rest(Some(at.min(expires))),
                     (Next::Rest(None), until) => Next::Rest(until),
                     (other, _) => other,
-                })
+                }
             }
         }
     }
