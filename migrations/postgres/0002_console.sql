@@ -25,6 +25,8 @@ CREATE TABLE sessions (
     seen_at      BIGINT NOT NULL,
     expires_at   BIGINT NOT NULL,
     ended_at     BIGINT,
+    -- Whose rights were taken away, and not only signed out.
+    revoked_at   BIGINT,
     CONSTRAINT hashed CHECK (length(sha256) = 32)
 );
 CREATE INDEX sessions_end ON sessions (expires_at);

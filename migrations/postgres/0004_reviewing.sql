@@ -24,6 +24,30 @@ CREATE TABLE snoozes (
     note       TEXT NOT NULL
 );
 
+-- The last decision of a review that was held and could not be applied: what its maker is told.
+CREATE TABLE held_ends (
+    review   UUID NOT NULL PRIMARY KEY,
+    made_by  TEXT NOT NULL,
+    choice   TEXT NOT NULL,
+    at       BIGINT NOT NULL,
+    ended_at BIGINT NOT NULL,
+    code     TEXT NOT NULL,
+    why      TEXT NOT NULL
+);
+CREATE INDEX held_ends_ended ON held_ends (ended_at);
+
+-- What people did that no request's ledger says: rows are only ever inserted, together with what they tell of.
+CREATE TABLE acts (
+    id      UUID NOT NULL PRIMARY KEY,
+    at      BIGINT NOT NULL,
+    done_by TEXT NOT NULL,
+    what    TEXT NOT NULL,
+    request UUID,
+    review  UUID,
+    detail  TEXT NOT NULL
+);
+CREATE INDEX acts_by ON acts (done_by, id);
+
 -- What is swept.
 CREATE INDEX snoozes_until ON snoozes (until);
 

@@ -25,6 +25,8 @@ CREATE TABLE sessions (
     seen_at      INTEGER NOT NULL,
     expires_at   INTEGER NOT NULL,
     ended_at     INTEGER,
+    -- Whose rights were taken away, and not only signed out.
+    revoked_at   INTEGER,
     CONSTRAINT hashed CHECK (length(sha256) = 32)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sessions_end ON sessions (expires_at);

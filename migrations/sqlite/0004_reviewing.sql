@@ -24,6 +24,30 @@ CREATE TABLE snoozes (
     note       TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- The last decision of a review that was held and could not be applied: what its maker is told.
+CREATE TABLE held_ends (
+    review   BLOB NOT NULL PRIMARY KEY,
+    made_by  TEXT NOT NULL,
+    choice   TEXT NOT NULL,
+    at       INTEGER NOT NULL,
+    ended_at INTEGER NOT NULL,
+    code     TEXT NOT NULL,
+    why      TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX held_ends_ended ON held_ends (ended_at);
+
+-- What people did that no request's ledger says: rows are only ever inserted, together with what they tell of.
+CREATE TABLE acts (
+    id      BLOB NOT NULL PRIMARY KEY,
+    at      INTEGER NOT NULL,
+    done_by TEXT NOT NULL,
+    what    TEXT NOT NULL,
+    request BLOB,
+    review  BLOB,
+    detail  TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX acts_by ON acts (done_by, id);
+
 -- What is swept.
 CREATE INDEX snoozes_until ON snoozes (until);
 

@@ -13,6 +13,8 @@ CREATE TABLE batches (
 CREATE INDEX batches_open ON batches (start_at) WHERE done_at IS NULL;
 -- What is swept.
 CREATE INDEX batches_done ON batches (done_at) WHERE done_at IS NOT NULL;
+-- Everybody's, the newest first.
+CREATE INDEX batches_at ON batches (at, id);
 CREATE INDEX batches_of ON batches (made_by, at);
 
 CREATE TABLE batch_items (

@@ -21,7 +21,7 @@ use uuid::Uuid;
 use super::Api;
 use super::auth::Caller;
 use super::batching::{came, held};
-use super::extract::{InPath, Json, Key, OptionalJson};
+use super::extract::{InPath, Json, Key, OptionalJson, Query};
 use super::facts::show_customer;
 use super::kinds;
 use super::permit::Action;
@@ -32,7 +32,7 @@ use super::setting_aside::read_hold;
 use super::stamp::Stamp;
 use crate::domain::request::signal::{Decision, person};
 use crate::domain::words::Choice;
-use crate::engine::ports::batches::{BatchRow, Came, ItemRow, Progress};
+use crate::engine::ports::batches::{Added, BatchRow, Came, ItemRow, Progress};
 use crate::engine::ports::records::ReviewRow;
 use crate::engine::ports::store::StoreError;
 use crate::engine::service::EngineError;
@@ -136,7 +136,7 @@ struct ItemBody {
     /// `pending`, `done`, `skipped` or `failed`.
     state: &'static str,
     /// Why: `applied`, `second_needed`, `stored` (the request's owner has not answered), `set_aside` (the first person decided
-    /// otherwise), `stale`, `taken`, `held`, `ended`, `not_found`, `forbidden`, `stopped`, `invalid`, `refused` or `internal`; left out while it is pending.
+    /// otherwise), `stale`, `taken`, `held`, `ended`, `not_found`, `forbidden`, `stopped`, `invalid`, `refused`, `revoked` (who decided may not decide this any more) or `internal`; left out while it is pending.
     #[serde(skip_serializing_if = "String::is_empty")]
     code: String,
     /// The same in words.
@@ -213,23 +213,26 @@ async fn make(State(api): State<Api>, caller: Caller, key: Key, Json(new): Json<
             Err(StoreError::NotFound(_)) => {}
             Err(error) => return Err(error.into()),
         }
-        let undone = batches.batches(caller.name(), LISTED).await?.iter().filter(|batch| batch.done_at.is_none()).count();
-        if undone >= UNDONE {
-            return Err(Problem::new(&kinds::INVALID, format!("{UNDONE} batches of yours are not done yet; wait for them")));
+    }
+    let looks = new.reviews.iter().copied().map(|seen| look(&api, &caller, &row, seen));
+    let looked: Vec<(ItemRow, Option<String>)> = stream::iter(looks).buffered(AT_ONCE).try_collect().await?;
+    if !new.preview {
+        let items: Vec<ItemRow> = looked.iter().map(|(item, _)| item.clone()).collect();
+        match batches.add_batch(&row, &items, UNDONE).await? {
+            Added::New => {}
+            // The same key at the same moment.
+            Added::Known => return again(&api, &caller, batches.batch(id).await?, &row, &new.reviews).await,
+            Added::TooMany => {
+                let what = format!("{UNDONE} batches of yours are not done yet; wait for them");
+                return Err(Problem::new(&kinds::INVALID, what));
+            }
         }
     }
-    let looks = new.reviews.into_iter().map(|seen| look(&api, &caller, &row, seen));
-    let items: Vec<ItemRow> = stream::iter(looks).buffered(AT_ONCE).try_collect().await?;
-    if new.preview {
-        let items = bodies(&api, &caller, items).await?;
-        return Ok(Answer(BatchBody { id: None, ..BatchBody::of(row).with(items) }).into_response());
-    }
-    if !batches.add_batch(&row, &items).await? {
-        // The same key at the same moment.
-        let known = batches.batch(id).await?;
-        return answer(&api, &caller, known, StatusCode::ACCEPTED).await;
-    }
-    answer(&api, &caller, row, StatusCode::ACCEPTED).await
+    let body = BatchBody::of(row).with(looked.into_iter().map(|(item, customer)| body(item, customer)).collect());
+    Ok(match new.preview {
+        true => Answer(BatchBody { id: None, ..body }).into_response(),
+        false => (StatusCode::ACCEPTED, Answer(body)).into_response(),
+    })
 }
 
 /// A key that was used before stands for what it was used for.
@@ -248,15 +251,31 @@ async fn answer(api: &Api, caller: &Caller, row: BatchRow, status: StatusCode) -
     Ok((status, Answer(BatchBody::of(row).with(items))).into_response())
 }
 
-/// An item of a new batch: what is certain already, or pending.
-async fn look(api: &Api, caller: &Caller, batch: &BatchRow, seen: Seen) -> Result<ItemRow, Problem> {
-    let came = match api.engine().store().review(seen.id).await {
-        Ok(row) if caller.covers(&row.process) => would_come_to(api, caller, batch, &seen, &row).await?,
-        Ok(_) | Err(StoreError::NotFound(_)) => came(Progress::Skipped, "not_found", ""),
-        Err(error) => return Err(error.into()),
+/// An item of a new batch: what is certain already, or pending; and whose it is.
+async fn look(api: &Api, caller: &Caller, batch: &BatchRow, seen: Seen) -> Result<(ItemRow, Option<String>), Problem> {
+    let row = visible(api, caller, seen.id).await?;
+    let came = match &row {
+        Some(row) => would_come_to(api, caller, batch, &seen, row).await?,
+        None => came(Progress::Skipped, "not_found", ""),
     };
     let signal_id = Uuid::new_v5(&batch.id, seen.id.as_bytes());
-    Ok(ItemRow { review: seen.id, version: seen.version, signal_id, came })
+    let item = ItemRow { review: seen.id, version: seen.version, signal_id, came };
+    Ok((item, row.map(|row| shown(api, &row))))
+}
+
+/// A review, where it is there and the caller may see it.
+async fn visible(api: &Api, caller: &Caller, id: Uuid) -> Result<Option<ReviewRow>, Problem> {
+    match api.engine().store().review(id).await {
+        Ok(row) => Ok(Some(row).filter(|row| caller.covers(&row.process))),
+        Err(StoreError::NotFound(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whose it is, masked.
+fn shown(api: &Api, row: &ReviewRow) -> String {
+    let process = api.engine().processes().get(&row.process, row.process_version);
+    show_customer(&row.customer, process.as_deref())
 }
 
 async fn would_come_to(api: &Api, caller: &Caller, batch: &BatchRow, seen: &Seen, row: &ReviewRow) -> Result<Came, Problem> {
@@ -284,39 +303,43 @@ async fn would_come_to(api: &Api, caller: &Caller, batch: &BatchRow, seen: &Seen
     }
 }
 
-/// Items for their maker, with whose they are.
+/// Items that were stored, with whose they are.
 async fn bodies(api: &Api, caller: &Caller, items: Vec<ItemRow>) -> Result<Vec<ItemBody>, Problem> {
-    let bodies = items.into_iter().map(|item| body(api, caller, item));
+    let bodies = items.into_iter().map(|item| stored(api, caller, item));
     stream::iter(bodies).buffered(AT_ONCE).try_collect().await
 }
 
-async fn body(api: &Api, caller: &Caller, item: ItemRow) -> Result<ItemBody, Problem> {
-    let customer = match api.engine().store().review(item.review).await {
-        Ok(row) if caller.covers(&row.process) => {
-            let process = api.engine().processes().get(&row.process, row.process_version);
-            Some(show_customer(&row.customer, process.as_deref()))
-        }
-        Ok(_) | Err(StoreError::NotFound(_)) => None,
-        Err(error) => return Err(error.into()),
-    };
-    let state = if item.came.to.open() { Progress::Pending } else { item.came.to };
-    let ItemRow { review, version, came: Came { code, why, .. }, .. } = item;
-    Ok(ItemBody { review, version, customer, state: state.as_str(), code, why })
+async fn stored(api: &Api, caller: &Caller, item: ItemRow) -> Result<ItemBody, Problem> {
+    let row = visible(api, caller, item.review).await?;
+    Ok(body(item, row.map(|row| shown(api, &row))))
 }
 
-/// The caller's batches, the newest first.
-#[utoipa::path(get, path = "/v1/batches", operation_id = "list_batches", tag = "reviews", responses((status = 200, body = BatchList)))]
-async fn list(State(api): State<Api>, caller: Caller) -> Result<Response, Problem> {
-    caller.require(Action::Review)?;
-    let rows = api.engine().store().batches().batches(caller.name(), LISTED).await?;
+fn body(item: ItemRow, customer: Option<String>) -> ItemBody {
+    let state = if item.came.to.open() { Progress::Pending } else { item.came.to };
+    let ItemRow { review, version, came: Came { code, why, .. }, .. } = item;
+    ItemBody { review, version, customer, state: state.as_str(), code, why }
+}
+
+/// The caller's batches, the newest first; or everybody's, for operators.
+#[utoipa::path(get, path = "/v1/batches", operation_id = "list_batches", tag = "reviews",
+    params(("everybody" = Option<bool>, Query, description = "`true`: not only one's own")),
+    responses((status = 200, body = BatchList)))]
+async fn list(State(api): State<Api>, caller: Caller, query: Query) -> Result<Response, Problem> {
+    let everybody = query.yes("everybody")?;
+    if everybody {
+        caller.require_everywhere(Action::Operate)?;
+    } else {
+        caller.require(Action::ReadReviews)?;
+    }
+    let rows = api.engine().store().batches().batches((!everybody).then(|| caller.name()), LISTED).await?;
     Ok(Answer(BatchList { items: rows.into_iter().map(BatchBody::of).collect() }).into_response())
 }
 
-/// A batch of the caller's: how far it is, and what became of each review.
+/// A batch of the caller's, or anybody's for an operator: how far it is, and what became of each review.
 #[utoipa::path(get, path = "/v1/batches/{id}", operation_id = "show_batch", tag = "reviews", params(("id" = Uuid, Path, description = "The batch")),
     responses((status = 200, body = BatchBody)))]
 async fn show(State(api): State<Api>, caller: Caller, path: InPath) -> Result<Response, Problem> {
-    let row = own(&api, &caller, &path).await?;
+    let row = reachable(&api, &caller, &path).await?;
     answer(&api, &caller, row, StatusCode::OK).await
 }
 
@@ -329,22 +352,23 @@ async fn stop(
     path: InPath,
     OptionalJson(Nothing {}): OptionalJson<Nothing>,
 ) -> Result<Response, Problem> {
-    let row = own(&api, &caller, &path).await?;
+    let row = reachable(&api, &caller, &path).await?;
     let (batches, now) = (api.engine().store().batches(), api.engine().clock().now());
-    batches.stop_batch(row.id, &came(Progress::Skipped, "stopped", "")).await?;
+    let record = api.act_of(&caller, "batch_stopped", None, format!("{} of {}", row.id, row.decision.by));
+    batches.stop_batch(row.id, &came(Progress::Skipped, "stopped", ""), &record).await?;
     batches.close_batch(row.id, now).await?;
     let row = batches.batch(row.id).await?;
     answer(&api, &caller, row, StatusCode::OK).await
 }
 
-/// Only its maker has to do with a batch; the ledgers say to everybody else who decided what.
-async fn own(api: &Api, caller: &Caller, path: &InPath) -> Result<BatchRow, Problem> {
-    caller.require(Action::Review)?;
-    match api.engine().store().batches().batch(path.id("id")?).await {
-        Ok(row) if row.decision.by == caller.name() => Ok(row),
-        Ok(_) | Err(StoreError::NotFound(_)) => Err(Problem::not_found("this batch")),
-        Err(error) => Err(error.into()),
+/// Its maker has to do with a batch, whatever they still may; and who operates everything.
+async fn reachable(api: &Api, caller: &Caller, path: &InPath) -> Result<BatchRow, Problem> {
+    caller.require(Action::ReadReviews)?;
+    let row = api.engine().store().batches().batch(path.id("id")?).await?;
+    if row.decision.by != caller.name() && caller.require_everywhere(Action::Operate).is_err() {
+        return Err(Problem::not_found("this batch"));
     }
+    Ok(row)
 }
 
 pub(super) fn routes() -> OpenApiRouter<Api> {

@@ -2,13 +2,14 @@
 //!
 //! Nothing here remembers anything: a turn takes a batch, sends what is open of it, each under the id that it was given when the
 //! batch was made, and writes down what came of it. A worker that dies in between leaves an item that the next one sends again,
-//! which the store answers as it answered the first time. Whether the decider may decide was looked at when the batch was made;
-//! whether the review still is what they saw, the store says under its row's lock, as for a single decision.
+//! which the store answers as it answered the first time. Whether the decider may decide was looked at when the batch was made, and
+//! is again before each is sent: rights may be taken away meanwhile; whether the review still is what they saw, the store says under its row's lock, as for a single decision.
 
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::acts::may_still;
 use crate::domain::request::react::APPLIED;
 use crate::domain::request::signal::Decision;
 use crate::engine::ports::batches::{BatchRow, Came, ItemRow, Progress};
@@ -99,6 +100,9 @@ async fn decide(engine: &Engine, batch: &BatchRow, item: &ItemRow) -> Result<Opt
         return Ok(Some(held(&other)));
     }
     let decision = Decision { review: review.id, ..batch.decision.clone() };
+    if !may_still(engine, &decision, item.signal_id, &review).await? {
+        return Ok(Some(came(Progress::Failed, "revoked", "")));
+    }
     let act = ReviewAct::Decide { version: item.version, decision };
     let patience = if item.came.to == Progress::Sending { Duration::ZERO } else { PATIENCE };
     match engine.review_act(&review, act, item.signal_id, patience).await {

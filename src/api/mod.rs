@@ -6,6 +6,7 @@
 //! token may not see looks like what does not exist. Reads go to the store; everything that changes a request goes through
 //! the engine, because only a request's owner writes its ledger.
 
+mod acts;
 mod around;
 mod auth;
 mod balance;

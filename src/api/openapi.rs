@@ -17,8 +17,9 @@ use utoipa_axum::routes;
 
 use super::Api;
 use super::{
-    balance, batches, callbacks, clauses, decisions, defects, dependencies, events, health, history, kinds, metrics, processes,
-    qualifiers, rejected, request_acts, request_events, requests, review_acts, reviews, setting_aside, timeline, tokens, views,
+    acts, balance, batches, callbacks, clauses, decisions, defects, dependencies, events, health, history, kinds, metrics,
+    processes, qualifiers, rejected, request_acts, request_events, requests, review_acts, reviews, setting_aside, timeline,
+    tokens, views,
 };
 
 #[derive(OpenApi)]
@@ -86,6 +87,7 @@ pub(super) fn documented() -> OpenApiRouter<Api> {
         .merge(review_acts::routes())
         .merge(setting_aside::routes())
         .merge(views::routes())
+        .merge(acts::routes())
         .merge(batches::routes())
         .merge(decisions::routes())
         .merge(processes::routes())

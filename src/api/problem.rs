@@ -170,7 +170,8 @@ impl IntoResponse for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Problem {
         match error {
-            StoreError::NotFound(what) => Problem::not_found(&format!("this {what}")),
+            // The store says "the view".
+            StoreError::NotFound(what) => Problem::not_found(&format!("this {}", what.strip_prefix("the ").unwrap_or(what))),
             StoreError::Transient(_) | StoreError::Unknown(_) | StoreError::Fenced => {
                 tracing::warn!(request_id = request_id().as_deref(), error = %error, "the store is not available");
                 Problem::new(&kinds::UNAVAILABLE, "the database is not available at the moment; try again with the same key")
@@ -186,7 +187,7 @@ impl From<EngineError> for Problem {
         match error {
             EngineError::Store(error) => error.into(),
             EngineError::Invalid(text) => Problem::new(&kinds::INVALID, text),
-            EngineError::NotFound(what) => Problem::not_found(&format!("this {what}")),
+            EngineError::NotFound(what) => StoreError::NotFound(what).into(),
             EngineError::Busy(why) => {
                 tracing::warn!(request_id = request_id().as_deref(), why, "a request was not taken");
                 let text = "it could not be stored at the moment; nothing is lost: try again with the same key";

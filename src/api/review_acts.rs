@@ -192,7 +192,7 @@ async fn claim(
     let until = api.engine().clock().now().plus(CLAIM);
     let claimed = act.act(ReviewAct::Claim { by: caller.name().to_owned(), until, steal: claim.steal }, act.fresh()).await?;
     // Who takes it up wants to see it again.
-    api.engine().store().reviewing().wake(act.row.id).await?;
+    api.engine().store().reviewing().wake(act.row.id, &act.record("review_woken", String::new())).await?;
     if let Some(note) = note {
         act.note(act.fresh(), note).await?;
     }
@@ -247,7 +247,7 @@ async fn decide(
     if let Some(length) = read_hold(decide.hold.as_deref())? {
         return act.hold(decide.version, decision, signal_id, length).await;
     }
-    act.not_held().await?;
+    act.not_held_as(Some(signal_id)).await?;
     act.act(ReviewAct::Decide { version: decide.version, decision }, signal_id).await
 }
 

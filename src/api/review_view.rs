@@ -14,7 +14,7 @@ use super::facts::{Reader, show_customer};
 use super::kept::show_kept;
 use super::outlook::{OptionBody, expected, options, undecided_clause};
 use super::request_view::{ReasonBody, RequestBody, full};
-use super::setting_aside::{HeldBody, SnoozedBody};
+use super::setting_aside::{HeldBody, NotAppliedBody, SnoozedBody};
 use super::stamp::Stamp;
 use crate::domain::process::model::Process;
 use crate::domain::request::chain::{ChainError, Entry};
@@ -82,6 +82,9 @@ pub(super) struct ReviewBody {
     /// A decision that can still be taken back; not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) held: Option<HeldBody>,
+    /// The last decision that was held and could not be applied; not in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) not_applied: Option<NotAppliedBody>,
     /// It is put aside; not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) snoozed: Option<SnoozedBody>,
@@ -234,6 +237,7 @@ pub(super) fn summary(row: &ReviewRow, process: Option<&Process>, now: Time) -> 
         seconds_left: (row.due_at.0 - now.0).div_euclid(1_000_000),
         closed_at: row.closed_at.map(Stamp),
         held: None,
+        not_applied: None,
         snoozed: None,
     }
 }

@@ -88,7 +88,7 @@ async fn show(State(api): State<Api>, caller: Caller, path: InPath) -> Result<Re
     let process = api.engine().processes().get(&row.process, row.process_version);
     let now = api.engine().clock().now();
     let mut page = page(&row, &loaded, process.as_deref(), now).map_err(|error| Problem::internal(&error))?;
-    (page.review.held, page.review.snoozed) = api.aside(row.id, &caller).await?;
+    (page.review.held, page.review.not_applied, page.review.snoozed) = api.aside(&row, &caller).await?;
     Ok(Answer(page).into_response())
 }
 

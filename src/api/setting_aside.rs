@@ -18,7 +18,9 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::Api;
+use super::acts::may_still;
 use super::auth::Caller;
+use super::batching::came;
 use super::extract::{InPath, Json, OptionalJson};
 use super::kinds;
 use super::permit::Action;
@@ -26,12 +28,15 @@ use super::problem::{Problem, ProblemBody};
 use super::request_acts::check_note;
 use super::review_acts::{Act, CLAIM, Nothing, ReviewActBody};
 use super::stamp::Stamp;
+use crate::domain::request::react::APPLIED;
 use crate::domain::request::signal::{Decision, Signal};
 use crate::domain::time::parse_duration;
 use crate::domain::words::Choice;
-use crate::engine::ports::reviewing::{HeldRow, SnoozeRow};
+use crate::engine::ports::batches::{Came, Progress};
+use crate::engine::ports::records::{ReviewRow, outcome};
+use crate::engine::ports::reviewing::{ActRow, EndRow, HeldRow, SnoozeRow};
 use crate::engine::ports::store::{ReviewAct, ReviewPut, StoreError};
-use crate::engine::service::{Engine, EngineError};
+use crate::engine::service::{Engine, EngineError, Told};
 
 /// The longest that a decision is held.
 const LONGEST_HOLD: Duration = Duration::from_mins(1);
@@ -39,6 +44,14 @@ const LONGEST_HOLD: Duration = Duration::from_mins(1);
 const LONGEST_SNOOZE: Duration = Duration::from_hours(24 * 14);
 /// How often held decisions are looked at.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long a decision waits for the request's owner, for so long after its time has come.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// See [`PATIENCE`].
+const PROMPT: Duration = Duration::from_secs(2);
+/// After this long it is enough that a decision is stored: its owner will see it.
+const ENOUGH: Duration = Duration::from_mins(2);
+/// For so long a store that is broken is believed to be mended.
+const LONG: Duration = Duration::from_mins(10);
 /// How many are sent in one go.
 const AT_ONCE: usize = 50;
 
@@ -53,6 +66,27 @@ pub(super) struct HeldBody {
     choice: Option<Choice>,
     /// When it takes effect.
     until: Stamp,
+}
+
+/// A decision that was held and could not be applied.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct NotAppliedBody {
+    /// Whose.
+    by: String,
+    /// What; only its maker sees it.
+    #[schema(value_type = Option<String>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    choice: Option<Choice>,
+    /// When it was made.
+    at: Stamp,
+    /// When it came to nothing.
+    ended_at: Stamp,
+    /// Why: `stale`, `taken`, `decided` (by another person), `ended` (the request), `revoked` (who made it may not decide this any
+    /// more), `not_found`, `invalid`, `refused` or `internal`.
+    code: String,
+    /// Who had it, how the request ended, or why it was refused.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    why: String,
 }
 
 /// A review that was put aside.
@@ -93,10 +127,21 @@ pub(super) fn read_hold(text: Option<&str>) -> Result<Option<Duration>, Problem>
 impl Act<'_> {
     /// Refuses where a decision waits: its maker may take it back, and nobody else acts before it is over.
     pub(super) async fn not_held(&self) -> Result<(), Problem> {
+        self.not_held_as(None).await
+    }
+
+    /// The same for what comes under a key, which may be that of the decision that waits.
+    pub(super) async fn not_held_as(&self, signal_id: Option<Uuid>) -> Result<(), Problem> {
         match self.api.engine().store().reviewing().held(self.row.id).await? {
             None => Ok(()),
+            Some(held) if Some(held.signal_id) == signal_id => Err(another_body()),
             Some(held) => Err(self.waits(&held)),
         }
+    }
+
+    /// What the caller does to this review now, for the record.
+    pub(super) fn record(&self, what: &str, detail: String) -> ActRow {
+        self.api.act_of(self.caller, what, Some(&self.row), detail)
     }
 
     fn waits(&self, held: &HeldRow) -> Problem {
@@ -116,7 +161,7 @@ impl Act<'_> {
         let engine = self.api.engine();
         let reviewing = engine.store().reviewing();
         if let Some(other) = reviewing.held(self.row.id).await? {
-            return self.held_before(&other, signal_id);
+            return self.held_before(&other, version, &decision, signal_id, length);
         }
         if self.row.version != version || self.row.state != "open" {
             // Nothing to hold. The store knows whether this very decision has taken effect since, or what is stale about it.
@@ -134,17 +179,28 @@ impl Act<'_> {
         if !reviewing.hold(&held).await? {
             // At the same moment.
             return match reviewing.held(self.row.id).await? {
-                Some(other) => self.held_before(&other, signal_id),
+                Some(other) => self.held_before(&other, version, &held.decision, signal_id, length),
                 None => Err(self.stale(engine.store().review(self.row.id).await?)),
             };
         }
-        reviewing.wake(self.row.id).await?;
+        reviewing.wake(self.row.id, &self.record("review_woken", String::new())).await?;
         Ok(self.held_answer(&held))
     }
 
     /// Where one is held already: this very decision, sent again, or another one.
-    fn held_before(&self, other: &HeldRow, signal_id: Uuid) -> Result<Response, Problem> {
-        if other.signal_id == signal_id { Ok(self.held_answer(other)) } else { Err(self.waits(other)) }
+    fn held_before(
+        &self,
+        other: &HeldRow,
+        version: u32,
+        decision: &Decision,
+        signal_id: Uuid,
+        length: Duration,
+    ) -> Result<Response, Problem> {
+        if other.signal_id != signal_id {
+            return Err(self.waits(other));
+        }
+        let same = other.decision == *decision && other.version == version && other.release_at.since(other.at) == length;
+        if same { Ok(self.held_answer(other)) } else { Err(another_body()) }
     }
 
     fn held_answer(&self, held: &HeldRow) -> Response {
@@ -154,24 +210,42 @@ impl Act<'_> {
     }
 }
 
+fn another_body() -> Problem {
+    Problem::new(&kinds::KEY_CONFLICT, "the key belongs to another decision of yours, which is held")
+}
+
 fn held_body(held: &HeldRow, caller: &Caller) -> HeldBody {
     let mine = held.decision.by == caller.name();
     HeldBody { by: held.decision.by.clone(), choice: mine.then_some(held.decision.choice), until: Stamp(held.release_at) }
 }
 
+/// What waits, what came to nothing, and whether it is put aside.
+type Aside = (Option<HeldBody>, Option<NotAppliedBody>, Option<SnoozedBody>);
+
 impl Api {
     /// What is put aside about a review, for its page.
-    pub(super) async fn aside(&self, review: Uuid, caller: &Caller) -> Result<(Option<HeldBody>, Option<SnoozedBody>), Problem> {
+    pub(super) async fn aside(&self, row: &ReviewRow, caller: &Caller) -> Result<Aside, Problem> {
         let reviewing = self.engine().store().reviewing();
-        let held = reviewing.held(review).await?.map(|held| held_body(&held, caller));
+        let held = reviewing.held(row.id).await?.map(|held| held_body(&held, caller));
+        // Who has decided since knows.
+        let decided = |by: &str| row.decision.as_ref().is_some_and(|decision| decision.by == by);
+        let end = reviewing.held_end(row.id).await?.filter(|end| held.is_none() && !decided(&end.by));
+        let end = end.map(|end| NotAppliedBody {
+            choice: (end.by == caller.name()).then_some(end.choice),
+            by: end.by,
+            at: Stamp(end.at),
+            ended_at: Stamp(end.ended_at),
+            code: end.code,
+            why: end.why,
+        });
         let now = self.engine().clock().now();
-        let snoozed = reviewing.snoozed(review).await?.filter(|row| row.until > now).map(|row| SnoozedBody {
+        let snoozed = reviewing.snoozed(row.id, now).await?.map(|row| SnoozedBody {
             by: row.by,
             at: Stamp(row.at),
             until: Stamp(row.until),
             note: row.note,
         });
-        Ok((held, snoozed))
+        Ok((held, end, snoozed))
     }
 }
 
@@ -187,7 +261,8 @@ async fn undo(
 ) -> Result<Response, Problem> {
     let act = Act::on(&api, &caller, &path, Action::Review).await?;
     let now = api.engine().clock().now();
-    if api.engine().store().reviewing().take_back(act.row.id, caller.name(), now).await?.is_none() {
+    let record = act.record("decision_undone", String::new());
+    if api.engine().store().reviewing().take_back(act.row.id, now, &record).await?.is_none() {
         return Err(act.stale(api.engine().store().review(act.row.id).await?));
     }
     Ok(Answer(ReviewActBody { answer: "undone", review: api.review_summary(&act.row) }).into_response())
@@ -210,14 +285,17 @@ async fn snooze(
     if length < Duration::from_secs(1) || length > LONGEST_SNOOZE {
         return Err(Problem::new(&kinds::INVALID, "`for` is 1s to 14d"));
     }
-    let until = api.engine().clock().now().plus(length);
+    // From here on: what arrives while this is carried out ends it.
+    let at = api.engine().clock().now();
+    let until = at.plus(length);
     act.not_held().await?;
     let answer = act.act(ReviewAct::Release { by: caller.name().to_owned() }, act.fresh()).await?;
-    // Into the ledger first: what arrives after `at` ends it, and its own note must not.
-    act.note(act.fresh(), format!("put aside until {until}: {note}")).await?;
-    let at = api.engine().clock().now();
+    let text = format!("put aside until {until}: {note}");
     let row = SnoozeRow { review: act.row.id, by: caller.name().to_owned(), at, until, note };
-    api.engine().store().reviewing().snooze(&row).await?;
+    api.engine().store().reviewing().snooze(&row, &act.record("review_snoozed", format!("until {until}"))).await?;
+    // The ledger says nothing that did not happen: after the row. What arrives after `at` ends it, and its own note is of `at`.
+    let signal = Signal::Note { by: caller.name().to_owned(), text };
+    api.engine().send_at(act.row.request, act.fresh(), signal, at).await?;
     Ok(answer)
 }
 
@@ -231,7 +309,7 @@ async fn wake(
     OptionalJson(Nothing {}): OptionalJson<Nothing>,
 ) -> Result<Response, Problem> {
     let act = Act::on(&api, &caller, &path, Action::Review).await?;
-    api.engine().store().reviewing().wake(act.row.id).await?;
+    api.engine().store().reviewing().wake(act.row.id, &act.record("review_woken", String::new())).await?;
     Ok(Answer(ReviewActBody { answer: "applied", review: api.review_summary(&act.row) }).into_response())
 }
 
@@ -253,7 +331,7 @@ pub async fn keep(engine: Engine, stopping: CancellationToken) {
     }
 }
 
-/// Sends those whose time has come; how many.
+/// Sends those whose time has come; how many are over.
 ///
 /// # Errors
 /// The store failed; what was not sent stays and is sent later, under the same id. One that cannot be sent keeps none from it.
@@ -267,40 +345,105 @@ pub async fn release(engine: &Engine) -> Result<usize, EngineError> {
             continue;
         }
         match send(engine, &held).await {
-            Ok(()) => {
+            Ok(Sent::Applied) => {
                 reviewing.drop_held(held.decision.review, held.signal_id).await?;
                 many += 1;
             }
+            Ok(Sent::NotApplied(came)) => {
+                tell(engine, &held, came).await?;
+                many += 1;
+            }
+            Ok(Sent::Waits) => {}
             Err(error) => failed = Some(error),
         }
     }
     failed.map_or(Ok(many), Err)
 }
 
-async fn send(engine: &Engine, held: &HeldRow) -> Result<(), EngineError> {
-    let act = ReviewAct::Decide { version: held.version, decision: held.decision.clone() };
+/// What came of a held decision.
+enum Sent {
+    Applied,
+    NotApplied(Came),
+    /// Its owner has not said yet.
+    Waits,
+}
+
+async fn send(engine: &Engine, held: &HeldRow) -> Result<Sent, EngineError> {
+    let skipped = |code: &str, why: &str| Ok(Sent::NotApplied(came(Progress::Skipped, code, why)));
+    let age = engine.clock().now().since(held.release_at);
     let review = match engine.store().review(held.decision.review).await {
         Ok(review) => review,
-        Err(StoreError::NotFound(_)) => return Ok(()),
-        Err(error) => return Err(error.into()),
+        Err(StoreError::NotFound(_)) => return skipped("not_found", ""),
+        Err(error) => return bounded(error.into(), age),
     };
-    let why = match engine.review_act(&review, act, held.signal_id, Duration::ZERO).await {
-        Ok(answer) => match answer.put {
-            ReviewPut::Done(..) | ReviewPut::SetAside(_) => return Ok(()),
-            ReviewPut::Stale(_) => "the question had changed".to_owned(),
-            ReviewPut::Taken(_) => "somebody else had taken it over".to_owned(),
-        },
-        Err(EngineError::Invalid(why)) => why,
-        Err(EngineError::NotFound(_)) => return Ok(()),
-        Err(error) => return Err(error),
+    match may_still(engine, &held.decision, held.signal_id, &review).await {
+        Ok(true) => {}
+        Ok(false) => return skipped("revoked", ""),
+        Err(error) => return bounded(error, age),
+    }
+    let act = ReviewAct::Decide { version: held.version, decision: held.decision.clone() };
+    let patience = if age < PROMPT { PATIENCE } else { Duration::ZERO };
+    let answer = match engine.review_act(&review, act, held.signal_id, patience).await {
+        Ok(answer) => answer,
+        Err(EngineError::Invalid(why)) => return skipped("invalid", &why),
+        Err(EngineError::NotFound(_)) => return skipped("not_found", ""),
+        Err(error) => return bounded(error, age),
     };
-    tracing::warn!(review = %held.decision.review, by = held.decision.by, why, "a held decision was not applied");
-    let text = format!("a decision of {}, made at {}, was not applied: {why}", held.decision.by, held.at);
-    let signal = Signal::Note { by: held.decision.by.clone(), text };
-    // The same id each time: said once. Where the request has ended there is nothing left to say it to.
+    match (answer.put, answer.told) {
+        (ReviewPut::Done(_, None) | ReviewPut::SetAside(_), _) => Ok(Sent::Applied),
+        (ReviewPut::Done(_, Some(_)), Some(Told::Answer(word))) if word == APPLIED => Ok(Sent::Applied),
+        (ReviewPut::Done(_, Some(_)), Some(Told::Answer(why))) => skipped("refused", &why),
+        (ReviewPut::Done(_, Some(_)), Some(Told::Ended(outcome))) => skipped("ended", outcome),
+        // Its owner will see it, and the ledger says what came of it.
+        (ReviewPut::Done(_, Some(_)), _) if age >= ENOUGH => Ok(Sent::Applied),
+        (ReviewPut::Done(_, Some(_)), _) => Ok(Sent::Waits),
+        (ReviewPut::Taken(row), _) => skipped("taken", row.claimed_by.as_deref().unwrap_or_default()),
+        (ReviewPut::Stale(row), _) => {
+            if let Some(outcome) = outcome(&engine.store().request(held.request).await?.state) {
+                return skipped("ended", outcome);
+            }
+            match row.decision.as_ref().filter(|_| row.state != "open") {
+                Some(other) => skipped("decided", &other.by),
+                None => skipped("stale", &format!("version {}, {}", row.version, row.state)),
+            }
+        }
+    }
+}
+
+/// What the store will never take ends here, and what it has refused for long, too; everything else is tried again.
+fn bounded(error: EngineError, age: Duration) -> Result<Sent, EngineError> {
+    match error {
+        EngineError::Store(StoreError::Data(why)) => tracing::error!(why, "a held decision cannot be stored"),
+        EngineError::Store(StoreError::Broken(why)) if age >= LONG => tracing::error!(why, "a held decision was given up"),
+        error => return Err(error),
+    }
+    Ok(Sent::NotApplied(came(Progress::Failed, "internal", "")))
+}
+
+/// Tells its maker, and whoever reads the request's ledger, that a held decision came to nothing.
+async fn tell(engine: &Engine, held: &HeldRow, came: Came) -> Result<(), EngineError> {
+    let Came { code, why, .. } = came;
+    let words = match code.as_str() {
+        "stale" => "the question had changed".to_owned(),
+        "taken" => "somebody else had taken it over".to_owned(),
+        "decided" => format!("{why} had decided"),
+        "ended" => format!("the request had ended ({why})"),
+        "revoked" => "who made it may not decide this any more".to_owned(),
+        "not_found" => "there is no such question".to_owned(),
+        "internal" => "it could not be stored".to_owned(),
+        _ => why.clone(),
+    };
+    let Decision { review, ref by, choice, .. } = held.decision;
+    tracing::warn!(%review, by, code, why, "a held decision was not applied");
+    let text = format!("a decision of {by}, made at {}, was not applied: {words}", held.at);
+    let signal = Signal::Note { by: by.clone(), text };
+    // The same id each time: said once. Where the request has ended, its ledger is closed, and the review says it.
     let id = Uuid::new_v5(&held.signal_id, b"not applied");
     match engine.send(held.request, id, signal, Duration::ZERO).await {
-        Ok(_) | Err(EngineError::NotFound(_)) => Ok(()),
-        Err(error) => Err(error),
+        Ok(_) | Err(EngineError::NotFound(_) | EngineError::Store(StoreError::Data(_))) => {}
+        Err(error) => return Err(error),
     }
+    let ended_at = engine.clock().now();
+    let end = EndRow { review, by: by.clone(), choice, at: held.at, ended_at, code, why };
+    Ok(engine.store().reviewing().end_held(held.signal_id, &end).await?)
 }

@@ -18,7 +18,6 @@ use super::permit::Action;
 use super::problem::{Problem, ProblemBody};
 use super::stamp::Stamp;
 use crate::engine::ports::reviewing::ViewRow;
-use crate::engine::ports::store::StoreError;
 
 /// The most views of a place.
 const MOST: usize = 100;
@@ -115,7 +114,8 @@ async fn save(State(api): State<Api>, caller: Caller, Json(new): Json<NewView>) 
     }
     let (id, at) = (api.engine().clock().id(), api.engine().clock().now());
     let row = ViewRow { id, place: new.place, name, query: new.query, by: caller.name().to_owned(), at };
-    if !reviewing.add_view(&row).await? {
+    let record = api.act_of(&caller, "view_saved", None, format!("{}: {}", row.name, row.query));
+    if !reviewing.add_view(&row, &record).await? {
         return Err(taken(&row.name));
     }
     Ok((StatusCode::CREATED, Answer(ViewBody::from(row))).into_response())
@@ -133,12 +133,11 @@ async fn rename(
 ) -> Result<Response, Problem> {
     let row = changeable(&api, &caller, &path).await?;
     let name = check_name(&name)?;
-    match api.engine().store().reviewing().rename_view(row.id, &name).await {
-        Ok(true) => Ok(Answer(ViewBody::from(ViewRow { name, ..row })).into_response()),
-        Ok(false) => Err(taken(&name)),
-        Err(StoreError::NotFound(_)) => Err(Problem::not_found("this view")),
-        Err(error) => Err(error.into()),
+    let record = api.act_of(&caller, "view_renamed", None, format!("{} -> {name}", row.name));
+    if !api.engine().store().reviewing().rename_view(row.id, &name, &record).await? {
+        return Err(taken(&name));
     }
+    Ok(Answer(ViewBody::from(ViewRow { name, ..row })).into_response())
 }
 
 /// Removes a view: one's own, or anybody's for an operator.
@@ -146,17 +145,14 @@ async fn rename(
     responses((status = 204)))]
 async fn remove(State(api): State<Api>, caller: Caller, path: InPath) -> Result<Response, Problem> {
     let row = changeable(&api, &caller, &path).await?;
-    api.engine().store().reviewing().remove_view(row.id).await?;
+    let record = api.act_of(&caller, "view_removed", None, format!("{} of {}", row.name, row.by));
+    api.engine().store().reviewing().remove_view(row.id, &record).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// The view, where the caller may change it.
 async fn changeable(api: &Api, caller: &Caller, path: &InPath) -> Result<ViewRow, Problem> {
-    let row = match api.engine().store().reviewing().view(path.id("id")?).await {
-        Ok(row) => row,
-        Err(StoreError::NotFound(_)) => return Err(Problem::not_found("this view")),
-        Err(error) => return Err(error.into()),
-    };
+    let row = api.engine().store().reviewing().view(path.id("id")?).await?;
     caller.require(action(&row.place)?)?;
     caller.require(if row.by == caller.name() { Action::Note } else { Action::Operate })?;
     Ok(row)

@@ -10,7 +10,7 @@ use super::form::{Fields, Query, encoded};
 use super::frame::{Frame, page};
 use super::home::shown;
 use super::inbox::now;
-use super::read::{List, Look, Process, Review};
+use super::read::{Act, List, Look, Process, Review};
 use super::request::LookRow;
 use super::session::Seat;
 use super::show::{When, by_language, number, short_id};
@@ -37,17 +37,28 @@ struct DecisionRow {
     at: Option<When>,
 }
 
+struct ActLine {
+    at: Option<When>,
+    by: String,
+    what: String,
+    href: String,
+    about: String,
+    detail: String,
+}
+
 #[derive(Template)]
 #[template(path = "decisions.html")]
 struct DecisionsPage {
     f: Frame,
     looks_tab: bool,
+    acts_tab: bool,
     may_looks: bool,
     by: String,
     process: String,
     processes: Vec<(String, String)>,
     rows: Vec<DecisionRow>,
     looks: Vec<LookRow>,
+    acts: Vec<ActLine>,
     next: Option<String>,
     export: String,
 }
@@ -71,9 +82,19 @@ async fn view(console: &Console, seat: &Seat, query: &Fields) -> Result<Decision
     let looks_tab = may_looks && query.one("tab") == "looks";
     let cursor = query.some("cursor").map(|cursor| format!("&cursor={}", encoded(cursor))).unwrap_or_default();
     let kept = narrowed(query);
-    let (mut rows, mut looks, next) = (Vec::new(), Vec::new(), if looks_tab { "&tab=looks" } else { "" });
-    let cursor_after = if looks_tab {
-        let by = query.some("by").map(|by| format!("&by={}", encoded(by))).unwrap_or_default();
+    let acts_tab = may_looks && query.one("tab") == "acts";
+    let (mut rows, mut looks, mut acts) = (Vec::new(), Vec::new(), Vec::new());
+    let next = match (looks_tab, acts_tab) {
+        (true, _) => "&tab=looks",
+        (_, true) => "&tab=acts",
+        _ => "",
+    };
+    let by = query.some("by").map(|by| format!("&by={}", encoded(by))).unwrap_or_default();
+    let cursor_after = if acts_tab {
+        let list: List<Act> = desk.get(&seat.person, &format!("/v1/acts?limit=50{by}{cursor}")).await?;
+        acts = list.items.iter().map(|act| act_line(act, seat, now)).collect();
+        list.next()
+    } else if looks_tab {
         let list: List<Look> = desk.get(&seat.person, &format!("/v1/looks?limit=50{by}{cursor}")).await?;
         looks = list.items.iter().map(|look| LookRow::new(look, seat, now)).collect();
         list.next()
@@ -86,15 +107,38 @@ async fn view(console: &Console, seat: &Seat, query: &Fields) -> Result<Decision
     Ok(DecisionsPage {
         f: Frame::of(seat, t.decisions.title, "/console/decisions"),
         looks_tab,
+        acts_tab,
         may_looks,
         by: query.one("by").to_owned(),
         process: query.one("process").to_owned(),
         processes: known.items.iter().map(|process| (process.name.clone(), by_language(&process.title, &seat.look))).collect(),
         rows,
         looks,
+        acts,
         next: cursor_after.map(|cursor| format!("/console/decisions?cursor={}{kept}{next}", encoded(&cursor))),
         export: format!("/console/decisions.csv?x=1{kept}"),
     })
+}
+
+fn act_line(act: &Act, seat: &Seat, now: jiff::Timestamp) -> ActLine {
+    let t = &seat.look.lang.texts().decisions;
+    let what = match act.what.as_str() {
+        "decision_undone" => t.decision_undone,
+        "review_snoozed" => t.review_snoozed,
+        "review_woken" => t.review_woken,
+        "view_saved" => t.view_saved,
+        "view_renamed" => t.view_renamed,
+        "view_removed" => t.view_removed,
+        "batch_stopped" => t.batch_stopped,
+        other => other,
+    };
+    let (about, href) = match (&act.review, &act.request) {
+        (Some(review), _) => (review.clone(), format!("/console/reviews/{review}")),
+        (None, Some(request)) => (request.clone(), format!("/console/requests/{request}")),
+        (None, None) => (String::new(), String::new()),
+    };
+    let at = When::parse(&act.at, now, &seat.look);
+    ActLine { at, by: act.by.clone(), what: what.to_owned(), href, about, detail: act.detail.clone() }
 }
 
 fn row(review: &Review, seat: &Seat, now: jiff::Timestamp) -> DecisionRow {

@@ -10,13 +10,14 @@ use super::form::Form;
 use super::frame::{Frame, page};
 use super::home::{after, shown};
 use super::inbox::now;
-use super::read::{Batch, BatchItem, List};
+use super::read::{Batch, BatchItem, Counts, List};
 use super::review::segment;
 use super::session::Seat;
 use super::show::When;
 use super::text::{Together, put};
 use super::{Console, trouble};
 use crate::api::Refused;
+use crate::api::permit::Action;
 
 struct Item {
     href: String,
@@ -58,6 +59,7 @@ struct BatchPart {
 
 struct Listed {
     href: String,
+    by: String,
     decision: String,
     note: String,
     at: Option<When>,
@@ -71,7 +73,7 @@ struct BatchesPage {
     rows: Vec<Listed>,
 }
 
-/// This person's batches.
+/// This person's batches, or everybody's.
 pub(super) async fn batches(State(console): State<Console>, seat: Seat) -> Response {
     let list = match read(&console, &seat).await {
         Ok(list) => list,
@@ -80,6 +82,7 @@ pub(super) async fn batches(State(console): State<Console>, seat: Seat) -> Respo
     let (t, now) = (seat.look.lang.texts(), now(&console));
     let row = |batch: Batch| Listed {
         href: format!("/console/reviews/batches/{}", batch.id),
+        by: batch.by,
         decision: t.choice(&batch.choice).to_owned(),
         at: When::parse(&batch.at, now, &seat.look),
         open: batch.done_at.is_none(),
@@ -90,7 +93,9 @@ pub(super) async fn batches(State(console): State<Console>, seat: Seat) -> Respo
 }
 
 async fn read(console: &Console, seat: &Seat) -> Result<List<Batch>, Refused> {
-    console.desk().get(&seat.person, "/v1/batches").await
+    // Who operates everything can see and stop anybody's.
+    let everybody = seat.may(Action::Operate) && seat.person.processes.is_empty();
+    console.desk().get(&seat.person, if everybody { "/v1/batches?everybody=true" } else { "/v1/batches" }).await
 }
 
 /// Has this person any batch, and is one of them not done?
@@ -108,11 +113,11 @@ pub(super) async fn batch(State(console): State<Console>, Path(id): Path<String>
     };
     let (t, now) = (seat.look.lang.texts(), now(&console));
     let f = Frame::of(&seat, t.together.title, "/console/reviews");
-    let count = |word: &str| batch.items.iter().filter(|item| item.state == word).count();
-    let [done, pending, skipped, failed] = ["done", "pending", "skipped", "failed"].map(count);
+    let Counts { done, pending, skipped, failed } = batch.counts;
     let numbers = [done, pending, skipped, failed].map(|number| number.to_string());
     let summary = put(t.together.summary, &numbers.each_ref().map(String::as_str));
-    let (total, settled, open) = (batch.items.len(), batch.items.len() - pending, batch.done_at.is_none());
+    let (settled, open) = (done + skipped + failed, batch.done_at.is_none());
+    let total = settled + pending;
     let start = super::show::read(&batch.start_at).filter(|at| open && *at > now);
     let begins = start.and_then(|_| When::parse(&batch.start_at, now, &seat.look)).map(|at| at.whole().to_owned());
     let begins = begins.map(|at| put(t.together.begins, &[&at])).unwrap_or_default();
@@ -122,7 +127,7 @@ pub(super) async fn batch(State(console): State<Console>, Path(id): Path<String>
         return page(&seat.look, &BatchPart { f, id, summary, total, settled, begins, open, items });
     }
     let reason = batch.reason.as_deref().map(|reason| format!(" · {reason}")).unwrap_or_default();
-    let decision = format!("{}{reason}", t.choice(&batch.choice));
+    let decision = format!("{} · {}{reason}", batch.by, t.choice(&batch.choice));
     let at = When::parse(&batch.at, now, &seat.look);
     let made = BatchPage { f, id, decision, note: batch.note, at, summary, total, settled, begins, open, items };
     shown(&console, &seat, page(&seat.look, &made))
@@ -144,6 +149,7 @@ fn item(item: &BatchItem, t: &Together) -> Item {
         ("skipped", "stopped") => ("parked", t.skipped, t.why_stopped.to_owned()),
         ("skipped", "not_found") => ("parked", t.skipped, t.why_gone.to_owned()),
         ("skipped", _) => ("parked", t.skipped, item.why.clone()),
+        (_, "revoked") => ("failed", t.failed, t.why_revoked.to_owned()),
         (_, "internal") => ("failed", t.failed, t.why_internal.to_owned()),
         _ => ("failed", t.failed, item.why.clone()),
     };

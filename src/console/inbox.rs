@@ -171,7 +171,7 @@ async fn view(console: &Console, seat: &Seat, query: &Fields, part: bool) -> Res
     let processes = known.items.iter().map(choice).collect();
     let together = if reviewer && tab == "unassigned" { groups(&list.items, seat) } else { Vec::new() };
     let page_of = InboxPage {
-        batches: if reviewer { any(console, seat).await? } else { (false, false) },
+        batches: if reviewer || seat.may(Action::Operate) { any(console, seat).await? } else { (false, false) },
         views: named(console, seat, &format!("tab={tab}{kept}")).await?,
         may_save: may_save(seat),
         chosen: chosen.to_owned(),

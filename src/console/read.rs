@@ -109,7 +109,19 @@ pub(super) struct Review {
     pub(super) due_at: String,
     pub(super) closed_at: Option<String>,
     pub(super) held: Option<Held>,
+    pub(super) not_applied: Option<NotApplied>,
     pub(super) snoozed: Option<Snoozed>,
+}
+
+/// A decision that was held and came to nothing.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct NotApplied {
+    pub(super) by: String,
+    pub(super) choice: Option<String>,
+    pub(super) at: String,
+    pub(super) code: String,
+    pub(super) why: String,
 }
 
 /// A decision that can still be taken back.
@@ -126,6 +138,8 @@ pub(super) struct Held {
 #[serde(default)]
 pub(super) struct Batch {
     pub(super) id: String,
+    pub(super) by: String,
+    pub(super) counts: Counts,
     pub(super) choice: String,
     pub(super) reason: Option<String>,
     pub(super) note: String,
@@ -133,6 +147,16 @@ pub(super) struct Batch {
     pub(super) start_at: String,
     pub(super) done_at: Option<String>,
     pub(super) items: Vec<BatchItem>,
+}
+
+/// How many reviews of a batch came to what.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Counts {
+    pub(super) pending: usize,
+    pub(super) done: usize,
+    pub(super) skipped: usize,
+    pub(super) failed: usize,
 }
 
 /// A review of a batch.
@@ -255,6 +279,18 @@ pub(super) struct Look {
     pub(super) request: String,
     pub(super) field: String,
     pub(super) reason: String,
+}
+
+/// What somebody did beside the ledgers.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Act {
+    pub(super) at: String,
+    pub(super) by: String,
+    pub(super) what: String,
+    pub(super) request: Option<String>,
+    pub(super) review: Option<String>,
+    pub(super) detail: String,
 }
 
 /// A process.

@@ -157,6 +157,8 @@ struct Page {
     /// A decision that waits, in words.
     held: String,
     held_mine: bool,
+    /// What came of a decision that was held and not applied.
+    not_applied: String,
     /// By whom it is put aside, until when and why.
     snoozed: String,
     may_snooze: bool,
@@ -237,6 +239,7 @@ async fn view(console: &Console, seat: &Seat, id: &str, extra: Extra) -> Result<
         state_notice: closed(review, t),
         held: held(review, seat, now),
         held_mine: review.held.as_ref().is_some_and(|held| held.by == person.name),
+        not_applied: not_applied(review, seat, now),
         snoozed: aside(review, seat, now),
         may_snooze: decides && review.held.is_none() && review.state == "open" && (mine || review.claimed_by.is_none()),
         lengths: lengths(t),
@@ -292,6 +295,25 @@ fn held(review: &Review, seat: &Seat, now: Timestamp) -> String {
         Some(choice) => put(t.review.held_mine, &[t.choice(choice), &until]),
         None => put(t.review.held, &[&held.by, &until]),
     }
+}
+
+/// Whose decision came to nothing, and why; empty where none did.
+fn not_applied(review: &Review, seat: &Seat, now: Timestamp) -> String {
+    let Some(end) = &review.not_applied else { return String::new() };
+    let t = seat.look.lang.texts();
+    let why = match end.code.as_str() {
+        "stale" => put(t.together.why_stale, &[&end.why]),
+        "taken" => put(t.together.why_taken, &[&end.why]),
+        "decided" => put(t.together.why_decided, &[&end.why]),
+        "ended" => put(t.together.why_ended, &[&end.why]),
+        "revoked" => t.together.why_revoked.to_owned(),
+        "not_found" => t.together.why_gone.to_owned(),
+        "internal" => t.together.why_internal.to_owned(),
+        _ => end.why.clone(),
+    };
+    let at = When::parse(&end.at, now, &seat.look).map(|when| when.whole().to_owned()).unwrap_or_default();
+    let what = end.choice.as_deref().map(|choice| format!("{}, ", t.choice(choice))).unwrap_or_default();
+    put(t.review.not_applied, &[&end.by, &format!("{what}{at}"), &why])
 }
 
 /// By whom it is put aside, until when and why; empty where it is not.

@@ -1,18 +1,23 @@
 //! Batches of decisions in the two databases: the same statements in both dialects, written once.
 
-/// Implements [`crate::engine::ports::batches::Batches`] for a database's store; `$db` is what runs its statements.
+/// Implements [`crate::engine::ports::batches::Batches`] for a database's store; `$db` is what runs its statements,
+/// `$alone` what lets one of several transactions for one person go first.
 macro_rules! implement_batches {
-    ($store:ty, $self:ident => $db:expr) => {
+    ($store:ty, $alone:literal, $self:ident => $db:expr) => {
         use sqlx::Row as _;
         use uuid::Uuid;
 
         use super::rows::{json, number, time, time_or_none};
         use crate::domain::time::Time;
-        use crate::engine::ports::batches::{BatchRow, Batches, Came, ItemRow, Progress};
+        use super::reviewing::add_act;
+        use crate::engine::ports::batches::{Added, BatchRow, Batches, Came, ItemRow, Progress};
+        use crate::engine::ports::reviewing::ActRow;
         use crate::engine::ports::store::StoreError;
         use crate::store::batch::plain;
         use crate::store::rows::{Read, int, misfit};
 
+        const ALONE: &str = $alone;
+        const UNDONE: &str = "SELECT COUNT(*) AS n FROM batches WHERE made_by = $1 AND done_at IS NULL";
         const ADD: &str = "\
             INSERT INTO batches (id, made_by, decision, at, start_at, done_at, taken_until) \
             VALUES ($1, $2, $3, $4, $5, $6, 0) ON CONFLICT (id) DO NOTHING";
@@ -24,6 +29,9 @@ macro_rules! implement_batches {
             SELECT review, version, signal_id, came_to, code, why FROM batch_items WHERE batch = $1 ORDER BY place";
         const OF: &str = "\
             SELECT id, decision, at, start_at, done_at FROM batches WHERE made_by = $1 ORDER BY at DESC, id DESC LIMIT $2";
+        const ALL: &str = "\
+            SELECT id, decision, at, start_at, done_at FROM batches WHERE CAST($1 AS TEXT) IS NULL \
+            ORDER BY at DESC, id DESC LIMIT $2";
         /// The last line is looked at again under the row's lock: of two who found the same one, one gets it.
         const TAKE: &str = "\
             UPDATE batches SET taken_until = $2 \
@@ -48,15 +56,25 @@ macro_rules! implement_batches {
 
         #[async_trait::async_trait]
         impl Batches for $store {
-            async fn add_batch(&$self, batch: &BatchRow, items: &[ItemRow]) -> Result<bool, StoreError> {
+            async fn add_batch(&$self, batch: &BatchRow, items: &[ItemRow], most: usize) -> Result<Added, StoreError> {
                 plain(&batch.decision.by)?;
                 let bytes = serde_json::to_vec(&batch.decision).map_err(|error| StoreError::Data(error.to_string()))?;
                 let mut tx = $db.begin().await?;
                 let query = sqlx::query(ADD).bind(batch.id).bind(&batch.decision.by).bind(bytes);
                 let query = query.bind(batch.at.0).bind(batch.start_at.0).bind(batch.done_at.map(|at| at.0));
+                let by = &batch.decision.by;
+                if !ALONE.is_empty() {
+                    tx.read(sqlx::query(ALONE).bind(by), |_| Ok(())).await?;
+                }
+                // A statement of its own, after the lock: it sees what was added while we waited.
+                let undone: u64 = tx.first(sqlx::query(UNDONE).bind(by), |row| number(row, "n")).await?.unwrap_or(0);
                 if tx.execute(query).await? == 0 {
                     tx.rollback().await?;
-                    return Ok(false);
+                    return Ok(Added::Known);
+                }
+                if usize::try_from(undone).is_ok_and(|undone| undone >= most) {
+                    tx.rollback().await?;
+                    return Ok(Added::TooMany);
                 }
                 for (place, item) in items.iter().enumerate() {
                     plain(&item.came.why)?;
@@ -65,7 +83,7 @@ macro_rules! implement_batches {
                     tx.execute(query.bind(&item.came.code).bind(&item.came.why)).await?;
                 }
                 tx.commit().await?;
-                Ok(true)
+                Ok(Added::New)
             }
 
             async fn batch(&$self, id: Uuid) -> Result<BatchRow, StoreError> {
@@ -77,8 +95,8 @@ macro_rules! implement_batches {
                 $db.read(sqlx::query(ITEMS).bind(id), item).await
             }
 
-            async fn batches(&$self, by: &str, limit: usize) -> Result<Vec<BatchRow>, StoreError> {
-                $db.read(sqlx::query(OF).bind(by).bind(int(limit)?), batch).await
+            async fn batches(&$self, by: Option<&str>, limit: usize) -> Result<Vec<BatchRow>, StoreError> {
+                $db.read(sqlx::query(if by.is_some() { OF } else { ALL }).bind(by).bind(int(limit)?), batch).await
             }
 
             async fn take_batch(&$self, now: Time, until: Time) -> Result<Option<BatchRow>, StoreError> {
@@ -102,9 +120,16 @@ macro_rules! implement_batches {
                 $db.write(query.bind(&came.why)).await.map(drop)
             }
 
-            async fn stop_batch(&$self, id: Uuid, came: &Came) -> Result<u64, StoreError> {
+            async fn stop_batch(&$self, id: Uuid, came: &Came, act: &ActRow) -> Result<u64, StoreError> {
                 plain(&came.why)?;
-                $db.write(sqlx::query(STOP).bind(id).bind(came.to.as_str()).bind(&came.code).bind(&came.why)).await
+                let mut tx = $db.begin().await?;
+                let query = sqlx::query(STOP).bind(id).bind(came.to.as_str()).bind(&came.code).bind(&came.why);
+                let stopped = tx.execute(query).await?;
+                if stopped > 0 {
+                    add_act(&mut tx, act).await?;
+                }
+                tx.commit().await?;
+                Ok(stopped)
             }
 
             async fn close_batch(&$self, id: Uuid, at: Time) -> Result<bool, StoreError> {

@@ -1,17 +1,19 @@
 //! Held decisions, snoozes and views in the two databases: the same statements in both dialects, written once.
 
-/// Implements [`crate::engine::ports::reviewing::Reviewing`] for a database's store; `$db` is what runs its statements.
+/// Implements [`crate::engine::ports::reviewing::Reviewing`] for a database's store; `$db` is what runs its statements,
+/// `$skip` what makes a SELECT pass by rows that others work on.
 macro_rules! implement_reviewing {
-    ($store:ty, $self:ident => $db:expr) => {
+    ($store:ty, $skip:literal, $self:ident => $db:expr) => {
         use sqlx::Row as _;
         use uuid::Uuid;
 
         use super::rows::{json, number, time};
         use crate::domain::time::Time;
-        use crate::engine::ports::reviewing::{HeldRow, Reviewing, SnoozeRow, ViewRow};
+        use super::db::{Query, Tx};
+        use crate::engine::ports::reviewing::{ActRow, EndRow, HeldRow, Reviewing, SnoozeRow, ViewRow};
         use crate::engine::ports::store::StoreError;
         use crate::store::batch::plain;
-        use crate::store::rows::{Read, int};
+        use crate::store::rows::{Read, int, misfit};
 
         const HOLD: &str = "\
             INSERT INTO held (review, request, held_by, version, decision, signal_id, at, release_at) \
@@ -21,18 +23,40 @@ macro_rules! implement_reviewing {
             DELETE FROM held WHERE review = $1 AND held_by = $2 AND release_at > $3 AND NOT releasing \
             RETURNING request, version, decision, signal_id, at, release_at";
         /// Marks and tells in one statement: the row's lock decides between this and taking back.
-        const DUE_HELD: &str = "\
-            UPDATE held SET releasing = TRUE \
-            WHERE review IN (SELECT review FROM held WHERE release_at <= $1 ORDER BY release_at LIMIT $2) \
-            RETURNING request, version, decision, signal_id, at, release_at";
+        const DUE_HELD: &str = concat!(
+            "UPDATE held SET releasing = TRUE
+            WHERE review IN (SELECT review FROM held WHERE release_at <= $1 ORDER BY release_at LIMIT $2",
+            $skip,
+            ") RETURNING request, version, decision, signal_id, at, release_at"
+        );
         const DROP_HELD: &str = "DELETE FROM held WHERE review = $1 AND signal_id = $2";
+        const END_HELD: &str = "\
+            INSERT INTO held_ends (review, made_by, choice, at, ended_at, code, why) VALUES ($1, $2, $3, $4, $5, $6, $7) \
+            ON CONFLICT (review) DO UPDATE SET made_by = excluded.made_by, choice = excluded.choice, at = excluded.at, \
+            ended_at = excluded.ended_at, code = excluded.code, why = excluded.why";
+        const HELD_END: &str = "SELECT review, made_by, choice, at, ended_at, code, why FROM held_ends WHERE review = $1";
+        const SWEEP_ENDS: &str = "\
+            DELETE FROM held_ends WHERE review IN (SELECT review FROM held_ends WHERE ended_at < $1 ORDER BY ended_at LIMIT $2)";
+        const ADD_ACT: &str = "\
+            INSERT INTO acts (id, at, done_by, what, request, review, detail) VALUES ($1, $2, $3, $4, $5, $6, $7)";
+        const ACTS: &str = "\
+            SELECT id, at, done_by, what, request, review, detail FROM acts WHERE CAST($1 AS TEXT) IS NULL AND id < $2 \
+            ORDER BY id DESC LIMIT $3";
+        const ACTS_BY: &str = "\
+            SELECT id, at, done_by, what, request, review, detail FROM acts WHERE done_by = $1 AND id < $2 \
+            ORDER BY id DESC LIMIT $3";
         const SNOOZE: &str = "\
             INSERT INTO snoozes (review, snoozed_by, at, until, note) VALUES ($1, $2, $3, $4, $5) \
             ON CONFLICT (review) DO UPDATE \
             SET snoozed_by = excluded.snoozed_by, at = excluded.at, until = excluded.until, note = excluded.note";
         const WAKE: &str = "DELETE FROM snoozes WHERE review = $1";
-        const SNOOZED: &str = "SELECT review, snoozed_by, at, until, note FROM snoozes WHERE review = $1";
-        const SWEEP: &str = "DELETE FROM snoozes WHERE review IN (SELECT review FROM snoozes WHERE until < $1 LIMIT $2)";
+        /// As lists of reviews see it: what arrives for the request ends it.
+        const SNOOZED: &str = "\
+            SELECT review, snoozed_by, at, until, note FROM snoozes WHERE review = $1 AND until > $2 AND NOT EXISTS \
+            (SELECT 1 FROM reviews JOIN signals ON signals.request = reviews.request \
+            WHERE reviews.id = snoozes.review AND signals.at > snoozes.at)";
+        const SWEEP: &str = "\
+            DELETE FROM snoozes WHERE review IN (SELECT review FROM snoozes WHERE until < $1 ORDER BY until LIMIT $2)";
         const ADD_VIEW: &str = "\
             INSERT INTO views (id, place, name, query, made_by, at) VALUES ($1, $2, $3, $4, $5, $6) \
             ON CONFLICT (place, name) DO NOTHING";
@@ -52,9 +76,12 @@ macro_rules! implement_reviewing {
                 Ok($db.write(query.bind(held.at.0).bind(held.release_at.0)).await? == 1)
             }
 
-            async fn take_back(&$self, review: Uuid, by: &str, now: Time) -> Result<Option<HeldRow>, StoreError> {
+            async fn take_back(&$self, review: Uuid, now: Time, act: &ActRow) -> Result<Option<HeldRow>, StoreError> {
                 let mut tx = $db.begin().await?;
-                let found = tx.first(sqlx::query(TAKE_BACK).bind(review).bind(by).bind(now.0), held).await?;
+                let found = tx.first(sqlx::query(TAKE_BACK).bind(review).bind(&act.by).bind(now.0), held).await?;
+                if found.is_some() {
+                    add_act(&mut tx, act).await?;
+                }
                 tx.commit().await?;
                 Ok(found)
             }
@@ -75,18 +102,56 @@ macro_rules! implement_reviewing {
                 $db.write(sqlx::query(DROP_HELD).bind(review).bind(signal_id)).await.map(drop)
             }
 
-            async fn snooze(&$self, row: &SnoozeRow) -> Result<(), StoreError> {
+            async fn end_held(&$self, signal_id: Uuid, end: &EndRow) -> Result<(), StoreError> {
+                for text in [&end.by, &end.code, &end.why] {
+                    plain(text)?;
+                }
+                let mut tx = $db.begin().await?;
+                // Another worker may have ended it, or it was applied: nothing is told then.
+                if tx.execute(sqlx::query(DROP_HELD).bind(end.review).bind(signal_id)).await? == 1 {
+                    let query = sqlx::query(END_HELD).bind(end.review).bind(&end.by).bind(end.choice.as_str()).bind(end.at.0);
+                    tx.execute(query.bind(end.ended_at.0).bind(&end.code).bind(&end.why)).await?;
+                }
+                tx.commit().await
+            }
+
+            async fn held_end(&$self, review: Uuid) -> Result<Option<EndRow>, StoreError> {
+                let one = |row: &super::rows::Row| {
+                    let choice = serde_json::Value::String(row.try_get("choice")?);
+                    Ok(EndRow {
+                        review: row.try_get("review")?,
+                        by: row.try_get("made_by")?,
+                        choice: serde_json::from_value(choice).map_err(|error| misfit("choice", error))?,
+                        at: time(row, "at")?,
+                        ended_at: time(row, "ended_at")?,
+                        code: row.try_get("code")?,
+                        why: row.try_get("why")?,
+                    })
+                };
+                Ok($db.read(sqlx::query(HELD_END).bind(review), one).await?.into_iter().next())
+            }
+
+            async fn sweep_ends(&$self, before: Time, limit: usize) -> Result<u64, StoreError> {
+                $db.write(sqlx::query(SWEEP_ENDS).bind(before.0).bind(int(limit)?)).await
+            }
+
+            async fn snooze(&$self, row: &SnoozeRow, act: &ActRow) -> Result<(), StoreError> {
                 plain(&row.by)?;
                 plain(&row.note)?;
                 let query = sqlx::query(SNOOZE).bind(row.review).bind(&row.by).bind(row.at.0).bind(row.until.0);
-                $db.write(query.bind(&row.note)).await.map(drop)
+                let mut tx = $db.begin().await?;
+                changing(&mut tx, query.bind(&row.note), act).await?;
+                tx.commit().await
             }
 
-            async fn wake(&$self, review: Uuid) -> Result<bool, StoreError> {
-                Ok($db.write(sqlx::query(WAKE).bind(review)).await? == 1)
+            async fn wake(&$self, review: Uuid, act: &ActRow) -> Result<bool, StoreError> {
+                let mut tx = $db.begin().await?;
+                let woken = changing(&mut tx, sqlx::query(WAKE).bind(review), act).await?;
+                tx.commit().await?;
+                Ok(woken)
             }
 
-            async fn snoozed(&$self, review: Uuid) -> Result<Option<SnoozeRow>, StoreError> {
+            async fn snoozed(&$self, review: Uuid, now: Time) -> Result<Option<SnoozeRow>, StoreError> {
                 let one = |row: &super::rows::Row| {
                     Ok(SnoozeRow {
                         review: row.try_get("review")?,
@@ -96,19 +161,22 @@ macro_rules! implement_reviewing {
                         note: row.try_get("note")?,
                     })
                 };
-                Ok($db.read(sqlx::query(SNOOZED).bind(review), one).await?.into_iter().next())
+                Ok($db.read(sqlx::query(SNOOZED).bind(review).bind(now.0), one).await?.into_iter().next())
             }
 
             async fn sweep_snoozes(&$self, before: Time, limit: usize) -> Result<u64, StoreError> {
                 $db.write(sqlx::query(SWEEP).bind(before.0).bind(int(limit)?)).await
             }
 
-            async fn add_view(&$self, view: &ViewRow) -> Result<bool, StoreError> {
+            async fn add_view(&$self, view: &ViewRow, act: &ActRow) -> Result<bool, StoreError> {
                 for text in [&view.name, &view.query, &view.by] {
                     plain(text)?;
                 }
                 let query = sqlx::query(ADD_VIEW).bind(view.id).bind(&view.place).bind(&view.name).bind(&view.query);
-                Ok($db.write(query.bind(&view.by).bind(view.at.0)).await? == 1)
+                let mut tx = $db.begin().await?;
+                let added = changing(&mut tx, query.bind(&view.by).bind(view.at.0), act).await?;
+                tx.commit().await?;
+                Ok(added)
             }
 
             async fn views(&$self, place: &str, limit: usize) -> Result<Vec<ViewRow>, StoreError> {
@@ -120,20 +188,58 @@ macro_rules! implement_reviewing {
                 found.into_iter().next().ok_or(StoreError::NotFound("the view"))
             }
 
-            async fn rename_view(&$self, id: Uuid, name: &str) -> Result<bool, StoreError> {
+            async fn rename_view(&$self, id: Uuid, name: &str, act: &ActRow) -> Result<bool, StoreError> {
                 plain(name)?;
-                match $db.write(sqlx::query(RENAME_VIEW).bind(id).bind(name)).await {
-                    Ok(0) => Err(StoreError::NotFound("the view")),
-                    Ok(_) => Ok(true),
+                let mut tx = $db.begin().await?;
+                let renamed = match changing(&mut tx, sqlx::query(RENAME_VIEW).bind(id).bind(name), act).await {
+                    Ok(false) => Err(StoreError::NotFound("the view")),
+                    Ok(true) => Ok(true),
                     // The text is fine, so that what was refused is the name that another one has.
-                    Err(StoreError::Data(_)) => Ok(false),
+                    Err(StoreError::Data(_)) => return Ok(false),
                     Err(error) => Err(error),
-                }
+                }?;
+                tx.commit().await?;
+                Ok(renamed)
             }
 
-            async fn remove_view(&$self, id: Uuid) -> Result<bool, StoreError> {
-                Ok($db.write(sqlx::query(REMOVE_VIEW).bind(id)).await? == 1)
+            async fn remove_view(&$self, id: Uuid, act: &ActRow) -> Result<bool, StoreError> {
+                let mut tx = $db.begin().await?;
+                let removed = changing(&mut tx, sqlx::query(REMOVE_VIEW).bind(id), act).await?;
+                tx.commit().await?;
+                Ok(removed)
             }
+
+            async fn acts(&$self, by: Option<&str>, before: Option<Uuid>, limit: usize) -> Result<Vec<ActRow>, StoreError> {
+                let one = |row: &super::rows::Row| {
+                    Ok(ActRow {
+                        id: row.try_get("id")?,
+                        at: time(row, "at")?,
+                        by: row.try_get("done_by")?,
+                        what: row.try_get("what")?,
+                        request: row.try_get("request")?,
+                        review: row.try_get("review")?,
+                        detail: row.try_get("detail")?,
+                    })
+                };
+                let query = sqlx::query(if by.is_some() { ACTS_BY } else { ACTS });
+                $db.read(query.bind(by).bind(before.unwrap_or(Uuid::max())).bind(int(limit)?), one).await
+            }
+        }
+
+        /// Changes a row, and tells of it where it did.
+        async fn changing(tx: &mut Tx<'_>, query: Query<'_>, act: &ActRow) -> Result<bool, StoreError> {
+            if tx.execute(query).await? == 0 {
+                return Ok(false);
+            }
+            add_act(tx, act).await?;
+            Ok(true)
+        }
+
+        pub(super) async fn add_act(tx: &mut Tx<'_>, act: &ActRow) -> Result<(), StoreError> {
+            plain(&act.by)?;
+            plain(&act.detail)?;
+            let query = sqlx::query(ADD_ACT).bind(act.id).bind(act.at.0).bind(&act.by).bind(&act.what);
+            tx.execute(query.bind(act.request).bind(act.review).bind(&act.detail)).await.map(drop)
         }
 
         fn held(row: &super::rows::Row) -> Read<HeldRow> {

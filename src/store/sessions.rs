@@ -33,6 +33,14 @@ macro_rules! implement_sessions {
         const SEEN: &str = "UPDATE sessions SET seen_at = $2 WHERE sha256 = $1 AND seen_at < $2";
         const END: &str = "UPDATE sessions SET ended_at = $2 WHERE sha256 = $1 AND ended_at IS NULL";
         const END_ALL: &str = "UPDATE sessions SET ended_at = $2 WHERE name = $1 AND ended_at IS NULL AND expires_at > $2";
+        /// Those that were signed out before, too: what was begun in them must not be carried out any more.
+        const REVOKE_ALL: &str = "UPDATE sessions SET revoked_at = $2 WHERE name = $1 AND revoked_at IS NULL AND expires_at > $2";
+        const RIGHTS: &str = "\
+            SELECT name, roles, processes, review_roles FROM tokens \
+            WHERE name = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2) \
+            UNION ALL SELECT name, roles, processes, review_roles FROM users WHERE name = $1 \
+            UNION ALL SELECT name, roles, processes, review_roles FROM (SELECT name, roles, processes, review_roles FROM sessions \
+                WHERE name = $1 AND revoked_at IS NULL AND expires_at > $2 ORDER BY created_at DESC, sha256 LIMIT 1) AS last";
         const REVOKE_LINKS: &str = "\
             UPDATE links SET revoked_at = $2 WHERE name = $1 AND used_at IS NULL AND revoked_at IS NULL AND expires_at > $2";
         const SESSIONS: &str = "\
@@ -114,6 +122,10 @@ macro_rules! implement_sessions {
                 Ok(ended)
             }
 
+            async fn rights_of(&$self, name: &str, now: Time) -> Result<Vec<Person>, StoreError> {
+                $db.read(sqlx::query(RIGHTS).bind(name).bind(now.0), person).await
+            }
+
             async fn sessions(&$self, limit: usize) -> Result<Vec<SessionRow>, StoreError> {
                 $db.read(sqlx::query(SESSIONS).bind(int(limit)?), session).await
             }
@@ -177,6 +189,7 @@ macro_rules! implement_sessions {
         /// Ends somebody's sessions and revokes their unused links; gives how many.
         async fn end_all(tx: &mut Tx<'_>, name: &str, at: Time) -> Result<u64, StoreError> {
             let links = tx.execute(sqlx::query(REVOKE_LINKS).bind(name).bind(at.0)).await?;
+            tx.execute(sqlx::query(REVOKE_ALL).bind(name).bind(at.0)).await?;
             Ok(links + tx.execute(sqlx::query(END_ALL).bind(name).bind(at.0)).await?)
         }
 

@@ -206,6 +206,35 @@ async fn a_batch_is_stopped() {
     assert_eq!(world.store.request(all[0].1.parse().unwrap()).await.unwrap().state, "in_review");
 }
 
+/// Whose rights are taken away while a batch waits: nothing of it is decided, and each item says why. Operators see and stop anybody's.
+#[tokio::test]
+async fn rights_are_looked_at_again_and_operators_reach_everything() {
+    let world = World::start().await;
+    let all = several(&world, 2).await;
+    let mut body = approve_all(&all);
+    body["hold"] = json!("1m");
+    let waits = world.post("li", "/v1/batches", &body).await.expect(202).id();
+    let id = world.post("li", "/v1/batches", &approve_all(&all)).await.expect(202).id();
+    world.store.revoke_token("li", world.engine.clock().now()).await.unwrap();
+    work(&world).await;
+    for who in ["wang", "narrow-ops"] {
+        world.get(who, &format!("/v1/batches/{id}")).await.expect(404);
+        world.post(who, &format!("/v1/batches/{waits}/stop"), &json!({})).await.expect(404);
+        world.get(who, "/v1/batches?everybody=true").await.expect(403);
+    }
+    assert_eq!(words(&world.get("ops", &format!("/v1/batches/{id}")).await.expect(200).body), ["failed revoked"; 2]);
+    for (_, request) in &all {
+        assert_eq!(world.store.request(request.parse().unwrap()).await.unwrap().state, "in_review");
+    }
+    let list = world.get("ops", "/v1/batches?everybody=true").await.expect(200).body;
+    assert_eq!((list["items"].as_array().unwrap().len(), &list["items"][0]["by"]), (2, &"li".into()));
+    assert_eq!(world.get("ops", "/v1/batches").await.expect(200).body["items"], json!([]));
+    let stopped = world.post("ops", &format!("/v1/batches/{waits}/stop"), &json!({})).await.expect(200).body;
+    assert_eq!(words(&stopped), ["skipped stopped"; 2]);
+    let acts = world.get("audit", "/v1/acts").await.expect(200).body;
+    assert_eq!((&acts["items"][0]["by"], &acts["items"][0]["what"]), (&"ops".into(), &"batch_stopped".into()));
+}
+
 #[tokio::test]
 async fn what_is_no_batch() {
     let world = World::start().await;

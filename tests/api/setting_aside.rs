@@ -85,10 +85,10 @@ async fn a_held_decision_takes_effect_once() {
     a_minute_later(&world, &review).await;
     // A worker dies after it was sent and before it was dropped: another one sends it again.
     let due = world.store.reviewing().due_held(world.engine.clock().now(), 9).await.unwrap();
-    assert_eq!(release(&world.engine).await.unwrap(), 1);
+    released(&world, &review).await;
     world.until(&id, "done").await;
     assert!(world.store.reviewing().hold(&due[0]).await.unwrap());
-    assert_eq!(release(&world.engine).await.unwrap(), 1);
+    released(&world, &review).await;
     let timeline = world.get("audit", &format!("/v1/requests/{id}/timeline")).await;
     assert_eq!(timeline.text.matches("the passport fits").count(), 1, "{}", timeline.text);
     // Who still has not heard: it has taken effect. Another one has not, and is stale.
@@ -113,7 +113,143 @@ async fn a_held_decision_that_cannot_be_applied_is_on_record() {
         release(&world.engine).await.unwrap();
     }
     told(&world, &id, "was not applied: the question had changed").await;
+    let page = world.get("li", &format!("/v1/reviews/{review}")).await.body;
+    assert_eq!((&page["not_applied"]["code"], &page["not_applied"]["choice"]), (&"stale".into(), &"approve".into()));
+    assert_eq!(world.get("wang", &format!("/v1/reviews/{review}")).await.body["not_applied"]["choice"], Value::Null);
     assert_eq!(world.get("li", &format!("/v1/reviews/{review}")).await.body["state"], "open", "and it is asked still");
+}
+
+/// Until it is over: its owner may not have answered at once.
+async fn released(world: &World, review: &str) {
+    let over = async {
+        while world.store.reviewing().held(review.parse().unwrap()).await.unwrap().is_some() {
+            release(&world.engine).await.unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), over).await.unwrap();
+}
+
+/// The request was withdrawn, or another one decided over its maker's head: nothing happens, and its maker is told.
+async fn a_held_decision_meets_the_end(world: &World) {
+    for (end, code, why) in [("withdraw", "ended", "withdrawn"), ("decide", "decided", "wang")] {
+        let id = world.submit_until(&format!("grey-{end}"), "in_review").await;
+        let review = world.review_of(&id).await;
+        let path = format!("/v1/reviews/{review}/decide");
+        world.post("li", &path, &held(1)).await.expect(202);
+        if end == "withdraw" {
+            world.post("app", &format!("/v1/requests/{id}/withdraw"), &json!({})).await.expect(200);
+            world.until(&id, "withdrawn").await;
+        } else {
+            // As an older program would, which knows of nothing that is held: beside the claim, too.
+            let row = world.store.reviewing().held(review.parse().unwrap()).await.unwrap().unwrap();
+            world.store.reviewing().drop_held(row.decision.review, row.signal_id).await.unwrap();
+            world.post("li", &format!("/v1/reviews/{review}/release"), &json!({})).await.expect(200);
+            world.post("wang", &path, &approve(1)).await.expect(200);
+            world.until(&id, "done").await;
+            assert!(world.store.reviewing().hold(&row).await.unwrap());
+        }
+        a_minute_later(world, &review).await;
+        released(world, &review).await;
+        let page = world.get("li", &format!("/v1/reviews/{review}")).await.body;
+        let told = &page["not_applied"];
+        let ended = world.store.request(id.parse().unwrap()).await.unwrap().state;
+        assert_eq!(told["by"], "li", "{page}");
+        // Where the request has ended by then, that is what it met.
+        let expected = if end == "decide" && told["code"] == "ended" { ("ended", ended.as_str()) } else { (code, why) };
+        assert_eq!((told["code"].as_str().unwrap(), told["why"].as_str().unwrap()), expected);
+        assert_eq!(page["held"], Value::Null);
+    }
+}
+
+#[tokio::test]
+async fn a_held_decision_meets_the_end_in_memory() {
+    a_held_decision_meets_the_end(&World::start().await).await;
+}
+
+#[tokio::test]
+async fn a_held_decision_meets_the_end_in_a_file() {
+    a_held_decision_meets_the_end(&World::on_sqlite().await).await;
+}
+
+/// Rights that are taken away while a decision waits are gone when its time comes.
+#[tokio::test]
+async fn who_was_revoked_decides_nothing_any_more() {
+    let world = World::start().await;
+    let id = world.submit_until("grey", "in_review").await;
+    let review = world.review_of(&id).await;
+    world.post("li", &format!("/v1/reviews/{review}/decide"), &held(1)).await.expect(202);
+    world.store.revoke_token("li", world.engine.clock().now()).await.unwrap();
+    a_minute_later(&world, &review).await;
+    released(&world, &review).await;
+    told(&world, &id, "was not applied: who made it may not decide this any more").await;
+    let page = world.get("wang", &format!("/v1/reviews/{review}")).await.body;
+    assert_eq!((&page["state"], &page["not_applied"]["code"]), (&"open".into(), &"revoked".into()));
+}
+
+/// Two workers send the same one at the same moment.
+#[tokio::test]
+async fn two_workers_send_one() {
+    for world in [World::start().await, World::on_sqlite().await] {
+        let id = world.submit_until("grey", "in_review").await;
+        let review = world.review_of(&id).await;
+        world.post("li", &format!("/v1/reviews/{review}/decide"), &held(1)).await.expect(202);
+        a_minute_later(&world, &review).await;
+        let (one, two) = tokio::join!(release(&world.engine), release(&world.engine));
+        one.unwrap();
+        two.unwrap();
+        released(&world, &review).await;
+        world.until(&id, "done").await;
+        let timeline = world.get("audit", &format!("/v1/requests/{id}/timeline")).await;
+        assert_eq!(timeline.text.matches("the passport fits").count(), 1, "{}", timeline.text);
+        assert_eq!(world.get("li", &format!("/v1/reviews/{review}")).await.body["not_applied"], Value::Null);
+    }
+}
+
+#[tokio::test]
+async fn a_key_of_a_held_decision_is_of_that_one() {
+    let world = World::start().await;
+    let id = world.submit_until("grey", "in_review").await;
+    let path = format!("/v1/reviews/{}/decide", world.review_of(&id).await);
+    let key = world.key();
+    world.post_once("li", &path, &key, &held(1)).await.expect(202);
+    let mut other = held(1);
+    other["note"] = json!("another reason");
+    let mut shorter = held(1);
+    shorter["hold"] = json!("5s");
+    for body in [other, shorter, approve(1)] {
+        assert_eq!(world.post_once("li", &path, &key, &body).await.expect(409).problem(), "key-conflict", "{body}");
+    }
+    world.post_once("li", &path, &key, &held(1)).await.expect(202);
+}
+
+/// What the ledgers do not say is said here: who did it.
+#[tokio::test]
+async fn what_else_was_done_is_on_record() {
+    let world = World::start().await;
+    let id = world.submit_until("grey", "in_review").await;
+    let review = world.review_of(&id).await;
+    let path = |act: &str| format!("/v1/reviews/{review}/{act}");
+    world.post("li", &path("decide"), &held(1)).await.expect(202);
+    world.post("li", &path("undo"), &json!({})).await.expect(200);
+    world.post("li", &path("snooze"), &json!({"for": "2h", "note": "later"})).await.expect(200);
+    world.post("wang", &path("wake"), &json!({})).await.expect(200);
+    world.post("wang", &path("wake"), &json!({})).await.expect(200);
+    let view = json!({"place": "reviews", "name": "Cards", "query": "tab=unassigned"});
+    let view = world.post("li", "/v1/views", &view).await.expect(201).id();
+    world.post("ops", &format!("/v1/views/{view}/rename"), &json!({"name": "All cards"})).await.expect(200);
+    world.send(world.http.delete(world.url(&format!("/v1/views/{view}"))).bearer_auth(world.secret("ops"))).await.expect(204);
+    let list = world.get("audit", "/v1/acts").await.expect(200).body;
+    let said = |act: &Value| format!("{} {}", act["by"].as_str().unwrap(), act["what"].as_str().unwrap());
+    let all: Vec<String> = list["items"].as_array().unwrap().iter().map(said).collect();
+    let expected =
+        ["ops view_removed", "ops view_renamed", "li view_saved", "wang review_woken", "li review_snoozed", "li decision_undone"];
+    assert_eq!(all, expected, "each once, the last one first");
+    assert_eq!(list["items"][5]["request"], id.as_str());
+    let first = world.get("audit", "/v1/acts?by=li&limit=1").await.expect(200).body;
+    assert_eq!((&first["items"][0]["what"], first["items"].as_array().unwrap().len()), (&"view_saved".into(), 1));
+    let next = format!("/v1/acts?by=li&limit=1&cursor={}", first["next"].as_str().unwrap());
+    assert_eq!(world.get("audit", &next).await.expect(200).body["items"][0]["what"], "review_snoozed");
+    world.get("li", "/v1/acts").await.expect(403);
 }
 
 #[tokio::test]
@@ -160,6 +296,7 @@ async fn a_review_is_put_aside_until_something_arrives() {
     assert_eq!(listed("snoozed=true").await, 1, "its own note does not end it");
     world.post("ops", &path("notes"), &json!({"note": "they called back"})).await.expect(202);
     assert_eq!((listed("snoozed=false").await, listed("snoozed=true").await), (1, 0));
+    assert_eq!(world.get("li", &format!("/v1/reviews/{review}")).await.body["snoozed"], Value::Null, "nor does its page say so");
     world.post("li", &path("snooze"), &snooze).await.expect(200);
     assert_eq!(listed("snoozed=false").await, 0);
     world.post("wang", &path("wake"), &json!({})).await.expect(200);

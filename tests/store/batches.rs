@@ -6,7 +6,8 @@ use std::time::Duration;
 use mozhao::domain::request::signal::Decision;
 use mozhao::domain::time::Time;
 use mozhao::domain::words::Choice;
-use mozhao::engine::ports::batches::{BatchRow, Came, ItemRow, Progress};
+use mozhao::engine::ports::batches::{Added, BatchRow, Came, ItemRow, Progress};
+use mozhao::engine::ports::reviewing::ActRow;
 use mozhao::engine::ports::store::StoreError;
 use tokio::sync::Barrier;
 use uuid::Uuid;
@@ -35,6 +36,32 @@ fn item(world: &World, came: Came) -> ItemRow {
     ItemRow { review: world.id(), version: 3, signal_id: world.id(), came }
 }
 
+fn stopping(world: &World) -> ActRow {
+    let what = "batch_stopped".to_owned();
+    ActRow { id: world.id(), at: T0, by: "ops".into(), what, request: None, review: None, detail: String::new() }
+}
+
+/// Of several at the same moment none slips in beside the others.
+pub(super) async fn one_too_many_is_not_added(world: &World) {
+    let barrier = Arc::new(Barrier::new(6));
+    let tries: Vec<_> = (0..6)
+        .map(|at| {
+            let (meet, store) = (barrier.clone(), if at % 2 == 0 { world.store.clone() } else { world.other.clone() });
+            let (row, one) = (batch(world, "li", 0), item(world, came(Progress::Pending, "")));
+            tokio::spawn(async move {
+                meet.wait().await;
+                store.batches().add_batch(&row, &[one], 2).await.unwrap()
+            })
+        })
+        .collect();
+    let mut added = 0;
+    for one in tries {
+        added += usize::from(one.await.unwrap() == Added::New);
+    }
+    assert_eq!(added, 2);
+    assert_eq!(world.store.batches().batches(Some("li"), 9).await.unwrap().len(), 2);
+}
+
 fn after(seconds: u64) -> Time {
     T0.plus(Duration::from_secs(seconds))
 }
@@ -46,19 +73,20 @@ pub(super) async fn a_batch_is_kept_as_it_was_made(world: &World) {
     let mut items: Vec<ItemRow> = (0..5).map(|_| item(world, came(Progress::Pending, ""))).collect();
     items.reverse();
     items[3].came = came(Progress::Skipped, "stale");
-    assert!(store.add_batch(&first, &items).await.unwrap());
-    assert!(!store.add_batch(&first, &items[..1]).await.unwrap(), "the same id");
-    assert!(store.add_batch(&second, &[]).await.unwrap());
-    assert!(store.add_batch(&other, &[item(world, came(Progress::Pending, ""))]).await.unwrap());
+    assert_eq!(store.add_batch(&first, &items, 9).await.unwrap(), Added::New);
+    assert_eq!(store.add_batch(&first, &items[..1], 1).await.unwrap(), Added::Known, "the same id");
+    assert_eq!(store.add_batch(&second, &[], 9).await.unwrap(), Added::New);
+    assert_eq!(store.add_batch(&other, &[item(world, came(Progress::Pending, ""))], 1).await.unwrap(), Added::New);
     assert_eq!(store.batch(first.id).await.unwrap(), first);
     assert_eq!(store.batch_items(first.id).await.unwrap(), items);
-    let mine: Vec<Uuid> = store.batches("li", 9).await.unwrap().iter().map(|row| row.id).collect();
+    let mine: Vec<Uuid> = store.batches(Some("li"), 9).await.unwrap().iter().map(|row| row.id).collect();
     assert_eq!(mine, [second.id, first.id]);
-    assert_eq!(store.batches("li", 1).await.unwrap().len(), 1);
+    assert_eq!(store.batches(Some("li"), 1).await.unwrap().len(), 1);
+    assert_eq!(store.batches(None, 9).await.unwrap().len(), 3, "everybody's");
     assert!(matches!(store.batch(world.id()).await, Err(StoreError::NotFound(_))));
     let nul = ItemRow { came: Came { why: "\0".into(), ..came(Progress::Failed, "invalid") }, ..items[0].clone() };
     let broken = batch(world, "li", 0);
-    assert!(matches!(store.add_batch(&broken, &[items[0].clone(), nul]).await, Err(StoreError::Data(_))));
+    assert!(matches!(store.add_batch(&broken, &[items[0].clone(), nul], 9).await, Err(StoreError::Data(_))));
     assert!(matches!(store.batch(broken.id).await, Err(StoreError::NotFound(_))), "whole or not at all");
 }
 
@@ -66,8 +94,8 @@ pub(super) async fn a_batch_is_taken_worked_off_and_done(world: &World) {
     let store = world.store.batches();
     let (early, late) = (batch(world, "li", 1), batch(world, "wang", 5));
     let [one, two, three] = [0, 1, 2].map(|_| item(world, came(Progress::Pending, "")));
-    store.add_batch(&late, std::slice::from_ref(&three)).await.unwrap();
-    store.add_batch(&early, &[one.clone(), two.clone()]).await.unwrap();
+    store.add_batch(&late, std::slice::from_ref(&three), 9).await.unwrap();
+    store.add_batch(&early, &[one.clone(), two.clone()], 9).await.unwrap();
     assert_eq!(store.take_batch(T0, after(30)).await.unwrap(), None, "it has not begun");
     assert_eq!(store.take_batch(after(1), after(30)).await.unwrap(), Some(early.clone()));
     assert_eq!(store.take_batch(after(2), after(30)).await.unwrap(), None, "somebody works on it");
@@ -88,14 +116,18 @@ pub(super) async fn a_batch_is_taken_worked_off_and_done(world: &World) {
     assert_eq!(store.take_batch(after(7), after(40)).await.unwrap(), Some(early.clone()));
     assert!(store.begin_item(early.id, two.review).await.unwrap());
     assert_eq!(store.batch_items(early.id).await.unwrap()[1].came.to, Progress::Sending);
-    assert_eq!(store.stop_batch(early.id, &came(Progress::Skipped, "stopped")).await.unwrap(), 0, "too late for this one");
+    assert_eq!(
+        store.stop_batch(early.id, &came(Progress::Skipped, "stopped"), &stopping(world)).await.unwrap(),
+        0,
+        "too late for this one"
+    );
     store.settle_item(early.id, two.review, &came(Progress::Failed, "refused")).await.unwrap();
     assert!(store.close_batch(early.id, after(8)).await.unwrap());
     assert!(!store.close_batch(early.id, after(9)).await.unwrap());
     assert_eq!(store.batch(early.id).await.unwrap().done_at, Some(after(8)));
     // Its worker is gone: after its time it is somebody else's.
     assert_eq!(store.take_batch(after(31), after(60)).await.unwrap(), Some(late.clone()));
-    assert_eq!(store.stop_batch(late.id, &came(Progress::Skipped, "stopped")).await.unwrap(), 1);
+    assert_eq!(store.stop_batch(late.id, &came(Progress::Skipped, "stopped"), &stopping(world)).await.unwrap(), 1);
     assert!(!store.begin_item(late.id, three.review).await.unwrap());
     assert!(store.close_batch(late.id, after(50)).await.unwrap());
     assert_eq!(store.sweep_batches(after(8), 9).await.unwrap(), 0);
@@ -108,7 +140,7 @@ pub(super) async fn a_batch_is_taken_worked_off_and_done(world: &World) {
 pub(super) async fn one_of_several_takes_a_batch(world: &World) {
     for _ in 0..8 {
         let row = batch(world, "li", 0);
-        world.store.batches().add_batch(&row, &[item(world, came(Progress::Pending, ""))]).await.unwrap();
+        world.store.batches().add_batch(&row, &[item(world, came(Progress::Pending, ""))], 9).await.unwrap();
         let barrier = Arc::new(Barrier::new(4));
         let tries = [&world.store, &world.other, &world.store, &world.other].map(|store| {
             let (store, barrier) = (store.clone(), barrier.clone());
@@ -128,12 +160,12 @@ pub(super) async fn one_of_several_takes_a_batch(world: &World) {
 pub(super) async fn stopped_or_sent_and_never_both(world: &World) {
     for _ in 0..8 {
         let (row, one) = (batch(world, "li", 0), item(world, came(Progress::Pending, "")));
-        world.store.batches().add_batch(&row, std::slice::from_ref(&one)).await.unwrap();
+        world.store.batches().add_batch(&row, std::slice::from_ref(&one), 9).await.unwrap();
         let (barrier, store, id) = (Arc::new(Barrier::new(2)), world.other.clone(), row.id);
-        let meet = barrier.clone();
+        let (meet, stop) = (barrier.clone(), stopping(world));
         let stopping = tokio::spawn(async move {
             meet.wait().await;
-            store.batches().stop_batch(id, &came(Progress::Skipped, "stopped")).await.unwrap() == 1
+            store.batches().stop_batch(id, &came(Progress::Skipped, "stopped"), &stop).await.unwrap() == 1
         });
         barrier.wait().await;
         let sent = world.store.batches().begin_item(id, one.review).await.unwrap();

@@ -71,6 +71,38 @@ pub(super) async fn a_link_is_used_once(world: &World) {
     assert_eq!(sessions.sessions(9).await.unwrap(), [session(winners[0], "li", Time(T0.0 + 5))]);
 }
 
+pub(super) async fn rights_are_those_of_now(world: &World) {
+    let (store, sessions) = (&world.store, world.store.sessions());
+    assert_eq!(sessions.rights_of("li", T0).await.unwrap(), []);
+    // Who came by a link: signed out is not revoked.
+    sessions.add_session(&session(1, "li", T0)).await.unwrap();
+    let mut other = session(2, "li", T0.plus(HOUR));
+    other.person.roles = vec!["auditor".into()];
+    sessions.add_session(&other).await.unwrap();
+    assert_eq!(sessions.rights_of("li", T0).await.unwrap(), std::slice::from_ref(&other.person), "as they came in last");
+    sessions.end_session(&[2; 32], T0).await.unwrap();
+    assert_eq!(sessions.rights_of("li", T0).await.unwrap(), [other.person]);
+    assert_eq!(sessions.rights_of("li", T0.plus(HOUR * 25)).await.unwrap(), []);
+    sessions.end_sessions_of("li", T0.plus(HOUR)).await.unwrap();
+    assert_eq!(sessions.rights_of("li", T0).await.unwrap(), []);
+    // And with a token.
+    let token = mozhao::engine::ports::records::TokenRow {
+        name: "li".into(),
+        sha256: [7; 32],
+        roles: vec!["reviewer".into(), "operator".into()],
+        processes: vec!["card_unbind".into()],
+        review_roles: vec!["identity".into()],
+        created_at: T0,
+        expires_at: Some(T0.plus(HOUR)),
+        revoked_at: None,
+    };
+    store.add_token(&token).await.unwrap();
+    assert_eq!(sessions.rights_of("li", T0).await.unwrap(), [person("li")]);
+    assert_eq!(sessions.rights_of("li", T0.plus(HOUR)).await.unwrap(), []);
+    store.revoke_token("li", T0).await.unwrap();
+    assert_eq!(sessions.rights_of("li", T0).await.unwrap(), []);
+}
+
 pub(super) async fn sessions_end(world: &World) {
     let sessions = world.store.sessions();
     for (number, name) in [(1, "li"), (2, "li"), (3, "wang")] {

@@ -178,6 +178,18 @@ texts! { Decisions {
     title: "Decisions", "决定";
     who_decided: "Who decided", "谁作出决定";
     who_saw: "Who saw what", "谁查看了什么";
+    who_did: "What else was done", "其他操作";
+    empty_acts: "Nothing else has been done.", "尚无其他操作。";
+    did: "What", "操作";
+    about: "About", "相关";
+    detail: "Detail", "详情";
+    decision_undone: "took a decision back", "撤回了决定";
+    review_snoozed: "put a review aside", "暂缓了复核";
+    review_woken: "took up what was put aside", "恢复了已暂缓的复核";
+    view_saved: "saved a view", "保存了视图";
+    view_renamed: "renamed a view", "重命名了视图";
+    view_removed: "removed a view", "移除了视图";
+    batch_stopped: "stopped a batch", "停止了批量决定";
     by: "By", "决定人";
     first: "First", "首次决定";
     empty: "Nobody has decided anything yet.", "尚无人工决定。";

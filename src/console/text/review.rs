@@ -33,6 +33,7 @@ texts! { Inbox {
 texts! { Review {
     title: "Review", "复核";
     held_mine: "You decided: {}. It takes effect {}.", "您已决定：{}，将于 {} 生效。";
+    not_applied: "The decision of {} ({}) was not applied: {}", "{} 的决定（{}）未生效：{}";
     held: "{} decided, and can take it back. It takes effect {}.", "{} 已决定，尚可撤回，将于 {} 生效。";
     snoozed: "{} put it aside until {}: {}", "{} 已暂缓至 {}：{}";
     wake: "Take it up again", "恢复处理";
@@ -134,14 +135,16 @@ texts! { Together {
     look: "Look again", "刷新";
     stop: "Stop: decide no more", "停止：不再继续";
     stopped: "Stopped. What was decided stays decided.", "已停止；已作出的决定保持有效。";
-    batches: "Your batches", "我的批量决定";
-    no_batches: "You have decided nothing in a batch.", "您尚未批量作出决定。";
+    batches: "Batches of decisions", "批量决定";
+    no_batches: "Nothing has been decided in a batch.", "尚未批量作出决定。";
     why_stale: "It has changed since you looked: {}.", "内容在您查看后已变化：{}。";
     why_taken: "{} is working on it, or has decided first.", "{} 正在处理，或已首先作出决定。";
     why_held: "{} has decided, and can still take it back.", "{} 已作出决定，仍可撤回。";
     why_ended: "The request has ended: {}.", "请求已结束：{}。";
     why_forbidden: "It is for reviewers with the role {}.", "仅限角色为 {} 的复核员。";
-    why_stopped: "You stopped before it was its turn.", "轮到该项之前您已停止。";
+    why_stopped: "It was stopped before its turn.", "轮到该项之前已停止。";
+    why_decided: "{} had decided.", "{} 已作出决定。";
+    why_revoked: "Who decided may not decide this any more.", "决定人已不再有权作出此决定。";
     why_gone: "You may not see it, or it is gone.", "您无权查看，或已不存在。";
     why_internal: "Something went wrong on our side; decide it by itself.", "系统出现问题，请单独决定。";
 } }

@@ -7,6 +7,7 @@
 use async_trait::async_trait;
 use uuid::Uuid;
 
+use super::reviewing::ActRow;
 use super::store::StoreError;
 use crate::domain::request::signal::Decision;
 use crate::domain::time::Time;
@@ -94,17 +95,28 @@ pub struct ItemRow {
     pub came: Came,
 }
 
+/// What came of adding a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Added {
+    /// It is there.
+    New,
+    /// There is one of this id.
+    Known,
+    /// Too many of this person's are not done.
+    TooMany,
+}
+
 /// Batches of decisions.
 #[async_trait]
 pub trait Batches: Send + Sync {
-    /// Adds a batch, whole; false where there is one of this id.
-    async fn add_batch(&self, batch: &BatchRow, items: &[ItemRow]) -> Result<bool, StoreError>;
+    /// Adds a batch, whole, where fewer than `most` of this person's are not done.
+    async fn add_batch(&self, batch: &BatchRow, items: &[ItemRow], most: usize) -> Result<Added, StoreError>;
     /// The batch with this id.
     async fn batch(&self, id: Uuid) -> Result<BatchRow, StoreError>;
     /// Its items, in the order that they were given.
     async fn batch_items(&self, id: Uuid) -> Result<Vec<ItemRow>, StoreError>;
-    /// Somebody's batches, the newest first.
-    async fn batches(&self, by: &str, limit: usize) -> Result<Vec<BatchRow>, StoreError>;
+    /// Somebody's batches, or everybody's, the newest first.
+    async fn batches(&self, by: Option<&str>, limit: usize) -> Result<Vec<BatchRow>, StoreError>;
     /// A batch that has begun, is not done and that nobody works on, the oldest first; until `until` nobody else gets it.
     async fn take_batch(&self, now: Time, until: Time) -> Result<Option<BatchRow>, StoreError>;
     /// Others may work on it from `at` on.
@@ -113,8 +125,8 @@ pub trait Batches: Send + Sync {
     async fn begin_item(&self, id: Uuid, review: Uuid) -> Result<bool, StoreError>;
     /// What an item that was marked came to; what it came to before stays.
     async fn settle_item(&self, id: Uuid, review: Uuid, came: &Came) -> Result<(), StoreError>;
-    /// Whatever is not marked comes to this; how many.
-    async fn stop_batch(&self, id: Uuid, came: &Came) -> Result<u64, StoreError>;
+    /// Whatever is not marked comes to this; how many. The act is written where there was any.
+    async fn stop_batch(&self, id: Uuid, came: &Came, act: &ActRow) -> Result<u64, StoreError>;
     /// It is done at this time, if nothing of it is open.
     async fn close_batch(&self, id: Uuid, at: Time) -> Result<bool, StoreError>;
     /// Removes batches that were done before `before`; how many.

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::store::StoreError;
 use crate::domain::request::signal::Decision;
 use crate::domain::time::Time;
+use crate::domain::words::Choice;
 
 /// A decision that takes effect later.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +27,44 @@ pub struct HeldRow {
     pub at: Time,
     /// When it is sent.
     pub release_at: Time,
+}
+
+/// A held decision that was not applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndRow {
+    /// Its review; one row for each, the last one.
+    pub review: Uuid,
+    /// Whose it was.
+    pub by: String,
+    /// What was decided.
+    pub choice: Choice,
+    /// When.
+    pub at: Time,
+    /// When it came to nothing.
+    pub ended_at: Time,
+    /// Why, as a stable word.
+    pub code: String,
+    /// Why, in words; may be empty.
+    pub why: String,
+}
+
+/// Something that somebody did and that no request's ledger says. It is written in the transaction of what it tells of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActRow {
+    /// UUIDv7.
+    pub id: Uuid,
+    /// When.
+    pub at: Time,
+    /// Who.
+    pub by: String,
+    /// What, as a stable word.
+    pub what: String,
+    /// About which request.
+    pub request: Option<Uuid>,
+    /// About which review.
+    pub review: Option<Uuid>,
+    /// Which view, which batch, and what else there is to be said.
+    pub detail: String,
 }
 
 /// A review that was put aside.
@@ -65,30 +104,38 @@ pub struct ViewRow {
 pub trait Reviewing: Send + Sync {
     /// Holds a decision; false where one is held for this review already.
     async fn hold(&self, held: &HeldRow) -> Result<bool, StoreError>;
-    /// Takes a held decision of this person's back; what it was, or `None` where there is none or its time has come.
-    async fn take_back(&self, review: Uuid, by: &str, now: Time) -> Result<Option<HeldRow>, StoreError>;
+    /// Takes a held decision of whose act this is back; what it was, or `None` where there is none or its time has come.
+    async fn take_back(&self, review: Uuid, now: Time, act: &ActRow) -> Result<Option<HeldRow>, StoreError>;
     /// The decision that is held for a review.
     async fn held(&self, review: Uuid) -> Result<Option<HeldRow>, StoreError>;
     /// Those whose time has come, the oldest first; from now on they are not taken back.
     async fn due_held(&self, now: Time, limit: usize) -> Result<Vec<HeldRow>, StoreError>;
-    /// It was sent, or it never can be. Only the decision with this id goes: by now another one may be held for the review.
+    /// It was sent. Only the decision with this id goes: by now another one may be held for the review.
     async fn drop_held(&self, review: Uuid, signal_id: Uuid) -> Result<(), StoreError>;
+    /// It never can be sent: the decision with this id goes, and why is kept, in one transaction.
+    async fn end_held(&self, signal_id: Uuid, end: &EndRow) -> Result<(), StoreError>;
+    /// The last decision of a review that was held and not applied.
+    async fn held_end(&self, review: Uuid) -> Result<Option<EndRow>, StoreError>;
+    /// Removes those that ended before `before`; how many.
+    async fn sweep_ends(&self, before: Time, limit: usize) -> Result<u64, StoreError>;
     /// Puts a review aside, or again.
-    async fn snooze(&self, snooze: &SnoozeRow) -> Result<(), StoreError>;
-    /// The review is wanted again; false where it was not put aside.
-    async fn wake(&self, review: Uuid) -> Result<bool, StoreError>;
-    /// Since when and by whom a review is put aside, over or not.
-    async fn snoozed(&self, review: Uuid) -> Result<Option<SnoozeRow>, StoreError>;
+    async fn snooze(&self, snooze: &SnoozeRow, act: &ActRow) -> Result<(), StoreError>;
+    /// The review is wanted again; false where it was not put aside, and nothing was done.
+    async fn wake(&self, review: Uuid, act: &ActRow) -> Result<bool, StoreError>;
+    /// Since when and by whom a review is put aside, where it still is: its time has not come, and nothing has arrived since.
+    async fn snoozed(&self, review: Uuid, now: Time) -> Result<Option<SnoozeRow>, StoreError>;
     /// Removes those whose time was over before `before`; how many.
     async fn sweep_snoozes(&self, before: Time, limit: usize) -> Result<u64, StoreError>;
     /// Saves a view; false where the place has one of this name.
-    async fn add_view(&self, view: &ViewRow) -> Result<bool, StoreError>;
+    async fn add_view(&self, view: &ViewRow, act: &ActRow) -> Result<bool, StoreError>;
     /// The views of a place, by name.
     async fn views(&self, place: &str, limit: usize) -> Result<Vec<ViewRow>, StoreError>;
     /// The view with this id.
     async fn view(&self, id: Uuid) -> Result<ViewRow, StoreError>;
     /// Gives a view another name; false where the place has one of that name.
-    async fn rename_view(&self, id: Uuid, name: &str) -> Result<bool, StoreError>;
+    async fn rename_view(&self, id: Uuid, name: &str, act: &ActRow) -> Result<bool, StoreError>;
     /// Removes a view; false where there is none.
-    async fn remove_view(&self, id: Uuid) -> Result<bool, StoreError>;
+    async fn remove_view(&self, id: Uuid, act: &ActRow) -> Result<bool, StoreError>;
+    /// What somebody did, or everybody, newest first, before the cursor (an act's id).
+    async fn acts(&self, by: Option<&str>, before: Option<Uuid>, limit: usize) -> Result<Vec<ActRow>, StoreError>;
 }

@@ -103,6 +103,9 @@ pub trait Sessions: Users + Send + Sync {
     async fn end_session(&self, sha256: &[u8; 32], at: Time) -> Result<(), StoreError>;
     /// Ends all sessions of a name and revokes its unused links; how many were good until then.
     async fn end_sessions_of(&self, name: &str, at: Time) -> Result<u64, StoreError>;
+    /// What somebody may do at this time, by whichever way they came in: a token that is good, a password, or the last session, signed
+    /// out or not, that has neither been revoked nor ended by itself. Empty where their rights were taken away.
+    async fn rights_of(&self, name: &str, now: Time) -> Result<Vec<Person>, StoreError>;
     /// Sessions, newest first.
     async fn sessions(&self, limit: usize) -> Result<Vec<SessionRow>, StoreError>;
     /// Records that a masked value is about to be shown.

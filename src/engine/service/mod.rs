@@ -27,6 +27,7 @@ use super::processes::Processes;
 use super::worker::Worker;
 use crate::domain::request::react::check_decision;
 use crate::domain::request::signal::{Decision, Signal};
+use crate::domain::time::Time;
 use crate::domain::words::Choice;
 
 /// How often a waiter looks again when it hears nothing: changes by other workers are not heard.
@@ -208,7 +209,19 @@ impl Engine {
     /// # Errors
     /// The store failed, or the request does not exist.
     pub async fn send(&self, request: Uuid, id: Uuid, signal: Signal, wait: Duration) -> Result<Told, EngineError> {
-        match self.inner.store.signal(id, request, &signal, self.inner.clock.now()).await {
+        self.deliver(request, id, signal, self.inner.clock.now(), wait).await
+    }
+
+    /// The same as of this time, and without waiting.
+    ///
+    /// # Errors
+    /// There is no such request, or the store failed.
+    pub async fn send_at(&self, request: Uuid, id: Uuid, signal: Signal, at: Time) -> Result<Told, EngineError> {
+        self.deliver(request, id, signal, at, Duration::ZERO).await
+    }
+
+    async fn deliver(&self, request: Uuid, id: Uuid, signal: Signal, at: Time, wait: Duration) -> Result<Told, EngineError> {
+        match self.inner.store.signal(id, request, &signal, at).await {
             Ok(Sent::Ended(outcome)) => Ok(Told::Ended(outcome)),
             Ok(Sent::Stored(id)) => self.answer(request, id, wait).await,
             Err(StoreError::NotFound(what)) => Err(EngineError::NotFound(what)),

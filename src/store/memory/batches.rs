@@ -5,7 +5,8 @@ use uuid::Uuid;
 
 use super::{MemoryStore, State};
 use crate::domain::time::Time;
-use crate::engine::ports::batches::{BatchRow, Batches, Came, ItemRow, Progress};
+use crate::engine::ports::batches::{Added, BatchRow, Batches, Came, ItemRow, Progress};
+use crate::engine::ports::reviewing::ActRow;
 use crate::engine::ports::store::StoreError;
 use crate::store::batch::plain;
 
@@ -33,18 +34,22 @@ impl State {
 
 #[async_trait]
 impl Batches for MemoryStore {
-    async fn add_batch(&self, batch: &BatchRow, items: &[ItemRow]) -> Result<bool, StoreError> {
+    async fn add_batch(&self, batch: &BatchRow, items: &[ItemRow], most: usize) -> Result<Added, StoreError> {
         plain(&batch.decision.by)?;
         for item in items {
             plain(&item.came.why)?;
         }
         let mut state = self.lock().0;
         if state.batches.contains_key(&batch.id) {
-            return Ok(false);
+            return Ok(Added::Known);
+        }
+        let of = |kept: &&Kept| kept.row.decision.by == batch.decision.by && kept.row.done_at.is_none();
+        if state.batches.values().filter(of).count() >= most {
+            return Ok(Added::TooMany);
         }
         let kept = Kept { row: batch.clone(), items: items.to_vec(), taken_until: Time(0) };
         state.batches.insert(batch.id, kept);
-        Ok(true)
+        Ok(Added::New)
     }
 
     async fn batch(&self, id: Uuid) -> Result<BatchRow, StoreError> {
@@ -56,10 +61,15 @@ impl Batches for MemoryStore {
         Ok(self.lock().0.batches.get(&id).map(|kept| kept.items.clone()).unwrap_or_default())
     }
 
-    async fn batches(&self, by: &str, limit: usize) -> Result<Vec<BatchRow>, StoreError> {
+    async fn batches(&self, by: Option<&str>, limit: usize) -> Result<Vec<BatchRow>, StoreError> {
         let state = self.lock().0;
-        let mut rows: Vec<BatchRow> =
-            state.batches.values().map(|kept| &kept.row).filter(|row| row.decision.by == by).cloned().collect();
+        let mut rows: Vec<BatchRow> = state
+            .batches
+            .values()
+            .map(|kept| &kept.row)
+            .filter(|row| by.is_none_or(|by| row.decision.by == by))
+            .cloned()
+            .collect();
         rows.sort_by_key(|row| std::cmp::Reverse((row.at, row.id)));
         rows.truncate(limit);
         Ok(rows)
@@ -98,14 +108,18 @@ impl Batches for MemoryStore {
         Ok(())
     }
 
-    async fn stop_batch(&self, id: Uuid, came: &Came) -> Result<u64, StoreError> {
+    async fn stop_batch(&self, id: Uuid, came: &Came, act: &ActRow) -> Result<u64, StoreError> {
         plain(&came.why)?;
+        plain(&act.by)?;
         let mut state = self.lock().0;
         let Some(kept) = state.batches.get_mut(&id) else { return Ok(0) };
         let mut stopped = 0;
         for item in kept.items.iter_mut().filter(|item| item.came.to == Progress::Pending) {
             item.came = came.clone();
             stopped += 1;
+        }
+        if stopped > 0 {
+            state.add_act(act);
         }
         Ok(stopped)
     }

@@ -33,7 +33,7 @@ use crate::engine::ports::records::{
     Balance, ControlRow, Counted, DecisionFilter, DefectRow, Event, Heartbeat, ProcessRow, RejectedRow, RequestFilter,
     RequestRow, Retention, ReviewFilter, ReviewRow, TokenRow, Version, WorkerRow,
 };
-use crate::engine::ports::reviewing::{HeldRow, Reviewing, SnoozeRow, ViewRow};
+use crate::engine::ports::reviewing::{ActRow, EndRow, HeldRow, Reviewing, SnoozeRow, ViewRow};
 use crate::engine::ports::sessions::{LinkRow, LookRow, SessionRow, Sessions};
 use crate::engine::ports::store::{
     Claimed, Loaded, RequestId, ReviewAct, ReviewPut, Sent, Store, StoreError, WorkerId, Write, Written,
@@ -89,6 +89,10 @@ struct State {
     looks: BTreeMap<Uuid, LookRow>,
     held: BTreeMap<Uuid, (HeldRow, bool)>,
     snoozes: BTreeMap<Uuid, SnoozeRow>,
+    held_ends: BTreeMap<Uuid, EndRow>,
+    acts: BTreeMap<Uuid, ActRow>,
+    /// Sessions whose rights were taken away.
+    revoked: BTreeSet<[u8; 32]>,
     views: BTreeMap<Uuid, ViewRow>,
     batches: BTreeMap<Uuid, batches::Kept>,
     users: BTreeMap<String, UserRow>,

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{MemoryStore, State};
 use crate::domain::time::Time;
-use crate::engine::ports::reviewing::{HeldRow, Reviewing, SnoozeRow, ViewRow};
+use crate::engine::ports::reviewing::{ActRow, EndRow, HeldRow, Reviewing, SnoozeRow, ViewRow};
 use crate::engine::ports::store::StoreError;
 use crate::store::batch::plain;
 
@@ -17,6 +17,23 @@ impl State {
         self.snoozes.retain(|review, _| !over.contains(review));
         over.len() as u64
     }
+
+    /// At most `limit` rows.
+    pub(super) fn sweep_ends(&mut self, before: Time, limit: usize) -> u64 {
+        let over = self.held_ends.values().filter(|row| row.ended_at < before).map(|row| row.review);
+        let over: Vec<Uuid> = over.take(limit).collect();
+        self.held_ends.retain(|review, _| !over.contains(review));
+        over.len() as u64
+    }
+
+    pub(super) fn add_act(&mut self, act: &ActRow) {
+        self.acts.insert(act.id, act.clone());
+    }
+}
+
+fn check(act: &ActRow) -> Result<(), StoreError> {
+    plain(&act.by)?;
+    plain(&act.detail)
 }
 
 #[async_trait]
@@ -31,10 +48,12 @@ impl Reviewing for MemoryStore {
         Ok(true)
     }
 
-    async fn take_back(&self, review: Uuid, by: &str, now: Time) -> Result<Option<HeldRow>, StoreError> {
+    async fn take_back(&self, review: Uuid, now: Time, act: &ActRow) -> Result<Option<HeldRow>, StoreError> {
+        check(act)?;
         let mut state = self.lock().0;
         match state.held.get(&review) {
-            Some((held, false)) if held.decision.by == by && held.release_at > now => {
+            Some((held, false)) if held.decision.by == act.by && held.release_at > now => {
+                state.add_act(act);
                 Ok(state.held.remove(&review).map(|(held, _)| held))
             }
             _ => Ok(None),
@@ -67,33 +86,66 @@ impl Reviewing for MemoryStore {
         Ok(())
     }
 
-    async fn snooze(&self, snooze: &SnoozeRow) -> Result<(), StoreError> {
-        plain(&snooze.by)?;
-        plain(&snooze.note)?;
-        self.lock().0.snoozes.insert(snooze.review, snooze.clone());
+    async fn end_held(&self, signal_id: Uuid, end: &EndRow) -> Result<(), StoreError> {
+        for text in [&end.by, &end.code, &end.why] {
+            plain(text)?;
+        }
+        let mut state = self.lock().0;
+        if state.held.get(&end.review).is_some_and(|(held, _)| held.signal_id == signal_id) {
+            state.held.remove(&end.review);
+            state.held_ends.insert(end.review, end.clone());
+        }
         Ok(())
     }
 
-    async fn wake(&self, review: Uuid) -> Result<bool, StoreError> {
-        Ok(self.lock().0.snoozes.remove(&review).is_some())
+    async fn held_end(&self, review: Uuid) -> Result<Option<EndRow>, StoreError> {
+        Ok(self.lock().0.held_ends.get(&review).cloned())
     }
 
-    async fn snoozed(&self, review: Uuid) -> Result<Option<SnoozeRow>, StoreError> {
-        Ok(self.lock().0.snoozes.get(&review).cloned())
+    async fn sweep_ends(&self, before: Time, limit: usize) -> Result<u64, StoreError> {
+        Ok(self.lock().0.sweep_ends(before, limit))
+    }
+
+    async fn snooze(&self, snooze: &SnoozeRow, act: &ActRow) -> Result<(), StoreError> {
+        plain(&snooze.by)?;
+        plain(&snooze.note)?;
+        check(act)?;
+        let mut state = self.lock().0;
+        state.add_act(act);
+        state.snoozes.insert(snooze.review, snooze.clone());
+        Ok(())
+    }
+
+    async fn wake(&self, review: Uuid, act: &ActRow) -> Result<bool, StoreError> {
+        check(act)?;
+        let mut state = self.lock().0;
+        if state.snoozes.remove(&review).is_none() {
+            return Ok(false);
+        }
+        state.add_act(act);
+        Ok(true)
+    }
+
+    async fn snoozed(&self, review: Uuid, now: Time) -> Result<Option<SnoozeRow>, StoreError> {
+        let state = self.lock().0;
+        let arrived = |since| state.reviews.get(&review).is_some_and(|row| state.arrived(row.request, since));
+        Ok(state.snoozes.get(&review).filter(|row| row.until > now && !arrived(row.at)).cloned())
     }
 
     async fn sweep_snoozes(&self, before: Time, limit: usize) -> Result<u64, StoreError> {
         Ok(self.lock().0.sweep_snoozes(before, limit))
     }
 
-    async fn add_view(&self, view: &ViewRow) -> Result<bool, StoreError> {
+    async fn add_view(&self, view: &ViewRow, act: &ActRow) -> Result<bool, StoreError> {
         for text in [&view.name, &view.query, &view.by] {
             plain(text)?;
         }
+        check(act)?;
         let mut state = self.lock().0;
         if state.views.values().any(|known| known.place == view.place && known.name == view.name) {
             return Ok(false);
         }
+        state.add_act(act);
         state.views.insert(view.id, view.clone());
         Ok(true)
     }
@@ -109,20 +161,34 @@ impl Reviewing for MemoryStore {
         self.lock().0.views.get(&id).cloned().ok_or(StoreError::NotFound("the view"))
     }
 
-    async fn rename_view(&self, id: Uuid, name: &str) -> Result<bool, StoreError> {
+    async fn rename_view(&self, id: Uuid, name: &str, act: &ActRow) -> Result<bool, StoreError> {
         plain(name)?;
+        check(act)?;
         let mut state = self.lock().0;
         let place = state.views.get(&id).ok_or(StoreError::NotFound("the view"))?.place.clone();
         if state.views.values().any(|known| known.id != id && known.place == place && known.name == name) {
             return Ok(false);
         }
+        state.add_act(act);
         if let Some(view) = state.views.get_mut(&id) {
             name.clone_into(&mut view.name);
         }
         Ok(true)
     }
 
-    async fn remove_view(&self, id: Uuid) -> Result<bool, StoreError> {
-        Ok(self.lock().0.views.remove(&id).is_some())
+    async fn remove_view(&self, id: Uuid, act: &ActRow) -> Result<bool, StoreError> {
+        check(act)?;
+        let mut state = self.lock().0;
+        if state.views.remove(&id).is_none() {
+            return Ok(false);
+        }
+        state.add_act(act);
+        Ok(true)
+    }
+
+    async fn acts(&self, by: Option<&str>, before: Option<Uuid>, limit: usize) -> Result<Vec<ActRow>, StoreError> {
+        let state = self.lock().0;
+        let rows = state.acts.values().rev().filter(|row| before.is_none_or(|before| row.id < before));
+        Ok(rows.filter(|row| by.is_none_or(|by| row.by == by)).take(limit).cloned().collect())
     }
 }

@@ -49,11 +49,13 @@ impl State {
     fn aside_fits(&self, filter: &ReviewFilter, row: &ReviewRow) -> bool {
         let Some((wanted, now)) = filter.snoozed else { return true };
         let since = self.snoozes.get(&row.id).filter(|snooze| snooze.until > now).map(|snooze| snooze.at);
-        let arrived = |since: Time| {
-            let signals = self.requests.get(&row.request).into_iter().flat_map(|held| &held.signals);
-            signals.filter_map(|id| self.signals.get(id)).any(|signal| signal.at > since)
-        };
-        wanted == since.is_some_and(|since| !arrived(since))
+        wanted == since.is_some_and(|since| !self.arrived(row.request, since))
+    }
+
+    /// Has anything arrived for a request since then?
+    pub(super) fn arrived(&self, request: Uuid, since: Time) -> bool {
+        let signals = self.requests.get(&request).into_iter().flat_map(|held| &held.signals);
+        signals.filter_map(|id| self.signals.get(id)).any(|signal| signal.at > since)
     }
 
     pub(super) fn list_decisions(&self, filter: &DecisionFilter, before: Option<(Time, Uuid)>, limit: usize) -> Vec<ReviewRow> {

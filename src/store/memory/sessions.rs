@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{MemoryStore, State};
 use crate::domain::time::Time;
-use crate::engine::ports::sessions::{LinkRow, LookFilter, LookRow, SessionRow, Sessions};
+use crate::engine::ports::sessions::{LinkRow, LookFilter, LookRow, Person, SessionRow, Sessions};
 use crate::engine::ports::store::StoreError;
 use crate::store::batch::plain;
 
@@ -22,6 +22,8 @@ impl State {
             ended += 1;
         }
         let live = |row: &&mut SessionRow| row.person.name == name && row.ended_at.is_none() && row.expires_at > at;
+        let all = self.sessions.values().filter(|row| row.person.name == name && row.expires_at > at);
+        self.revoked.extend(all.map(|row| row.sha256));
         for row in self.sessions.values_mut().filter(live) {
             row.ended_at = Some(at);
             ended += 1;
@@ -36,6 +38,7 @@ impl State {
         let sessions: Vec<_> = gone.take(limit).collect();
         self.links.retain(|sha256, _| !links.contains(sha256));
         self.sessions.retain(|sha256, _| !sessions.contains(sha256));
+        self.revoked.retain(|sha256| !sessions.contains(sha256));
         (links.len() + sessions.len()) as u64
     }
 }
@@ -87,6 +90,21 @@ impl Sessions for MemoryStore {
 
     async fn end_sessions_of(&self, name: &str, at: Time) -> Result<u64, StoreError> {
         Ok(self.lock().0.end_sessions_of(name, at))
+    }
+
+    async fn rights_of(&self, name: &str, now: Time) -> Result<Vec<Person>, StoreError> {
+        let state = self.lock().0;
+        let tokens = state.tokens.values().filter(|row| row.name == name && row.over(now).is_none());
+        let tokens = tokens.map(|row| Person {
+            name: row.name.clone(),
+            roles: row.roles.clone(),
+            processes: row.processes.clone(),
+            review_roles: row.review_roles.clone(),
+        });
+        let users = state.users.get(name).map(|row| row.person.clone());
+        let good = |row: &&SessionRow| row.person.name == name && row.expires_at > now && !state.revoked.contains(&row.sha256);
+        let last = state.sessions.values().filter(good).max_by_key(|row| (row.created_at, std::cmp::Reverse(row.sha256)));
+        Ok(tokens.chain(users).chain(last.map(|row| row.person.clone())).collect())
     }
 
     async fn sessions(&self, limit: usize) -> Result<Vec<SessionRow>, StoreError> {

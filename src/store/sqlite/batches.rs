@@ -2,4 +2,4 @@
 
 use super::SqliteStore;
 
-crate::store::batches::implement_batches!(SqliteStore, self => self.db);
+crate::store::batches::implement_batches!(SqliteStore, "", self => self.db);

@@ -1,0 +1,119 @@
+//! `/v1/acts`: what people did that no request's ledger says; and whether who decided something for later still may, when later comes.
+
+use axum::Json as Answer;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::Api;
+use super::auth::Caller;
+use super::extract::Query;
+use super::permit::Action;
+use super::problem::Problem;
+use super::stamp::Stamp;
+use crate::domain::request::signal::Decision;
+use crate::engine::ports::records::ReviewRow;
+use crate::engine::ports::reviewing::ActRow;
+use crate::engine::ports::store::StoreError;
+use crate::engine::service::{Engine, EngineError};
+
+/// Something that somebody did.
+#[derive(Debug, Serialize, ToSchema)]
+struct ActBody {
+    /// Its id.
+    id: Uuid,
+    /// When.
+    at: Stamp,
+    /// Who.
+    by: String,
+    /// What: `decision_undone`, `review_snoozed`, `review_woken`, `view_saved`, `view_renamed`, `view_removed` or `batch_stopped`.
+    what: String,
+    /// About which request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<Uuid>,
+    /// About which review.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    review: Option<Uuid>,
+    /// What was taken back, which view, whose batch; may be empty.
+    detail: String,
+}
+
+impl From<ActRow> for ActBody {
+    fn from(row: ActRow) -> ActBody {
+        let ActRow { id, at, by, what, request, review, detail } = row;
+        ActBody { id, at: at.into(), by, what, request, review, detail }
+    }
+}
+
+/// A page of acts.
+#[derive(Debug, Serialize, ToSchema)]
+struct ActList {
+    /// The last ones first.
+    items: Vec<ActBody>,
+    /// The next page's `cursor`; left out on the last page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<Uuid>,
+}
+
+/// What people did beside deciding and looking, the last ones first.
+#[utoipa::path(get, path = "/v1/acts", operation_id = "list_acts", tag = "reviews",
+    params(("by" = Option<String>, Query, description = "By this person"),
+        ("cursor" = Option<Uuid>, Query, description = "`next` of the page before"),
+        ("limit" = Option<u64>, Query, description = "1 to 200 rows; default 50")),
+    responses((status = 200, body = ActList)))]
+async fn list(State(api): State<Api>, caller: Caller, query: Query) -> Result<Response, Problem> {
+    caller.require_everywhere(Action::ReadAll)?;
+    let (limit, cursor, by) = (query.limit()?, query.id("cursor")?, query.text("by")?);
+    let rows = api.engine().store().reviewing().acts(by.as_deref(), cursor, limit).await?;
+    let next = (rows.len() == limit).then(|| rows.last().map(|row| row.id)).flatten();
+    Ok(Answer(ActList { items: rows.into_iter().map(ActBody::from).collect(), next }).into_response())
+}
+
+impl Api {
+    /// What the caller does now, for the record.
+    pub(super) fn act_of(&self, caller: &Caller, what: &str, review: Option<&ReviewRow>, detail: String) -> ActRow {
+        let clock = self.engine().clock();
+        ActRow {
+            id: clock.id(),
+            at: clock.now(),
+            by: caller.name().to_owned(),
+            what: what.to_owned(),
+            request: review.map(|review| review.request),
+            review: review.map(|review| review.id),
+            detail,
+        }
+    }
+}
+
+/// May who decided this still do so? Their rights were looked at when they decided; it takes effect only now, and they may have been
+/// taken away meanwhile. What was sent before is not looked at again: it has happened.
+///
+/// # Errors
+/// The store failed.
+pub(super) async fn may_still(
+    engine: &Engine,
+    decision: &Decision,
+    signal_id: Uuid,
+    review: &ReviewRow,
+) -> Result<bool, EngineError> {
+    if review.decision.as_ref() == Some(decision) {
+        return Ok(true);
+    }
+    match engine.store().signal_answer(signal_id).await {
+        Ok(_) => return Ok(true),
+        Err(StoreError::NotFound(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let rights = engine.store().sessions().rights_of(&decision.by, engine.clock().now()).await?;
+    Ok(rights.iter().map(Caller::signed_in).any(|caller| {
+        caller.may(Action::Review) && caller.covers(&review.process) && caller.has_review_role(review.role.as_deref())
+    }))
+}
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(list))
+}
