@@ -23,7 +23,7 @@ use crate::engine::service::{Engine, EngineError};
 
 /// Something that somebody did.
 #[derive(Debug, Serialize, ToSchema)]
-struct ActBody {
+struct DoneBody {
     /// Its id.
     id: Uuid,
     /// When.
@@ -42,18 +42,18 @@ struct ActBody {
     detail: String,
 }
 
-impl From<ActRow> for ActBody {
-    fn from(row: ActRow) -> ActBody {
+impl From<ActRow> for DoneBody {
+    fn from(row: ActRow) -> DoneBody {
         let ActRow { id, at, by, what, request, review, detail } = row;
-        ActBody { id, at: at.into(), by, what, request, review, detail }
+        DoneBody { id, at: at.into(), by, what, request, review, detail }
     }
 }
 
 /// A page of acts.
 #[derive(Debug, Serialize, ToSchema)]
-struct ActList {
+struct DoneList {
     /// The last ones first.
-    items: Vec<ActBody>,
+    items: Vec<DoneBody>,
     /// The next page's `cursor`; left out on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<Uuid>,
@@ -64,13 +64,13 @@ struct ActList {
     params(("by" = Option<String>, Query, description = "By this person"),
         ("cursor" = Option<Uuid>, Query, description = "`next` of the page before"),
         ("limit" = Option<u64>, Query, description = "1 to 200 rows; default 50")),
-    responses((status = 200, body = ActList)))]
+    responses((status = 200, body = DoneList)))]
 async fn list(State(api): State<Api>, caller: Caller, query: Query) -> Result<Response, Problem> {
     caller.require_everywhere(Action::ReadAll)?;
     let (limit, cursor, by) = (query.limit()?, query.id("cursor")?, query.text("by")?);
     let rows = api.engine().store().reviewing().acts(by.as_deref(), cursor, limit).await?;
     let next = (rows.len() == limit).then(|| rows.last().map(|row| row.id)).flatten();
-    Ok(Answer(ActList { items: rows.into_iter().map(ActBody::from).collect(), next }).into_response())
+    Ok(Answer(DoneList { items: rows.into_iter().map(DoneBody::from).collect(), next }).into_response())
 }
 
 impl Api {

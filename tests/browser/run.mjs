@@ -285,7 +285,7 @@ try {
       "/console/reviews/views", "/console/reviews/batches", "/console/overview", "/console/reviews?tab=team", await first(root, "/console/reviews?tab=team"), "/console/requests",
       await first(root, "/console/requests"), "/console/defects", await first(root, "/console/defects"), "/console/dependencies",
       "/console/workers", "/console/processes", "/console/processes/card_unbind", "/console/decisions",
-      "/console/decisions?tab=looks", "/console/ledger?verify=newest", "/console/help",
+      "/console/decisions?tab=looks", "/console/decisions?tab=acts", "/console/ledger?verify=newest", "/console/help",
     ];
     for (const [theme, lang] of [["light", "en"], ["dark", "zh-CN"]]) {
       await set(root, "theme", theme);

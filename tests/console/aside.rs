@@ -83,3 +83,43 @@ async fn a_review_is_put_aside_and_taken_up() {
     audit.get(&here).await.expect(200).silent_about(&path("snooze"));
     audit.act(&path("snooze"), &[("for", "4h"), ("note", "x")]).await.expect(403);
 }
+
+/// What was done is on the auditors' page; what came to nothing, on the review's.
+#[tokio::test]
+async fn what_came_to_nothing_and_what_was_done_are_shown() {
+    let world = world_with_undo().await;
+    let id = world.submit_until("grey", "in_review").await;
+    let review = world.review_of(&id).await;
+    let (here, path) = (format!("/console/reviews/{review}"), |act: &str| format!("/console/reviews/{review}/{act}"));
+    let mut li = Browser::signed_in(&world, "li", &["reviewer"]).await;
+    let page = li.get(&here).await.expect(200);
+    let version = page.field("version");
+    for key in ["one", "two"] {
+        let decision = [("choice", "approve"), ("note", "same person"), ("then", "stay"), ("version", &version), ("key", key)];
+        li.act(&path("decide"), &decision).await.expect(303);
+        if key == "one" {
+            li.act(&path("undo"), &[]).await.expect(303);
+        }
+    }
+    world.store.sessions().end_sessions_of("li", world.engine.clock().now()).await.unwrap();
+    world.store.revoke_token("li", world.engine.clock().now()).await.unwrap();
+    let reviewing = world.store.reviewing();
+    let mut row = reviewing.held(review.parse().unwrap()).await.unwrap().unwrap();
+    reviewing.drop_held(row.decision.review, row.signal_id).await.unwrap();
+    row.release_at = world.engine.clock().now();
+    assert!(reviewing.hold(&row).await.unwrap());
+    assert_eq!(release(&world.engine).await.unwrap(), 1);
+    let mut wang = Browser::signed_in(&world, "wang", &["reviewer"]).await;
+    wang.get(&here)
+        .await
+        .expect(200)
+        .says("was not applied: Who decided may not decide this any more.")
+        .silent_about("Approve, ");
+    let mut audit = Browser::signed_in(&world, "wu", &["auditor"]).await;
+    audit.get("/console/decisions?tab=acts").await.expect(200).says("took a decision back").says("li").says(&here);
+    audit.get("/console/decisions?tab=acts&by=wang").await.expect(200).says("Nothing else has been done.");
+    audit.cookies.insert("mozhao_lang".to_owned(), "zh-CN".to_owned());
+    audit.get("/console/decisions?tab=acts").await.expect(200).says("撤回了决定");
+    audit.get(&here).await.expect(200).says("决定人已不再有权作出此决定。");
+    wang.get("/console/decisions?tab=acts").await.expect(200).silent_about("took a decision back");
+}

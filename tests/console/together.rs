@@ -51,7 +51,7 @@ async fn what_was_shown_is_decided_and_nothing_else() {
     let here = sent.to().to_owned();
     let waits = li.get(&here).await.expect(200).says("0 decided, 1 under way, 2 skipped, 0 failed").says("/stop");
     assert!(waits.text.contains("every 2s"));
-    li.get("/console/reviews").await.expect(200).says("Your batches").says("under way");
+    li.get("/console/reviews").await.expect(200).says("Batches of decisions").says("under way");
     let done = worked_off(&mut li, sent).await;
     let done = done.says("1 decided, 0 under way, 2 skipped, 0 failed").says("wang is working on it").says("grey-1");
     let done = done
@@ -134,12 +134,12 @@ async fn a_batch_is_stopped_from_its_page() {
     let world = World::start().await;
     let ids = [world.submit_until("grey-1", "in_review").await, world.submit_until("grey-2", "in_review").await];
     let mut li = Browser::signed_in(&world, "li", &["reviewer"]).await;
-    li.get("/console/reviews/batches").await.expect(200).says("You have decided nothing in a batch.");
+    li.get("/console/reviews/batches").await.expect(200).says("Nothing has been decided in a batch.");
     let page = li.get(PLACE).await.expect(200);
     let sent = send(&mut li, &page, &[("choice", "approve"), ("note", "<i>all</i> known")]).await;
     let here = sent.to().to_owned();
     assert_eq!(li.act(&format!("{here}/stop"), &[]).await.to(), here);
-    let page = li.get(&here).await.expect(200).says("0 decided, 0 under way, 2 skipped, 0 failed").says("You stopped before");
+    let page = li.get(&here).await.expect(200).says("0 decided, 0 under way, 2 skipped, 0 failed").says("It was stopped before");
     page.says("What was decided stays decided.").silent_about("<i>all");
     while turn(&world.engine).await.unwrap() {}
     for id in &ids {

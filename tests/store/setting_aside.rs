@@ -86,7 +86,7 @@ pub(super) async fn an_answer_wakes(world: &World) {
     for answer_first in [true, false] {
         let (request, review) = world.in_review(worker, false).await;
         let row =
-            SnoozeRow { review: review.id, by: "li".into(), at: T0, until: T0.plus(Duration::from_secs(60)), note: "n".into() };
+            SnoozeRow { review: review.id, by: "li".into(), at: T0, until: T0.plus(Duration::from_mins(1)), note: "n".into() };
         let note = |by: &str| Signal::Note { by: by.into(), text: "x".into() };
         let after = T0.plus(Duration::from_micros(1));
         if answer_first {
