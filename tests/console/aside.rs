@@ -92,6 +92,7 @@ async fn what_came_to_nothing_and_what_was_done_are_shown() {
     let review = world.review_of(&id).await;
     let (here, path) = (format!("/console/reviews/{review}"), |act: &str| format!("/console/reviews/{review}/{act}"));
     let mut li = Browser::signed_in(&world, "li", &["reviewer"]).await;
+    li.act(&path("claim"), &[]).await.expect(303);
     let page = li.get(&here).await.expect(200);
     let version = page.field("version");
     for key in ["one", "two"] {

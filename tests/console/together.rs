@@ -147,5 +147,5 @@ async fn a_batch_is_stopped_from_its_page() {
     }
     li.cookies.insert("mozhao_lang".to_owned(), "zh-CN".to_owned());
     li.get("/console/reviews/batches").await.expect(200).says("&#60;i&#62;all").says("已完成");
-    li.get(&here).await.expect(200).says("轮到该项之前您已停止。");
+    li.get(&here).await.expect(200).says("轮到该项之前已停止。");
 }
