@@ -94,6 +94,7 @@ async fn work(story: &'static Story, folder: &Path, database: &str, chosen: Opti
     // From now on a correction is at hand; what is accepted begins on version 1.
     engine.processes().add(version(2));
     let people = People::new(story, engine.clone(), inner.clone(), target(), request);
+    people.come_in().await;
     until("the request to end", PATIENCE, async || {
         // On a busy machine the database may be late: it is asked again.
         let Ok(row) = inner.request(request).await else { return false };

@@ -12,8 +12,8 @@ use mozhao::domain::words::Choice;
 use mozhao::engine::clock::SystemClock;
 use mozhao::engine::ports::batches::{BatchRow, Came, ItemRow, Progress};
 use mozhao::engine::ports::clock::Clock as _;
-use mozhao::engine::ports::records::{RequestRow, ReviewFilter, ReviewRow};
-use mozhao::engine::ports::reviewing::HeldRow;
+use mozhao::engine::ports::records::{RequestRow, ReviewFilter, ReviewRow, TokenRow};
+use mozhao::engine::ports::reviewing::{ActRow, HeldRow};
 use mozhao::engine::ports::store::{ReviewAct, Store};
 use mozhao::engine::service::{Engine, ResumeHow, Told};
 use serde_json::json;
@@ -66,6 +66,23 @@ impl People {
                 self.work().await;
                 false
             }
+        }
+    }
+
+    /// Those whose decisions take effect later must have the right to them then. Whoever was here before has said so already.
+    pub(crate) async fn come_in(&self) {
+        for (number, name) in [(1, "wang"), (2, "chen")] {
+            let token = TokenRow {
+                name: name.to_owned(),
+                sha256: [number; 32],
+                roles: vec!["admin".to_owned()],
+                processes: Vec::new(),
+                review_roles: Vec::new(),
+                created_at: SystemClock.now(),
+                expires_at: None,
+                revoked_at: None,
+            };
+            drop(self.store.add_token(&token).await);
         }
     }
 
@@ -171,7 +188,16 @@ impl People {
         let reviewing = self.engine.store().reviewing();
         match self.store.reviewing().held(review.id).await {
             Ok(Some(held)) if held.signal_id == first => {
-                if reviewing.take_back(review.id, "wang", now).await.is_ok_and(|held| held.is_some()) {
+                let act = ActRow {
+                    id: Uuid::now_v7(),
+                    at: now,
+                    by: "wang".to_owned(),
+                    what: "decision_undone".to_owned(),
+                    request: Some(self.request),
+                    review: Some(review.id),
+                    detail: String::new(),
+                };
+                if reviewing.take_back(review.id, now, &act).await.is_ok_and(|held| held.is_some()) {
                     self.took_back.set(true);
                 }
             }
@@ -197,7 +223,7 @@ impl People {
         let batch = BatchRow { id: self.id("batch"), decision, at: now, start_at: now, done_at: None };
         let came = Came { to: Progress::Pending, code: String::new(), why: String::new() };
         let item = ItemRow { review: review.id, version: review.version, signal_id: self.id("item"), came };
-        drop(self.engine.store().batches().add_batch(&batch, &[item]).await);
+        drop(self.engine.store().batches().add_batch(&batch, &[item], 9).await);
     }
 
     /// Works on the batch. What a worker that failed or is gone has taken belongs to it for half a minute, which passes at once here.

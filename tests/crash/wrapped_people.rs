@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use mozhao::domain::time::Time;
-use mozhao::engine::ports::batches::{BatchRow, Batches, Came, ItemRow};
-use mozhao::engine::ports::reviewing::{HeldRow, Reviewing, SnoozeRow, ViewRow};
+use mozhao::engine::ports::batches::{Added, BatchRow, Batches, Came, ItemRow};
+use mozhao::engine::ports::reviewing::{ActRow, EndRow, HeldRow, Reviewing, SnoozeRow, ViewRow};
 use mozhao::engine::ports::store::{Store, StoreError};
 use uuid::Uuid;
 
@@ -31,31 +31,35 @@ macro_rules! wrapped {
 
 wrapped! { Reviewing as PointReviewing, reviewing, "reviewing ":
     Change hold [held: &HeldRow] -> bool;
-    Change take_back [review: Uuid, by: &str, now: Time] -> Option<HeldRow>;
+    Change take_back [review: Uuid, now: Time, act: &ActRow] -> Option<HeldRow>;
     Read held [review: Uuid] -> Option<HeldRow>;
     Change due_held [now: Time, limit: usize] -> Vec<HeldRow>;
     Change drop_held [review: Uuid, signal_id: Uuid] -> ();
-    Change snooze [snooze: &SnoozeRow] -> ();
-    Change wake [review: Uuid] -> bool;
-    Read snoozed [review: Uuid] -> Option<SnoozeRow>;
+    Change end_held [signal_id: Uuid, end: &EndRow] -> ();
+    Read held_end [review: Uuid] -> Option<EndRow>;
+    Change sweep_ends [before: Time, limit: usize] -> u64;
+    Change snooze [snooze: &SnoozeRow, act: &ActRow] -> ();
+    Change wake [review: Uuid, act: &ActRow] -> bool;
+    Read snoozed [review: Uuid, now: Time] -> Option<SnoozeRow>;
     Change sweep_snoozes [before: Time, limit: usize] -> u64;
-    Change add_view [view: &ViewRow] -> bool;
+    Change add_view [view: &ViewRow, act: &ActRow] -> bool;
     Read views [place: &str, limit: usize] -> Vec<ViewRow>;
     Read view [id: Uuid] -> ViewRow;
-    Change rename_view [id: Uuid, name: &str] -> bool;
-    Change remove_view [id: Uuid] -> bool;
+    Change rename_view [id: Uuid, name: &str, act: &ActRow] -> bool;
+    Change remove_view [id: Uuid, act: &ActRow] -> bool;
+    Read acts [by: Option<&str>, before: Option<Uuid>, limit: usize] -> Vec<ActRow>;
 }
 
 wrapped! { Batches as PointBatches, batches, "batches ":
-    Change add_batch [batch: &BatchRow, items: &[ItemRow]] -> bool;
+    Change add_batch [batch: &BatchRow, items: &[ItemRow], most: usize] -> Added;
     Read batch [id: Uuid] -> BatchRow;
     Read batch_items [id: Uuid] -> Vec<ItemRow>;
-    Read batches [by: &str, limit: usize] -> Vec<BatchRow>;
+    Read batches [by: Option<&str>, limit: usize] -> Vec<BatchRow>;
     Change take_batch [now: Time, until: Time] -> Option<BatchRow>;
     Change leave_batch [id: Uuid, at: Time] -> ();
     Change begin_item [id: Uuid, review: Uuid] -> bool;
     Change settle_item [id: Uuid, review: Uuid, came: &Came] -> ();
-    Change stop_batch [id: Uuid, came: &Came] -> u64;
+    Change stop_batch [id: Uuid, came: &Came, act: &ActRow] -> u64;
     Change close_batch [id: Uuid, at: Time] -> bool;
     Change sweep_batches [before: Time, limit: usize] -> u64;
 }
