@@ -11,8 +11,9 @@ lint:
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 
-mutants: ## known bugs, switched on one by one: which of them the simulation catches
+mutants: ## known bugs, switched on one by one: which suite catches each, and how (the store suite's, on private servers)
 	cargo test --features faults --test simulation mutants -- --nocapture
+	MOZHAO_FEATURES=faults tests/run.sh --no-capture --test store -E 'test(mutants)'
 
 bench: ## what the core costs: throughput, CPU, latency, memory (private servers; see benches/README.md)
 	cargo bench --profile release --bench throughput

@@ -1,7 +1,7 @@
 //! Known bugs on demand: what the tests would be worth if they caught none.
 //!
-//! Each promise could be broken by one wrong line. [`BUGS`] names such lines; a program built with the feature `faults` has
-//! them as switches (`MOZHAO_BUG=<name>`), and `tests/simulation/mutants.rs` shows that a suite catches each of them. Without the
+//! Each promise could be broken by one wrong line. [`BUGS`] and [`DATABASE_BUGS`] name such lines; a program built with the feature
+//! `faults` has them as switches (`MOZHAO_BUG=<name>`), and `tests/simulation/mutants.rs` and `tests/store/mutants.rs` show that a suite catches each of them. Without the
 //! feature [`bug`] is always false and leaves no trace in the program; with it a build without debug assertions is an error,
 //! so that no release can have it.
 
@@ -11,7 +11,7 @@ compile_error!("the feature `faults` builds known bugs in: it is for tests, neve
 /// Are the bugs built in?
 pub const BUILT_IN: bool = cfg!(feature = "faults");
 
-/// Every bug, with what it breaks.
+/// Bugs of the engine, of its rules, and of the store in memory, with what each breaks: the simulation must catch them.
 #[cfg(feature = "faults")]
 pub const BUGS: [(&str, &str); 30] = [
     ("ack_before_commit", "a message is acknowledged before it is stored"),
@@ -44,6 +44,28 @@ pub const BUGS: [(&str, &str); 30] = [
     ("counted_twice", "a counter counts an ending twice"),
     ("rescue_off", "nobody takes over from the dead"),
     ("permit_leaked", "an ended request keeps its place in the in-flight limit"),
+];
+
+/// Bugs of the databases' statements, with what each breaks: real databases must show them. Those about a lock are PostgreSQL's alone:
+/// SQLite has one writer at a time.
+#[cfg(feature = "faults")]
+pub const DATABASE_BUGS: [(&str, &str); 16] = [
+    ("fence_unread", "a batch is written without a look at the worker's row"),
+    ("fence_unlocked", "a batch does not wait for whoever is declaring its worker dead"),
+    ("guard_unread", "a step is written without a comparison of the request's owner and head"),
+    ("signals_unread", "an intent is written although a signal waits"),
+    ("head_kept", "the row keeps its old hash, and the next entry is chained to that"),
+    ("body_unread", "a key that was used for another body counts as a repetition"),
+    ("turn_kept", "the end of a request gives the next one of its key no turn"),
+    ("claim_unlocked", "a claim neither passes by what is locked nor locks what it takes"),
+    ("events_left", "nobody takes over the events of the dead"),
+    ("marked_early", "an event is marked as published when it is handed out, before its confirm"),
+    ("control_unread", "of two who change a group, the second overwrites the first"),
+    ("review_unlocked", "of two who decide at the same moment, both have"),
+    ("taken_back_late", "a held decision is taken back while it is sent"),
+    ("other_dropped", "who has sent a held decision drops the one that is held by then"),
+    ("item_sent_again", "an item of a batch that was decided is sent again"),
+    ("signal_forgotten", "a decision that is stored is told to be stale when it is sent again under its id"),
 ];
 
 /// Is this bug switched on? Always false without the feature `faults`.

@@ -277,6 +277,20 @@ fn known_bugs_are_in_no_release() {
 }
 
 #[test]
+fn known_bugs_are_built_in_and_named() {
+    let found = |text: &str, pattern: &str| -> BTreeSet<String> {
+        Regex::new(pattern).unwrap().captures_iter(text).map(|found| found[1].to_owned()).collect()
+    };
+    let named = found(&read("src/faults.rs").unwrap().text, r#"(?m)^    \("([a-z_]+)", ""#);
+    let code: String = sources("src/").iter().map(|source| source.text.as_str()).collect();
+    let built_in = found(&code, r#"(?:\bbug\(|\bsql\([A-Z_]+, )"([a-z_]+)""#);
+    let not_built_in = named.difference(&built_in).map(|name| format!("`{name}` is switched on nowhere"));
+    let unnamed = built_in.difference(&named).map(|name| format!("`{name}` is not in src/faults.rs"));
+    none("known bugs:", &not_built_in.chain(unnamed).collect::<Vec<_>>());
+    assert!(named.len() >= 46, "{} known bugs", named.len());
+}
+
+#[test]
 fn every_test_runs_and_none_sleeps() {
     let ignored = Regex::new(concat!(r"#\[ign", r"ore\b")).unwrap();
     // A sleep on the engine's own clock is virtual time.

@@ -14,6 +14,7 @@ macro_rules! implement_batches {
         use crate::engine::ports::reviewing::ActRow;
         use crate::engine::ports::store::StoreError;
         use crate::store::batch::plain;
+        use crate::store::mistake::sql;
         use crate::store::rows::{Read, int, misfit};
 
         const ALONE: &str = $alone;
@@ -111,7 +112,8 @@ macro_rules! implement_batches {
             }
 
             async fn begin_item(&$self, id: Uuid, review: Uuid) -> Result<bool, StoreError> {
-                Ok($db.write(sqlx::query(BEGIN).bind(id).bind(review)).await? == 1)
+                let begin = sql(BEGIN, "item_sent_again", " AND came_to IN ('pending', 'sending')", "");
+                Ok($db.write(sqlx::query(begin).bind(id).bind(review)).await? == 1)
             }
 
             async fn settle_item(&$self, id: Uuid, review: Uuid, came: &Came) -> Result<(), StoreError> {

@@ -15,6 +15,7 @@
 mod batch;
 mod batches;
 pub mod memory;
+mod mistake;
 pub mod open;
 mod pack;
 mod pool;

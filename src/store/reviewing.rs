@@ -13,6 +13,7 @@ macro_rules! implement_reviewing {
         use crate::engine::ports::reviewing::{ActRow, EndRow, HeldRow, Reviewing, SnoozeRow, ViewRow};
         use crate::engine::ports::store::StoreError;
         use crate::store::batch::plain;
+        use crate::store::mistake::sql;
         use crate::store::rows::{Read, int, misfit};
 
         const HOLD: &str = "\
@@ -78,7 +79,8 @@ macro_rules! implement_reviewing {
 
             async fn take_back(&$self, review: Uuid, now: Time, act: &ActRow) -> Result<Option<HeldRow>, StoreError> {
                 let mut tx = $db.begin().await?;
-                let found = tx.first(sqlx::query(TAKE_BACK).bind(review).bind(&act.by).bind(now.0), held).await?;
+                let take_back = sql(TAKE_BACK, "taken_back_late", " AND NOT releasing", "");
+                let found = tx.first(sqlx::query(take_back).bind(review).bind(&act.by).bind(now.0), held).await?;
                 if found.is_some() {
                     add_act(&mut tx, act).await?;
                 }
@@ -99,7 +101,8 @@ macro_rules! implement_reviewing {
             }
 
             async fn drop_held(&$self, review: Uuid, signal_id: Uuid) -> Result<(), StoreError> {
-                $db.write(sqlx::query(DROP_HELD).bind(review).bind(signal_id)).await.map(drop)
+                let drop_held = sql(DROP_HELD, "other_dropped", "signal_id = $2", "$2 = $2");
+                $db.write(sqlx::query(drop_held).bind(review).bind(signal_id)).await.map(drop)
             }
 
             async fn end_held(&$self, signal_id: Uuid, end: &EndRow) -> Result<(), StoreError> {
@@ -108,7 +111,8 @@ macro_rules! implement_reviewing {
                 }
                 let mut tx = $db.begin().await?;
                 // Another worker may have ended it, or it was applied: nothing is told then.
-                if tx.execute(sqlx::query(DROP_HELD).bind(end.review).bind(signal_id)).await? == 1 {
+                let drop_held = sql(DROP_HELD, "other_dropped", "signal_id = $2", "$2 = $2");
+                if tx.execute(sqlx::query(drop_held).bind(end.review).bind(signal_id)).await? == 1 {
                     let query = sqlx::query(END_HELD).bind(end.review).bind(&end.by).bind(end.choice.as_str()).bind(end.at.0);
                     tx.execute(query.bind(end.ended_at.0).bind(&end.code).bind(&end.why)).await?;
                 }

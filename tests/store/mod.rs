@@ -8,6 +8,8 @@ mod batches;
 mod claiming;
 mod groups;
 mod lanes;
+#[cfg(feature = "faults")]
+mod mutants;
 mod only_postgres;
 mod only_sqlite;
 mod outbox;

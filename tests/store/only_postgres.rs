@@ -6,14 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use mozhao::domain::request::signal::Signal;
+use mozhao::domain::words::Choice;
 use mozhao::engine::ports::records::DecisionFilter;
-use mozhao::engine::ports::store::{Sent, Store, StoreError, Written};
+use mozhao::engine::ports::store::{ReviewPut, Sent, Store, StoreError, Written};
 use mozhao::store::postgres::PostgresStore;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use uuid::Uuid;
 
+use super::reviewing::decide;
 use super::world::{LATER, T0, World, end, release, step, w};
 use crate::harness::postgres::{Postgres, database};
 use crate::harness::wait;
@@ -250,6 +252,24 @@ async fn marks_of_one_row_wait_for_each_other() {
     }
     assert_eq!(world.store.unpublished(worker, 9).await.unwrap(), events[2..3]);
     assert_eq!(world.store.balance().await.unwrap().unpublished, 1);
+}
+
+/// Somebody's decision is about to be written: another one's waits, and then finds the review decided.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_waits_for_whoever_decides() {
+    let (world, url) = world().await;
+    let worker = world.worker().await;
+    let (request, review) = world.in_review(worker, false).await;
+    let mut first = PgConnection::connect(&url).await.unwrap();
+    run(&mut first, &format!("BEGIN; SELECT 1 FROM requests WHERE id = '{request}' FOR NO KEY UPDATE")).await;
+    run(&mut first, &format!("UPDATE reviews SET state = 'deciding', version = 2 WHERE id = '{}'", review.id)).await;
+    let (store, act, signal) = (world.store.clone(), decide(&review, "bob", 1, Choice::Approve), world.id());
+    let second = tokio::spawn(async move { store.review_act(review.id, &act, signal, T0).await.unwrap() });
+    blocked(&url, 1).await;
+    run(&mut first, "COMMIT").await;
+    let ReviewPut::Stale(row) = second.await.unwrap() else { panic!("two have decided") };
+    assert_eq!((row.state.as_str(), row.version), ("deciding", 2));
+    assert!(world.store.signals(request).await.unwrap().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,7 +17,7 @@ fn claim(by: &str, until: Time, steal: bool) -> ReviewAct {
     ReviewAct::Claim { by: by.into(), until, steal }
 }
 
-fn decide(review: &ReviewRow, by: &str, version: u32, choice: Choice) -> ReviewAct {
+pub(super) fn decide(review: &ReviewRow, by: &str, version: u32, choice: Choice) -> ReviewAct {
     let decision = Decision {
         review: review.id,
         choice,

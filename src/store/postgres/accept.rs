@@ -11,6 +11,7 @@ use super::rows;
 use crate::domain::request::chain::Hash;
 use crate::engine::ports::records::RequestRow;
 use crate::engine::ports::store::{Accept, StoreError, Written};
+use crate::faults::bug;
 use crate::store::batch::Parts;
 use crate::store::rows::int;
 
@@ -111,7 +112,7 @@ pub(super) async fn keys<'a>(tx: &mut Tx<'_>, parts: &mut Parts<'a>) -> Result<V
     for (place, accept) in &parts.accepts {
         match holders.get(&(accept.producer.clone(), accept.message.clone())) {
             Some((.., Some(winner))) if winner == place => new.push((*place, *accept)),
-            Some((hash, Some(request), _)) if *hash == accept.body_sha256 => {
+            Some((hash, Some(request), _)) if *hash == accept.body_sha256 || bug("body_unread") => {
                 parts.answers[*place] = Written::Duplicate(*request);
             }
             Some((_, request, _)) => parts.answers[*place] = Written::KeyConflict(*request),

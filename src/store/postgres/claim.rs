@@ -7,6 +7,7 @@ use super::commit::alive;
 use super::{PostgresStore, rows};
 use crate::domain::request::signal::Signal;
 use crate::engine::ports::store::{Claimed, Loaded, RequestId, SUSPECT, StoreError, WorkerId};
+use crate::store::mistake::sql;
 use crate::store::rows::int;
 
 /// Never waits: what another claim or a step holds is left for the next time. Suspects are looked for apart, by an index of
@@ -41,7 +42,8 @@ impl PostgresStore {
         let due = |row: &sqlx::postgres::PgRow| {
             Ok((row.try_get::<i64, _>("wake_at")?, row.try_get::<Uuid, _>("id")?, row.try_get::<bool, _>("mine")?))
         };
-        let mut due = tx.read(sqlx::query(CLAIM).bind(worker).bind(int(limit)?), due).await?;
+        let claim = sql(CLAIM, "claim_unlocked", "FOR NO KEY UPDATE SKIP LOCKED", "");
+        let mut due = tx.read(sqlx::query(claim).bind(worker).bind(int(limit)?), due).await?;
         tx.commit().await?;
         due.sort_unstable();
         Ok(due.into_iter().map(|(_, request, mine_already)| Claimed { request, mine_already }).collect())

@@ -8,7 +8,9 @@ use super::db::Tx;
 use crate::domain::request::chain::Entry;
 use crate::engine::ports::records::Event;
 use crate::engine::ports::store::{StoreError, WorkerId, Write, Written};
+use crate::faults::bug;
 use crate::store::batch::{self, Tally};
+use crate::store::mistake::sql;
 use crate::store::pack::pack;
 use crate::store::rows::int;
 
@@ -60,7 +62,8 @@ impl PostgresStore {
 
 /// Does the worker's row exist? If so, it does until this transaction ends.
 pub(super) async fn alive(tx: &mut Tx<'_>, worker: WorkerId) -> Result<bool, StoreError> {
-    Ok(tx.first(sqlx::query(FENCE).bind(worker), |_| Ok(())).await?.is_some())
+    let fence = sql(FENCE, "fence_unlocked", "FOR KEY SHARE", "");
+    Ok(tx.first(sqlx::query(fence).bind(worker), |_| Ok(())).await?.is_some() || bug("fence_unread"))
 }
 
 impl Beside<'_> {

@@ -9,6 +9,7 @@ use crate::domain::time::Time;
 use crate::engine::ports::records::{ControlRow, DefectRow};
 use crate::engine::ports::store::{RequestId, StoreError};
 use crate::store::batch;
+use crate::store::mistake::sql;
 use crate::store::rows::{control_columns, defect_columns, int};
 
 const DEFECTS: &str = concat!(
@@ -63,8 +64,9 @@ impl PostgresStore {
 
     pub(super) async fn replace_control(&self, row: &ControlRow) -> Result<bool, StoreError> {
         batch::check_control(row)?;
-        let sql = if row.version == 1 { FIRST_CONTROL } else { NEXT_CONTROL };
-        let query = sqlx::query(sql).bind(&row.group).bind(&row.state).bind(&row.reason).bind(&row.by).bind(row.canary);
+        let next = || sql(NEXT_CONTROL, "control_unread", " AND version = $11 - 1", "");
+        let query = if row.version == 1 { sqlx::query(FIRST_CONTROL) } else { sqlx::query(next()) };
+        let query = query.bind(&row.group).bind(&row.state).bind(&row.reason).bind(&row.by).bind(row.canary);
         let query = query.bind(row.probe_at.map(|at| at.0)).bind(i64::from(row.rate)).bind(row.to_version.map(i64::from));
         let query = query.bind(row.since.map(|at| at.0)).bind(row.changed_at.0).bind(i64::from(row.version));
         Ok(self.db.others().write(query).await? == 1)

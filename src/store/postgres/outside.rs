@@ -8,6 +8,8 @@ use super::{PostgresStore, rows};
 use crate::domain::request::signal::Signal;
 use crate::domain::time::Time;
 use crate::engine::ports::store::{RequestId, Sent, StoreError};
+use crate::faults::bug;
+use crate::store::mistake::sql;
 use crate::store::rules;
 
 /// Whoever sends a signal, takes a step or ends a request holds its row meanwhile.
@@ -47,12 +49,14 @@ impl PostgresStore {
 
 /// Locks a request's row: its state.
 pub(super) async fn lock(tx: &mut Tx<'_>, request: RequestId) -> Result<Option<String>, StoreError> {
-    tx.first(sqlx::query(LOCK).bind(request), |row| row.try_get("state")).await
+    let lock = sql(LOCK, "review_unlocked", "FOR NO KEY UPDATE", "");
+    tx.first(sqlx::query(lock).bind(request), |row| row.try_get("state")).await
 }
 
 /// The signal with this id, where it was stored before.
 pub(super) async fn known(tx: &mut Tx<'_>, id: Uuid) -> Result<Option<Signal>, StoreError> {
-    Ok(tx.first(sqlx::query(KNOWN).bind(id), rows::signal).await?.map(|(_, signal)| signal))
+    let known = tx.first(sqlx::query(KNOWN).bind(id), rows::signal).await?;
+    Ok(known.map(|(_, signal)| signal).filter(|_| !bug("signal_forgotten")))
 }
 
 /// Stores a signal for an open request whose row is locked, and makes it due.

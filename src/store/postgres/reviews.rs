@@ -9,6 +9,7 @@ use crate::domain::time::Time;
 use crate::engine::ports::records::{DecisionFilter, ReviewFilter, ReviewRow};
 use crate::engine::ports::store::{ReviewAct, ReviewPut, StoreError};
 use crate::store::batch::plain;
+use crate::store::mistake::sql;
 use crate::store::rows::{int, review_columns};
 use crate::store::rules;
 
@@ -101,7 +102,8 @@ impl PostgresStore {
         };
         let state = lock(&mut tx, request).await?;
         let ended = state.as_deref().is_none_or(|state| rules::outcome(state).is_some());
-        let row = tx.first(sqlx::query(LOCKED).bind(review), rows::review).await?;
+        let locked = sql(LOCKED, "review_unlocked", "FOR NO KEY UPDATE", "");
+        let row = tx.first(sqlx::query(locked).bind(review), rows::review).await?;
         let row = row.ok_or(StoreError::NotFound("the review"))?;
         let put = put(&mut tx, row, ended, act, signal_id, at).await?;
         tx.commit().await?;

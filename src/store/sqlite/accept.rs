@@ -9,6 +9,7 @@ use crate::domain::request::chain::Hash;
 use crate::domain::time::Time;
 use crate::engine::ports::records::{RejectedRow, RequestRow};
 use crate::engine::ports::store::{Accept, LimitCount, StoreError, WorkerId, Written};
+use crate::faults::bug;
 use crate::store::batch::Tally;
 use crate::store::rows::int;
 
@@ -42,7 +43,7 @@ pub(super) async fn accept(tx: &mut Tx<'_>, worker: WorkerId, accept: &Accept, t
         let key = sqlx::query(KEY).bind(producer).bind(message);
         let taken = tx.first(key, |found| Ok((rows::hash(found, "body_sha256")?, sqlx::Row::try_get(found, "request")?))).await?;
         return Ok(match taken {
-            Some((hash, Some(request))) if hash == *body_sha256 => Written::Duplicate(request),
+            Some((hash, Some(request))) if hash == *body_sha256 || bug("body_unread") => Written::Duplicate(request),
             Some((_, request)) => Written::KeyConflict(request),
             None => Written::Lost,
         });

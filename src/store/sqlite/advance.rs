@@ -7,6 +7,8 @@ use super::rows;
 use crate::domain::time::Time;
 use crate::engine::ports::records::{DefectRow, ReviewRow};
 use crate::engine::ports::store::{Advance, ReviewChange, StoreError, WorkerId, Written};
+use crate::faults::bug;
+use crate::store::mistake::sql;
 use crate::store::rows::{int, json_text};
 
 /// Guarded by owner, head and, where it must be quiet, by signals. `wake_at` is `rules::wake_after` in SQL.
@@ -51,7 +53,7 @@ pub(super) async fn advance(
     let expect = int(advance.expect_seq)?;
     let seen = int(advance.seen)?;
     let summary = &advance.summary;
-    let query = sqlx::query(ADVANCE).bind(id).bind(worker).bind(expect).bind(int(summary.seq)?).bind(&summary.head[..]);
+    let query = sqlx::query(guarded()).bind(id).bind(worker).bind(expect).bind(int(summary.seq)?).bind(&summary.head[..]);
     let query = query.bind(summary.version).bind(summary.state).bind(&summary.step).bind(&summary.reason).bind(&summary.parked);
     let query = query.bind(summary.review).bind(summary.owned).bind(summary.wake_at.map(|at| at.0));
     let query = query.bind(summary.ended_at.map(|at| at.0)).bind(summary.person).bind(summary.at.0).bind(seen);
@@ -79,6 +81,17 @@ pub(super) async fn advance(
     }
     send(tx, worker, &advance.events).await?;
     Ok((Written::Advanced, lane))
+}
+
+/// The guarded update, or one of its known bugs.
+fn guarded() -> impl sqlx::SqlSafeStr {
+    if bug("guard_unread") {
+        return sql(ADVANCE, "guard_unread", "owner = ?2 AND seq = ?3", "TRUE");
+    }
+    if bug("head_kept") {
+        return sql(ADVANCE, "head_kept", "head = ?5", "head = head");
+    }
+    sql(ADVANCE, "signals_unread", " AND (NOT ?18 OR signalled <= ?17)", "")
 }
 
 async fn change_review(tx: &mut Tx<'_>, change: &ReviewChange, at: Time) -> Result<(), StoreError> {

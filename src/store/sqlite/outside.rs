@@ -8,6 +8,7 @@ use super::{SqliteStore, rows};
 use crate::domain::request::signal::Signal;
 use crate::domain::time::Time;
 use crate::engine::ports::store::{RequestId, Sent, StoreError};
+use crate::faults::bug;
 use crate::store::rules;
 
 const KNOWN: &str = "SELECT id, body FROM signals WHERE id = ?1";
@@ -46,7 +47,8 @@ impl SqliteStore {
 
 /// The signal with this id, where it was stored before.
 pub(super) async fn known(tx: &mut Tx<'_>, id: Uuid) -> Result<Option<Signal>, StoreError> {
-    Ok(tx.first(sqlx::query(KNOWN).bind(id), rows::signal).await?.map(|(_, signal)| signal))
+    let known = tx.first(sqlx::query(KNOWN).bind(id), rows::signal).await?;
+    Ok(known.map(|(_, signal)| signal).filter(|_| !bug("signal_forgotten")))
 }
 
 /// Stores a signal for an open request and makes it due; false where it has ended.
