@@ -21,9 +21,11 @@ bench: ## what the core costs: throughput, CPU, latency, memory (private servers
 bench-test: ## the benchmarks, built for development and run once: that they still work, no numbers
 	cargo test --quiet --bench pure
 	cargo test --quiet --bench throughput -- --rounds 1 --requests 200 --fixed-seconds 1
+	cargo test --quiet --bench pages -- --requests 2000 --times 1 --consoles 5 --load 50 --rounds 1
 
-bench-scale: ## how that changes with calls, bytes, reviews, workers, a burst, history, a backlog; what an idle worker costs
+bench-scale: ## how that changes with calls, bytes, reviews, workers, a burst, history, a backlog; what an idle worker costs; pages over a million requests, 200 consoles
 	cargo bench --profile release --bench throughput -- --scale
+	cargo bench --profile release --bench pages
 
 chaos: ## everything that may go wrong, with several seeds, in less than an hour; a table in target/chaos.md (tests/README.md)
 	tests/chaos.sh

@@ -1,5 +1,8 @@
 //! `/v1/balance` and `/v1/workers`: do the books add up, and who is at work?
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use axum::Json as Answer;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -11,10 +14,13 @@ use uuid::Uuid;
 
 use super::Api;
 use super::auth::Caller;
+use super::extract::{Query, bad};
 use super::metrics::{difference, rate};
 use super::permit::Action;
 use super::problem::Problem;
 use super::stamp::Stamp;
+use crate::domain::time::{Time, parse_duration};
+use crate::engine::ports::balance::Balance;
 
 /// `accepted = done + refused + withdrawn + expired + open`, read at one instant.
 #[derive(Debug, Serialize, ToSchema)]
@@ -104,17 +110,52 @@ struct WorkerList {
     now: Stamp,
 }
 
+/// The last balance: when it was read, how long that took, and what it was.
+pub(super) type Kept = tokio::sync::Mutex<Option<(Time, Duration, Arc<Balance>)>>;
+
+/// The longest `max_age`.
+const OLDEST: Duration = Duration::from_mins(1);
+/// What is read sooner than this is read anew each time.
+const SOON: Duration = Duration::from_millis(20);
+/// What took longer is kept for so many times as long, so that however many look at it, reading it takes a twentieth of one connection.
+const TIMES: u32 = 20;
+
+impl Api {
+    /// The balance, at most this old. Where there is little to count, it is always a new one; those who ask at once share one.
+    async fn balance(&self, max_age: Duration) -> Result<Arc<Balance>, Problem> {
+        let clock = self.engine().clock();
+        let mut kept = self.0.balance.lock().await;
+        if let Some((read, took, balance)) = kept.as_ref() {
+            let (age, now) = (clock.now().since(*read), clock.now());
+            if *took >= SOON && now >= *read && age <= max_age.min(*took * TIMES) {
+                return Ok(balance.clone());
+            }
+        }
+        let begun = clock.now();
+        let balance = Arc::new(self.engine().store().balance().await?);
+        let read = clock.now();
+        *kept = Some((read, read.since(begun), balance.clone()));
+        Ok(balance)
+    }
+}
+
 /// Do the books add up? Every accepted request is in exactly one place.
-#[utoipa::path(get, path = "/v1/balance", operation_id = "show_balance", tag = "operations", responses((status = 200, body = BalanceBody)))]
-async fn balance(State(api): State<Api>, caller: Caller) -> Result<Response, Problem> {
+#[utoipa::path(get, path = "/v1/balance", operation_id = "show_balance", tag = "operations",
+    params(("max_age" = Option<String>, Query, description = "An answer will do that was read this long ago where reading it takes long: `3s`; at most 1m; default: a new one")),
+    responses((status = 200, body = BalanceBody)))]
+async fn balance(State(api): State<Api>, caller: Caller, query: Query) -> Result<Response, Problem> {
     caller.require(Action::ReadOperations)?;
-    let store = api.engine().store();
-    let (balance, counted) = (store.balance().await?, store.counted().await?);
-    let by_process = counted.into_iter().filter(|row| caller.covers(&row.process)).map(|row| CountedBody {
-        process: row.process,
-        state: row.state,
-        step: row.step,
-        parked: row.parked,
+    let max_age = query.one("max_age")?.map(parse_duration).transpose();
+    let max_age = max_age.map_err(|_| bad("max_age", "is a length of time such as 3s"))?.unwrap_or_default();
+    if max_age > OLDEST {
+        return Err(bad("max_age", "is at most 1m"));
+    }
+    let balance = api.balance(max_age).await?;
+    let by_process = balance.places.iter().filter(|row| caller.covers(&row.process)).map(|row| CountedBody {
+        process: row.process.clone(),
+        state: row.state.clone(),
+        step: row.step.clone(),
+        parked: row.parked.clone(),
         count: row.count,
     });
     let body = BalanceBody {

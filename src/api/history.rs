@@ -22,13 +22,12 @@ use super::permit::Action;
 use super::problem::Problem;
 use super::stamp::Stamp;
 use crate::domain::time::{Time, parse_duration};
-use crate::engine::ports::records::{RequestFilter, RequestRow};
+use crate::engine::ports::balance::Went;
+use crate::engine::ports::records::RequestFilter;
 use crate::engine::verify::{Broken, Verified, one};
 
 /// The most requests that history looks at.
 const MOST: usize = 10_000;
-/// Requests in one read.
-const STEP: usize = 1_000;
 /// How many parts the window is cut into.
 const PARTS: i64 = 24;
 /// The longest window.
@@ -102,19 +101,9 @@ async fn history(State(api): State<Api>, caller: Caller, query: Query) -> Result
     caller.require(Action::ReadOperations)?;
     let within = window(&query)?;
     let to = api.engine().clock().now();
-    let mut rows: Vec<RequestRow> = Vec::new();
+    let mut rows: Vec<Went> = Vec::new();
     if let Some(processes) = caller.narrow(query.many("process")?) {
-        let filter = RequestFilter { processes, ..RequestFilter::default() };
-        let oldest = to.minus(within);
-        // Newest first, and without a condition on time: the walk ends at the first one that is older, and reads no more.
-        while rows.len() < MOST {
-            let page = api.engine().store().requests(&filter, rows.last().map(|row| row.id), STEP).await?;
-            let young = page.iter().take_while(|row| row.accepted_at >= oldest).count();
-            rows.extend(page.into_iter().take(young));
-            if young < STEP {
-                break;
-            }
-        }
+        rows = api.engine().store().lately(&processes, to.minus(within), MOST).await?;
     }
     let cut = rows.len() >= MOST;
     let oldest = rows.iter().map(|row| row.accepted_at).min();
@@ -134,16 +123,16 @@ pub(super) fn window(query: &Query) -> Result<Duration, Problem> {
     Ok(within)
 }
 
-fn summed(rows: &[RequestRow], from: Time, to: Time, cut: bool) -> History {
+fn summed(rows: &[Went], from: Time, to: Time, cut: bool) -> History {
     let step = ((to.0 - from.0) / PARTS).max(1);
-    let part = |rows: &[&RequestRow], from: Time| measured(rows, from);
-    let mut sorted: BTreeMap<i64, Vec<&RequestRow>> = BTreeMap::new();
+    let part = |rows: &[&Went], from: Time| measured(rows, from);
+    let mut sorted: BTreeMap<i64, Vec<&Went>> = BTreeMap::new();
     for row in rows {
         sorted.entry(((row.accepted_at.0 - from.0) / step).clamp(0, PARTS - 1)).or_default().push(row);
     }
     let parts = (0..PARTS).map(|at| part(sorted.get(&at).map_or(&[], Vec::as_slice), Time(from.0 + at * step)));
-    let all: Vec<&RequestRow> = rows.iter().collect();
-    let by = |name: &dyn Fn(&RequestRow) -> Option<String>| {
+    let all: Vec<&Went> = rows.iter().collect();
+    let by = |name: &dyn Fn(&Went) -> Option<String>| {
         let mut counts: BTreeMap<(String, String), u64> = BTreeMap::new();
         for row in rows {
             if let Some(name) = name(row) {
@@ -168,7 +157,7 @@ fn summed(rows: &[RequestRow], from: Time, to: Time, cut: bool) -> History {
     }
 }
 
-fn measured(rows: &[&RequestRow], from: Time) -> Part {
+fn measured(rows: &[&Went], from: Time) -> Part {
     let mut part = Part { from: from.into(), accepted: rows.len() as u64, ..Part::default() };
     let mut took = Vec::new();
     for row in rows {
@@ -256,19 +245,22 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::request_view::tests::row;
     use super::*;
 
     #[test]
     fn a_window_is_summed_by_parts() {
         let second = 1_000_000;
-        let ended = |accepted: i64, took: i64, person| RequestRow {
+        let ended = |accepted: i64, took: i64, person| Went {
+            process: "p".into(),
+            state: "done".into(),
+            reason: None,
+            person,
             accepted_at: Time(accepted * second),
             ended_at: Some(Time((accepted + took) * second)),
-            person,
-            ..row("done")
         };
-        let open = RequestRow { accepted_at: Time(239 * second), reason: Some("unsure".into()), ..row("in_review") };
+        let accepted_at = Time(239 * second);
+        let open =
+            Went { state: "in_review".into(), reason: Some("unsure".into()), accepted_at, ended_at: None, ..ended(0, 0, false) };
         let rows = [ended(0, 1, false), ended(5, 3, true), ended(11, 9, false), open];
         let history = summed(&rows, Time(0), Time(240 * second), false);
         assert_eq!(history.parts.len(), 24);

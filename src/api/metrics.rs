@@ -18,7 +18,8 @@ use utoipa_axum::routes;
 use super::Api;
 use super::problem::Problem;
 use crate::domain::time::Time;
-use crate::engine::ports::records::{Balance, ControlRow, Counted};
+use crate::engine::ports::balance::{Balance, Counted};
+use crate::engine::ports::records::ControlRow;
 use crate::engine::ports::store::StoreError;
 use crate::engine::service::Status;
 
@@ -60,10 +61,10 @@ async fn show(State(api): State<Api>) -> Result<Response, Problem> {
 
 async fn gather(api: &Api) -> Result<String, StoreError> {
     let store = api.engine().store();
-    let (balance, counted, controls) = (store.balance().await?, store.counted().await?, store.controls().await?);
+    let (balance, controls) = (store.balance().await?, store.controls().await?);
     let mut page = Page::default();
     page.balance(&balance);
-    page.counted(&counted);
+    page.counted(&balance.places);
     page.controls(&controls);
     if let Some(handle) = &api.settings().metrics {
         handle.run_upkeep();

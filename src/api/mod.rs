@@ -119,14 +119,15 @@ struct Inner {
     streams: Arc<Semaphore>,
     submits: Arc<Semaphore>,
     scrape: metrics::Scrape,
+    balance: balance::Kept,
 }
 
 impl Api {
     fn new(engine: Engine, settings: ApiSettings) -> Api {
         let (waiters, streams) = (Arc::new(Semaphore::new(settings.waiters)), Arc::new(Semaphore::new(settings.streams)));
         let submits = Arc::new(Semaphore::new(settings.submits));
-        let (tokens, scrape) = (TokenCache::default(), metrics::Scrape::default());
-        Api(Arc::new(Inner { engine, settings, tokens, waiters, streams, submits, scrape }))
+        let (tokens, scrape, balance) = (TokenCache::default(), metrics::Scrape::default(), balance::Kept::default());
+        Api(Arc::new(Inner { engine, settings, tokens, waiters, streams, submits, scrape, balance }))
     }
 
     fn engine(&self) -> &Engine {

@@ -54,7 +54,8 @@ struct NewRequest {
 struct RequestList {
     /// Newest first.
     items: Vec<RequestBody>,
-    /// The next page's `cursor`; left out on the last page.
+    /// The next page's `cursor`; left out on the last page. One page looks at a bounded number of requests, so where few of many
+    /// match, a page that is not the last may hold fewer than `limit`, or none.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<Uuid>,
 }
@@ -259,7 +260,10 @@ async fn list(State(api): State<Api>, caller: Caller, query: Query) -> Result<Re
         filter.producer = Some(caller.name().to_owned());
     }
     let rows = api.engine().store().requests(&filter, cursor, limit).await?;
-    let next = (rows.len() == limit).then(|| rows.last().map(|row| row.id)).flatten();
+    let next = match rows.last() {
+        Some(last) if rows.len() == limit => Some(last.id),
+        _ => api.engine().store().end_of_walk(&filter, cursor).await?,
+    };
     let others = rows.iter().filter(|row| Some(row.id) != like);
     let items = others.map(|row| api.summary(row, caller.reader())).collect();
     Ok(Answer(RequestList { items, next }).into_response())

@@ -1,8 +1,10 @@
 //! Live pages: one watcher for a worker looks once a second whether anything happened, and tells all open pages the same
-//! single word; they ask anew for the part that they show. So two hundred consoles cost the database one small read a second,
-//! and what they ask for afterwards is asked with their own rights.
+//! single word; they ask anew for the part that they show, with their own rights. What they ask for is work that takes from the
+//! requests, so open pages share a fixed number of such parts a second, in turns: few pages show at once what happened, two
+//! hundred show it within ten seconds.
 
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -12,14 +14,17 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use super::session::Seat;
 use super::{Console, Inner};
 use crate::engine::service::Engine;
 
-/// How often the watcher looks; no page is told more often.
+/// How often the watcher looks.
 const LOOK: Duration = Duration::from_secs(1);
+/// One page is told in each such time, the next page in the next.
+const TURN: Duration = Duration::from_millis(50);
 /// The most open streams of one worker; more pages are not live.
 const STREAMS: usize = 512;
 /// A word on an idle stream, so that a dead connection is noticed.
@@ -32,11 +37,12 @@ const LONGEST: Duration = Duration::from_mins(10);
 pub(super) struct Live {
     told: watch::Sender<u64>,
     streams: Arc<Semaphore>,
+    opened: AtomicU32,
 }
 
 impl Default for Live {
     fn default() -> Self {
-        Live { told: watch::channel(0).0, streams: Arc::new(Semaphore::new(STREAMS)) }
+        Live { told: watch::channel(0).0, streams: Arc::new(Semaphore::new(STREAMS)), opened: AtomicU32::new(0) }
     }
 }
 
@@ -82,16 +88,39 @@ pub(super) async fn live(State(console): State<Console>, _: Seat) -> Response {
     };
     let mut told = live.told.subscribe();
     told.mark_unchanged();
-    let until = tokio::time::Instant::now() + LONGEST;
-    let pages = stream::unfold((told, live.streams.clone(), permit, until), next);
-    Sse::new(pages).keep_alive(KeepAlive::new().interval(IDLE)).into_response()
+    let number = live.opened.fetch_add(1, Ordering::Relaxed);
+    let until = Instant::now() + LONGEST;
+    let page = OpenPage { told, streams: live.streams.clone(), _permit: permit, number, next: Instant::now(), until };
+    Sse::new(stream::unfold(page, next)).keep_alive(KeepAlive::new().interval(IDLE)).into_response()
 }
 
-type Listening = (watch::Receiver<u64>, Arc<Semaphore>, OwnedSemaphorePermit, tokio::time::Instant);
+struct OpenPage {
+    told: watch::Receiver<u64>,
+    streams: Arc<Semaphore>,
+    _permit: OwnedSemaphorePermit,
+    /// Pages take turns by their numbers.
+    number: u32,
+    /// Not told again before.
+    next: Instant,
+    /// When its stream ends.
+    until: Instant,
+}
 
-async fn next((mut told, streams, permit, until): Listening) -> Option<(Result<Event, Infallible>, Listening)> {
-    let changed = tokio::time::timeout_at(until, told.changed()).await;
-    let over = !matches!(changed, Ok(Ok(()))) || streams.is_closed();
+async fn next(mut page: OpenPage) -> Option<(Result<Event, Infallible>, OpenPage)> {
+    let over = |page: &OpenPage, told: Result<(), watch::error::RecvError>| told.is_err() || page.streams.is_closed();
+    let told = timeout_at(page.until, page.told.changed()).await.ok()?;
+    if over(&page, told) {
+        return None;
+    }
+    let open = u32::try_from(STREAMS - page.streams.available_permits().min(STREAMS)).unwrap_or(u32::MAX).max(1);
+    let turn = (Instant::now() + TURN * (page.number % open)).max(page.next);
+    // Once for all that happens until then; a worker that stops waits for no turn.
+    while let Ok(told) = timeout_at(turn, page.told.changed()).await {
+        if over(&page, told) {
+            return None;
+        }
+    }
+    page.next = turn + TURN * open;
     // Browsers drop an event without data.
-    (!over).then(|| (Ok(Event::default().event("changed").data("1")), (told, streams, permit, until)))
+    Some((Ok(Event::default().event("changed").data("1")), page))
 }

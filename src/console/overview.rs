@@ -183,7 +183,7 @@ async fn view(console: &Console, seat: &Seat, query: &Fields) -> Result<View, Re
     let (desk, person, t) = (console.desk(), &seat.person, seat.look.lang.texts());
     let chosen = ["1h", "24h", "7d"].into_iter().find(|known| *known == query.one("within"));
     let mut within = chosen.unwrap_or("24h");
-    let balance: Balance = desk.get(person, "/v1/balance").await?;
+    let balance: Balance = desk.get(person, "/v1/balance?max_age=5s").await?;
     let mut history: History = desk.get(person, &format!("/v1/history?within={within}")).await?;
     // Where everything came in the last hour, that hour is shown unless another window was chosen.
     let young = history.parts.iter().rev().skip(1).all(|part| part.accepted == 0);

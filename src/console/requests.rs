@@ -19,6 +19,8 @@ use super::{Console, trouble, words};
 use crate::api::Refused;
 use crate::domain::time::{Time, parse_duration};
 
+/// Rows of a page.
+const PAGE: usize = 50;
 /// What may stand before a colon, and the interface's name for it.
 const QUALIFIERS: [(&str, &str); 9] = [
     ("process", "process"),
@@ -75,6 +77,7 @@ struct RequestsPage {
     next: Option<String>,
     again: String,
     empty: &'static str,
+    looked: String,
 }
 
 #[derive(Template)]
@@ -85,6 +88,7 @@ struct RequestsList {
     next: Option<String>,
     again: String,
     empty: &'static str,
+    looked: String,
 }
 
 /// The page, or only its list where a script asks for it anew.
@@ -107,7 +111,7 @@ async fn view(console: &Console, seat: &Seat, fields: &Fields, part: bool) -> Re
     let nothing = || List { items: Vec::new(), next: None };
     let (list, bad) = match search.bad {
         Some(bad) => (nothing(), Some(put(t.requests.bad_query, &[&bad]))),
-        None => match console.desk().get(&seat.person, &format!("/v1/requests?limit=50{}{cursor}", search.query)).await {
+        None => match console.desk().get(&seat.person, &format!("/v1/requests?limit={PAGE}{}{cursor}", search.query)).await {
             Ok(list) => (list, None),
             // A value that the interface does not take, such as an unknown state.
             Err(refused) if refused.status == 400 => (nothing(), Some(refused.detail)),
@@ -118,6 +122,13 @@ async fn view(console: &Console, seat: &Seat, fields: &Fields, part: bool) -> Re
     let begun = if q.is_empty() || bad.is_some() { q.clone() } else { format!("{q} ") };
     let words = if part { Vec::new() } else { words::offers(&begun, &words::known(console, seat).await?) };
     Ok(made(seat, Found { q, bad: bad.unwrap_or_default(), words, list, at, cursor }, part))
+}
+
+/// When the request at this cursor was accepted.
+fn looked_back_to(cursor: &str, seat: &Seat) -> Option<String> {
+    let (seconds, nanos) = Uuid::parse_str(cursor).ok()?.get_timestamp()?.to_unix();
+    let at = Timestamp::new(i64::try_from(seconds).ok()?, i32::try_from(nanos).ok()?).ok()?;
+    Some(at.to_zoned(seat.look.zone.clone()).strftime("%Y-%m-%d %H:%M %Z").to_string())
 }
 
 /// What came of a search.
@@ -134,12 +145,15 @@ fn made(seat: &Seat, found: Found, part: bool) -> Response {
     let Found { q, bad, words, list, at, cursor } = found;
     let t = seat.look.lang.texts();
     let next = list.next().map(|cursor| format!("/console/requests?q={}&cursor={}", encoded(&q), encoded(&cursor)));
+    // A page that is not full and not the last: the interface looks at a bounded number of requests.
+    let looked = list.next().filter(|_| list.items.len() < PAGE).and_then(|cursor| looked_back_to(&cursor, seat));
+    let looked = looked.map(|to| put(t.requests.looked_back_to, &[&to])).unwrap_or_default();
     let rows = list.items.iter().map(|request| row(request, seat, at)).collect();
     let again = format!("/console/requests?q={}{cursor}", encoded(&q));
     let empty = if q.is_empty() { t.requests.none_yet } else { t.requests.empty };
     let f = Frame::of(seat, t.requests.title, "/console/requests");
     if part {
-        return page(&seat.look, &RequestsList { f, rows, next, again, empty });
+        return page(&seat.look, &RequestsList { f, rows, next, again, empty, looked });
     }
     let names: Vec<String> = QUALIFIERS.iter().map(|(name, _)| format!("{name}:")).collect();
     let quick = ["", "state:in_review", "state:parked", "state:waiting", "state:running,queued", "state:done", "state:refused"];
@@ -164,6 +178,7 @@ fn made(seat: &Seat, found: Found, part: bool) -> Response {
         next,
         again,
         empty,
+        looked,
     };
     page(&seat.look, &view)
 }

@@ -11,9 +11,10 @@ macro_rules! implement_store {
         use crate::domain::request::chain::Entry;
         use crate::domain::request::signal::Signal;
         use crate::domain::time::Time;
+        use crate::engine::ports::balance::{Balance, Went};
         use crate::engine::ports::records::{
-            Balance, ControlRow, Counted, DecisionFilter, DefectRow, Event, Heartbeat, ProcessRow, RejectedRow, RequestFilter,
-            RequestRow, ReviewFilter, ReviewRow, TokenRow, Version, WorkerRow,
+            ControlRow, DecisionFilter, DefectRow, Event, Heartbeat, ProcessRow, RejectedRow, RequestFilter, RequestRow,
+            ReviewFilter, ReviewRow, TokenRow, Version, WorkerRow,
         };
         use crate::engine::ports::store::{Claimed, Loaded, RequestId, ReviewAct, ReviewPut, Sent, WorkerId, Write, Written};
 
@@ -109,6 +110,10 @@ macro_rules! implement_store {
                 self.list_requests(filter, before, limit).await
             }
 
+            async fn end_of_walk(&self, filter: &RequestFilter, before: Option<RequestId>) -> Answer<Option<RequestId>> {
+                self.last_looked_at(filter, before).await
+            }
+
             async fn review(&self, review: Uuid) -> Answer<ReviewRow> {
                 self.one_review(review).await
             }
@@ -130,12 +135,12 @@ macro_rules! implement_store {
                 self.list_rejected(before, limit).await
             }
 
-            async fn balance(&self) -> Answer<Balance> {
-                self.read_balance().await
+            async fn lately(&self, processes: &[String], since: Time, limit: usize) -> Answer<Vec<Went>> {
+                self.list_lately(processes, since, limit).await
             }
 
-            async fn counted(&self) -> Answer<Vec<Counted>> {
-                self.count_open().await
+            async fn balance(&self) -> Answer<Balance> {
+                self.read_balance().await
             }
 
             async fn workers(&self) -> Answer<Vec<WorkerRow>> {

@@ -3,7 +3,7 @@
 
 use sqlx::error::BoxDynError;
 
-use crate::engine::ports::records::Balance;
+use crate::engine::ports::balance::{Balance, Counted};
 use crate::engine::ports::store::StoreError;
 
 /// The columns of `requests`, as one SQL text.
@@ -60,8 +60,9 @@ macro_rules! decoders {
 
         use crate::domain::request::signal::Signal;
         use crate::domain::time::Time;
+        use crate::engine::ports::balance::{Counted, Went};
         use crate::engine::ports::records::{
-            ControlRow, Counted, DefectRow, Event, ProcessRow, RejectedRow, RequestRow, ReviewRow, TokenRow, Version, WorkerRow,
+            ControlRow, DefectRow, Event, ProcessRow, RejectedRow, RequestRow, ReviewRow, TokenRow, Version, WorkerRow,
         };
         use crate::store::rows::Read;
 
@@ -294,7 +295,19 @@ macro_rules! decoders {
             })
         }
 
-        /// One group of open requests.
+        /// How one request went.
+        pub(super) fn went(row: &$row) -> Read<Went> {
+            Ok(Went {
+                process: row.try_get("process")?,
+                state: row.try_get("state")?,
+                reason: row.try_get("reason")?,
+                person: row.try_get("person")?,
+                accepted_at: time(row, "accepted_at")?,
+                ended_at: time_or_none(row, "ended_at")?,
+            })
+        }
+
+        /// One number of the balance, see `balance`.
         pub(super) fn counted(row: &$row) -> Read<Counted> {
             Ok(Counted {
                 process: row.try_get("process")?,
@@ -303,11 +316,6 @@ macro_rules! decoders {
                 step: row.try_get("step")?,
                 count: number(row, "n")?,
             })
-        }
-
-        /// One number of the balance: its name and the number.
-        pub(super) fn named(row: &$row) -> Read<(String, u64)> {
-            Ok((row.try_get("name")?, number(row, "n")?))
         }
 
         /// A review's decision as it is stored.
@@ -329,26 +337,23 @@ pub(super) fn misfit(column: &str, error: impl Into<BoxDynError>) -> sqlx::Error
     sqlx::Error::ColumnDecode { index: column.to_owned(), source: error.into() }
 }
 
-/// The balance from its numbers: counters by their name, open rows by state, `unpublished` and `overdue`.
-pub(super) fn balance(numbers: Vec<(String, u64)>) -> Balance {
+/// The balance from its numbers: open rows by their place, and what belongs to no process by its name instead of a state.
+pub(super) fn balance(mut numbers: Vec<Counted>) -> Balance {
+    numbers.sort();
     let mut balance = Balance::default();
-    for (name, n) in numbers {
-        match name.as_str() {
-            "accepted" => balance.accepted = n,
-            "done" => balance.done = n,
-            "refused" => balance.refused = n,
-            "withdrawn" => balance.withdrawn = n,
-            "expired" => balance.expired = n,
-            "rejected" => balance.rejected = n,
-            "automated" => balance.automated = n,
-            "queued" => balance.queued = n,
-            "running" => balance.running = n,
-            "waiting" => balance.waiting = n,
-            "parked" => balance.parked = n,
-            "in_review" => balance.in_review = n,
-            "unpublished" => balance.unpublished = n,
-            "overdue" => balance.overdue = n,
-            _ => {}
+    for number in numbers {
+        match (number.process.as_str(), number.state.as_str()) {
+            ("", "accepted") => balance.accepted = number.count,
+            ("", "done") => balance.done = number.count,
+            ("", "refused") => balance.refused = number.count,
+            ("", "withdrawn") => balance.withdrawn = number.count,
+            ("", "expired") => balance.expired = number.count,
+            ("", "rejected") => balance.rejected = number.count,
+            ("", "automated") => balance.automated = number.count,
+            ("", "unpublished") => balance.unpublished = number.count,
+            ("", "overdue") => balance.overdue = number.count,
+            ("", _) => {}
+            _ => balance.add(number),
         }
     }
     balance

@@ -18,6 +18,10 @@ pub(super) const POSTGRES: &[(i64, &str, &str)] = &[
     (9, "first_by", include_str!("../../migrations/postgres/0009_first_by.sql")),
     (10, "decided_of_process", include_str!("../../migrations/postgres/0010_decided_of_process.sql")),
     (11, "looks_by", include_str!("../../migrations/postgres/0011_looks_by.sql")),
+    (12, "claimed", include_str!("../../migrations/postgres/0012_claimed.sql")),
+    (13, "second", include_str!("../../migrations/postgres/0013_second.sql")),
+    (14, "open_of_process", include_str!("../../migrations/postgres/0014_open_of_process.sql")),
+    (15, "of_process", include_str!("../../migrations/postgres/0015_of_process.sql")),
 ];
 /// SQLite's.
 pub(super) const SQLITE: &[(i64, &str, &str)] = &[
@@ -32,6 +36,10 @@ pub(super) const SQLITE: &[(i64, &str, &str)] = &[
     (9, "first_by", include_str!("../../migrations/sqlite/0009_first_by.sql")),
     (10, "decided_of_process", include_str!("../../migrations/sqlite/0010_decided_of_process.sql")),
     (11, "looks_by", include_str!("../../migrations/sqlite/0011_looks_by.sql")),
+    (12, "claimed", include_str!("../../migrations/sqlite/0012_claimed.sql")),
+    (13, "second", include_str!("../../migrations/sqlite/0013_second.sql")),
+    (14, "open_of_process", include_str!("../../migrations/sqlite/0014_open_of_process.sql")),
+    (15, "of_process", include_str!("../../migrations/sqlite/0015_of_process.sql")),
 ];
 
 /// A number, a name, and its SQL.

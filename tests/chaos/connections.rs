@@ -137,7 +137,7 @@ async fn noticed(case: &Case, place: Place) {
         Place::Database => "the heartbeat could not be renewed",
         Place::Broker => "the broker's connection is lost",
         Place::Targets | Place::Effects => {
-            let stuck = |balance: &mozhao::engine::ports::records::Balance| balance.parked + balance.in_review > 0;
+            let stuck = |balance: &mozhao::engine::ports::balance::Balance| balance.parked + balance.in_review > 0;
             case.world.until("requests to be parked", PATIENCE, stuck).await;
             return;
         }

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use mozhao::engine::ports::records::Balance;
+use mozhao::engine::ports::balance::Balance;
 use uuid::Uuid;
 
 use super::scenario::Scenario;

@@ -236,7 +236,7 @@ impl Case {
 
     /// Waits until so many requests are done or ask a person.
     pub async fn carried(&self, count: u64) {
-        let carried = |balance: &mozhao::engine::ports::records::Balance| balance.done + balance.in_review >= count;
+        let carried = |balance: &mozhao::engine::ports::balance::Balance| balance.done + balance.in_review >= count;
         self.world.until(&format!("{count} requests to be carried"), PATIENCE, carried).await;
     }
 

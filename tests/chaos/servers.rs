@@ -1,7 +1,7 @@
 //! Servers that die, freeze, fill up, refuse to write, or lose what was declared in them.
 
 use lapin::options::QueueDeleteOptions;
-use mozhao::engine::ports::records::Balance;
+use mozhao::engine::ports::balance::Balance;
 use mozhao::sandbox::{Fault, Trouble};
 
 use super::broker;

@@ -214,7 +214,7 @@ async fn drives_panic() {
             async |case| {
                 record::fault();
                 // Twenty of two hundred end with a 7; whoever waits for one of them (two cards of one customer) waits.
-                let all = |balance: &mozhao::engine::ports::records::Balance| {
+                let all = |balance: &mozhao::engine::ports::balance::Balance| {
                     balance.parked == 20 && balance.done + balance.in_review >= 150
                 };
                 case.world.until("the others to go on", PATIENCE, all).await;

@@ -14,11 +14,12 @@ use mozhao::domain::request::chain::Entry;
 use mozhao::domain::request::fact::{Fact, FailureClass};
 use mozhao::domain::request::signal::Signal;
 use mozhao::domain::time::Time;
+use mozhao::engine::ports::balance::{Balance, Went};
 use mozhao::engine::ports::batches::Batches;
 use mozhao::engine::ports::broker::Publisher;
 use mozhao::engine::ports::records::{
-    Balance, ControlRow, Counted, DecisionFilter, DefectRow, Event, Heartbeat, ProcessRow, RejectedRow, RequestFilter,
-    RequestRow, ReviewFilter, ReviewRow, TokenRow, Version, WorkerRow,
+    ControlRow, DecisionFilter, DefectRow, Event, Heartbeat, ProcessRow, RejectedRow, RequestFilter, RequestRow, ReviewFilter,
+    ReviewRow, TokenRow, Version, WorkerRow,
 };
 use mozhao::engine::ports::remote::{Answer, BreakerSettings, Failure, Remote, RemoteCall};
 use mozhao::engine::ports::reviewing::Reviewing;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use mozhao::domain::request::chain::{Entry, GENESIS};
 use mozhao::domain::request::fact::{Accepted, Cause, Fact, FailureClass};
 use mozhao::domain::time::Time;
-use mozhao::engine::ports::records::Balance;
+use mozhao::engine::ports::balance::Balance;
 use mozhao::sandbox::{Fault, Trouble};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mozhao::engine::ports::records::{Balance, RequestFilter, RequestRow};
+use mozhao::engine::ports::balance::Balance;
+use mozhao::engine::ports::records::{RequestFilter, RequestRow};
 use mozhao::engine::ports::store::Store;
 use mozhao::sandbox::{Handle, Sandbox};
 use mozhao::store::{Role, open};

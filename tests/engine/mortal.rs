@@ -10,9 +10,10 @@ use async_trait::async_trait;
 use mozhao::domain::request::chain::Entry;
 use mozhao::domain::request::signal::Signal;
 use mozhao::domain::time::Time;
+use mozhao::engine::ports::balance::{Balance, Went};
 use mozhao::engine::ports::records::{
-    Balance, ControlRow, Counted, DefectRow, Event, Heartbeat, ProcessRow, RejectedRow, RequestFilter, RequestRow, ReviewFilter,
-    ReviewRow, TokenRow, Version, WorkerRow,
+    ControlRow, DefectRow, Event, Heartbeat, ProcessRow, RejectedRow, RequestFilter, RequestRow, ReviewFilter, ReviewRow,
+    TokenRow, Version, WorkerRow,
 };
 use mozhao::engine::ports::remote::{Answer, BreakerSettings, Failure, Remote, RemoteCall};
 use mozhao::engine::ports::store::{
@@ -225,6 +226,10 @@ impl Store for MortalStore {
         self.inner.requests(filter, before, limit).await
     }
 
+    async fn end_of_walk(&self, filter: &RequestFilter, before: Option<RequestId>) -> Result<Option<RequestId>, StoreError> {
+        self.inner.end_of_walk(filter, before).await
+    }
+
     async fn review(&self, review: Uuid) -> Result<ReviewRow, StoreError> {
         self.inner.review(review).await
     }
@@ -251,12 +256,12 @@ impl Store for MortalStore {
         self.inner.rejected(before, limit).await
     }
 
-    async fn balance(&self) -> Result<Balance, StoreError> {
-        self.inner.balance().await
+    async fn lately(&self, processes: &[String], since: Time, limit: usize) -> Result<Vec<Went>, StoreError> {
+        self.inner.lately(processes, since, limit).await
     }
 
-    async fn counted(&self) -> Result<Vec<Counted>, StoreError> {
-        self.inner.counted().await
+    async fn balance(&self) -> Result<Balance, StoreError> {
+        self.inner.balance().await
     }
 
     async fn workers(&self) -> Result<Vec<WorkerRow>, StoreError> {

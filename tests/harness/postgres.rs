@@ -18,6 +18,9 @@ pub const SHARED: &str = "MOZHAO_TEST_POSTGRES";
 /// How long a server may take to accept connections, recovery after kill -9 included.
 const START: Duration = Duration::from_mins(1);
 
+/// Memory for the pages of tables and indexes.
+const BUFFERS: &str = "64MB";
+
 /// A cluster of this test alone. Stopped and removed on drop.
 #[derive(Debug)]
 pub struct Postgres {
@@ -26,21 +29,27 @@ pub struct Postgres {
     port: u16,
     owner: Option<(u32, u32)>,
     data: PathBuf,
+    buffers: &'static str,
     folder: Folder,
 }
 
 impl Postgres {
     /// Makes and starts a cluster.
     pub async fn start() -> Self {
-        Self::start_at(None).await
+        Self::start_at(None, BUFFERS).await
     }
 
     /// As [`Self::start`], with its data in this folder, which somebody else removes: a small disk, say.
     pub async fn start_on(folder: &Path) -> Self {
-        Self::start_at(Some(folder)).await
+        Self::start_at(Some(folder), BUFFERS).await
     }
 
-    async fn start_at(disk: Option<&Path>) -> Self {
+    /// As [`Self::start`], with so much memory for the pages of tables and indexes (`512MB`): a large database.
+    pub async fn start_large(buffers: &'static str) -> Self {
+        Self::start_at(None, buffers).await
+    }
+
+    async fn start_at(disk: Option<&Path>, buffers: &'static str) -> Self {
         let folder = Folder::new("postgres");
         let owner = unprivileged();
         if let Some((uid, gid)) = owner {
@@ -55,7 +64,7 @@ impl Postgres {
         initdb.arg(&data).args(disk.map(|_| "--wal-segsize=1"));
         let made = initdb.output().expect("run initdb");
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        let mut server = Self { running: None, port: ports::free_port(), owner, data, folder };
+        let mut server = Self { running: None, port: ports::free_port(), owner, data, buffers, folder };
         server.restart().await;
         server
     }
@@ -108,7 +117,7 @@ impl Postgres {
         command.arg("-D").arg(&self.data);
         command.arg("-k").arg(self.folder.path());
         command.args(["-h", "127.0.0.1", "-p", &self.port.to_string()]);
-        for setting in ["fsync=on", "max_connections=200", "shared_buffers=64MB"] {
+        for setting in ["fsync=on", "max_connections=200", &format!("shared_buffers={}", self.buffers)] {
             command.args(["-c", setting]);
         }
         let mut running = Running::start(command, self.folder.path(), "postgres");

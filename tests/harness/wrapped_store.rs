@@ -36,12 +36,13 @@ macro_rules! wrapped_store {
             Read entries [request: RequestId, after: u64, limit: usize] [request, after, limit] -> Vec<Entry>;
             Read entries_of [requests: &[RequestId], limit: usize] [requests, limit] -> Vec<(RequestId, Entry)>;
             Read requests [filter: &RequestFilter, before: Option<RequestId>, limit: usize] [filter, before, limit] -> Vec<RequestRow>;
+            Read end_of_walk [filter: &RequestFilter, before: Option<RequestId>] [filter, before] -> Option<RequestId>;
             Read review [review: Uuid] [review] -> ReviewRow;
             Read reviews [filter: &ReviewFilter, after: Option<(Time, Uuid)>, limit: usize] [filter, after, limit] -> Vec<ReviewRow>;
             Read decisions [filter: &DecisionFilter, before: Option<(Time, Uuid)>, limit: usize] [filter, before, limit] -> Vec<ReviewRow>;
             Read rejected [before: Option<Uuid>, limit: usize] [before, limit] -> Vec<RejectedRow>;
             Read balance [] [] -> Balance;
-            Read counted [] [] -> Vec<Counted>;
+            Read lately [processes: &[String], since: Time, limit: usize] [processes, since, limit] -> Vec<Went>;
             Read workers [] [] -> Vec<WorkerRow>;
             Read defects [processes: &[String], limit: usize] [processes, limit] -> Vec<DefectRow>;
             Read defect [fingerprint: &str] [fingerprint] -> DefectRow;

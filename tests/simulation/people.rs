@@ -272,7 +272,8 @@ pub(crate) async fn operator(world: Arc<World>) {
     loop {
         world.clock.sleep(dice.millis(3_000, 9_000)).await;
         let Some(engine) = world.engine(&dice) else { continue };
-        let groups: Vec<String> = world.store.counted().await.unwrap().into_iter().filter_map(|counted| counted.parked).collect();
+        let groups: Vec<String> =
+            world.store.balance().await.unwrap().places.into_iter().filter_map(|counted| counted.parked).collect();
         for group in groups.into_iter().filter(|group| group.starts_with("defect:")) {
             let to_version = (world.has_second_version() && dice.chance(500)).then_some(2);
             let how = ResumeHow { by: "operator".to_owned(), rate: Some(20), to_version };

@@ -8,6 +8,7 @@ mod batches;
 mod claiming;
 mod groups;
 mod lanes;
+mod long_lists;
 #[cfg(feature = "faults")]
 mod mutants;
 mod only_postgres;
@@ -67,7 +68,7 @@ conformance! {
     workers: heartbeats_renew, the_stale_are_rescued, the_fenced_do_not_rescue, owners_without_a_row_lose_their_requests,
         deregistering_hands_back, counters_survive_their_worker, rescue_and_commit_race;
     outbox: events_wait_for_their_worker, events_of_the_gone_are_adopted, published_ones_are_done, without_a_broker_none_waits, the_feed_has_a_cursor;
-    queries: lists_are_filtered_and_paged, entries_are_paged, rejected_ones_are_paged, the_balance_holds, open_ones_are_counted;
+    queries: lists_are_filtered_and_paged, how_the_last_ones_went, entries_are_paged, rejected_ones_are_paged, the_balance_holds, open_ones_are_counted;
     groups: controls_have_one_winner, resuming_is_bounded_and_once, two_resumers_share_without_overlap, parked_ones_are_counted_to_a_cap;
     sessions: a_link_is_used_once, sessions_end, links_and_sessions_are_swept_and_looks_stay, rights_are_those_of_now, looks_are_listed;
     batches: a_batch_is_kept_as_it_was_made, a_batch_is_taken_worked_off_and_done, one_of_several_takes_a_batch,

@@ -1,7 +1,8 @@
 //! Reads for people and programs.
 
 use mozhao::domain::time::Time;
-use mozhao::engine::ports::records::{Counted, RequestFilter};
+use mozhao::engine::ports::balance::Counted;
+use mozhao::engine::ports::records::RequestFilter;
 use uuid::Uuid;
 
 use super::world::{LATER, T0, World, end, entry, release, step, w};
@@ -42,8 +43,41 @@ pub(super) async fn lists_are_filtered_and_paged(world: &World) {
     assert_eq!(list(RequestFilter { step: Some("face".into()), states: vec!["running".into()], ..all() }).await, [3]);
     assert_eq!(list(RequestFilter { before: Some(Time(T0.0 + 2)), ..all() }).await, [1, 0]);
     assert_eq!(list(RequestFilter { after: Some(Time(T0.0 + 2)), before: Some(Time(T0.0 + 4)), ..all() }).await, [3, 2]);
+    assert_eq!(list(RequestFilter { processes: vec!["phone_change".into()], ..all() }).await, [5, 4]);
+    assert_eq!(list(RequestFilter { processes: vec!["card_unbind".into()], states: vec!["done".into()], ..all() }).await, [2]);
+    let page = world.store.requests(&RequestFilter { processes: vec!["card_unbind".into()], ..all() }, Some(ids[2]), 1).await;
+    assert_eq!(page.unwrap().iter().map(|row| row.id).collect::<Vec<_>>(), [ids[1]]);
     let page = world.store.requests(&all(), Some(ids[3]), 2).await.unwrap();
     assert_eq!(page.iter().map(|row| row.id).collect::<Vec<_>>(), [ids[2], ids[1]]);
+}
+
+pub(super) async fn how_the_last_ones_went(world: &World) {
+    let worker = world.worker().await;
+    let mut ids = Vec::new();
+    for n in 0..5 {
+        let mut accept = world.accept(worker);
+        accept.row.process = if n == 3 { "phone_change".into() } else { "card_unbind".into() };
+        accept.row.accepted_at = Time(T0.0 + n);
+        ids.push(accept.row.id);
+        world.write(worker, accept).await;
+    }
+    let mut refused = end(ids[2], 1, "refused");
+    refused.summary.reason = Some("not_your_card".into());
+    world.write(worker, refused).await;
+    let went = async |processes: &[&str], since: i64, limit| {
+        let processes: Vec<String> = processes.iter().map(|name| (*name).to_owned()).collect();
+        let found = world.store.lately(&processes, Time(T0.0 + since), limit).await.unwrap();
+        found.into_iter().map(|went| (went.accepted_at.0 - T0.0, went.state, went.reason)).collect::<Vec<_>>()
+    };
+    let queued = |at: i64| (at, "queued".to_owned(), None);
+    let third = (2, "refused".to_owned(), Some("not_your_card".to_owned()));
+    assert_eq!(went(&[], 1, 9).await, [queued(4), queued(3), third.clone(), queued(1)]);
+    assert_eq!(went(&[], 0, 2).await, [queued(4), queued(3)]);
+    assert_eq!(went(&["card_unbind"], 2, 9).await, [queued(4), third]);
+    assert_eq!(went(&["card_unbind", "phone_change"], 3, 9).await, [queued(4), queued(3)]);
+    assert_eq!(went(&["phone_change"], 4, 9).await, []);
+    let one = world.store.lately(&[], Time(T0.0 + 2), 3).await.unwrap().remove(2);
+    assert_eq!((one.process.as_str(), one.person, one.ended_at.is_some()), ("card_unbind", false, true));
 }
 
 pub(super) async fn entries_are_paged(world: &World) {
@@ -115,8 +149,7 @@ pub(super) async fn open_ones_are_counted(world: &World) {
         step: Some("face".into()),
         count,
     };
-    let mut rows = world.store.counted().await.unwrap();
-    rows.sort_by_key(|row| (row.state.clone(), row.parked.clone()));
+    let rows = world.store.balance().await.unwrap().places;
     let expected =
         [counted("parked", Some("defect:f1"), 1), counted("parked", Some("dependency:face"), 2), counted("running", None, 1)];
     assert_eq!(rows, expected);

@@ -26,7 +26,8 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::output::Out;
 use crate::cli::signals::Stop;
 use crate::domain::time::Time;
-use crate::engine::ports::records::{Counted, RequestFilter};
+use crate::engine::ports::balance::Counted;
+use crate::engine::ports::records::RequestFilter;
 use crate::engine::service::Engine;
 use crate::sandbox::{Planned, World};
 use feed::Feed;
@@ -170,7 +171,7 @@ async fn moving(engine: &Engine) -> anyhow::Result<u64> {
         let dependency = row.parked.as_deref().is_some_and(|group| group.starts_with("dependency:"));
         matches!(row.state.as_str(), "queued" | "running") || dependency
     };
-    let counted = store.counted().await?;
+    let counted = store.balance().await?.places;
     let mut moving: u64 = counted.iter().filter(|row| by_itself(row)).map(|row| row.count).sum();
     if moving == 0 && counted.iter().any(|row| row.state == "waiting") {
         let soon: Time = engine.clock().now().plus(SOON);

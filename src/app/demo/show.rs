@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
 use crate::cli::output::say;
-use crate::engine::ports::records::Balance;
+use crate::engine::ports::balance::Balance;
 
 /// Between two plain lines that say how things stand.
 const PLAIN_EVERY: Duration = Duration::from_secs(5);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::books::Books;
 use super::{Seen, counted};
 use crate::cli::output::Out;
-use crate::engine::ports::records::Balance;
+use crate::engine::ports::balance::Balance;
 
 /// Writing into a `String` does not fail.
 macro_rules! line {

@@ -137,6 +137,8 @@ texts! { Requests {
     bad_query: "This part of the search is not understood: {}", "无法理解的搜索条件：{}";
     empty: "No request fits this search.", "没有符合条件的请求。";
     none_yet: "No request has come in yet.", "尚无请求。";
+    looked_back_to: "Looked back as far as {}; what is older has not been looked at yet.", "已查到 {}；更早的请求尚未查找。";
+    look_further: "Look further back", "继续向前查找";
     accepted: "Accepted", "受理时间";
     updated: "Last change", "最近变化";
     ended: "Ended", "结束时间";

@@ -1,5 +1,6 @@
 //! What the engine needs from outside, as traits: durable state, remote systems, the broker, time and ids.
 
+pub mod balance;
 pub mod batches;
 pub mod broker;
 pub mod clock;

@@ -21,10 +21,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use uuid::Uuid;
 
+use super::balance::{Balance, Went};
 use super::batches::Batches;
 use super::records::{
-    Balance, ControlRow, Counted, DecisionFilter, DefectRow, Event, Heartbeat, ProcessRow, RejectedRow, RequestFilter,
-    RequestRow, ReviewFilter, ReviewRow, TokenRow, Version, WorkerRow,
+    ControlRow, DecisionFilter, DefectRow, Event, Heartbeat, ProcessRow, RejectedRow, RequestFilter, RequestRow, ReviewFilter,
+    ReviewRow, TokenRow, Version, WorkerRow,
 };
 use super::reviewing::Reviewing;
 use super::sessions::Sessions;
@@ -360,13 +361,16 @@ pub trait Store: Send + Sync + 'static {
     /// The entries of these requests, the newest request first, each oldest entry first; at least the first `limit` of them where
     /// there are more, and about as many: the last request's may be cut. A request without entries has none.
     async fn entries_of(&self, requests: &[RequestId], limit: usize) -> Result<Vec<(RequestId, Entry)>, StoreError>;
-    /// Requests, newest first, before the cursor (a request id).
+    /// Requests, newest first, before the cursor (a request id). A store with very many looks at a bounded number of them: a list
+    /// that comes out short may go on behind [`Self::end_of_walk`].
     async fn requests(
         &self,
         filter: &RequestFilter,
         before: Option<RequestId>,
         limit: usize,
     ) -> Result<Vec<RequestRow>, StoreError>;
+    /// The cursor behind which a list goes on that came out short; `None`: it is complete.
+    async fn end_of_walk(&self, filter: &RequestFilter, before: Option<RequestId>) -> Result<Option<RequestId>, StoreError>;
     /// One review.
     async fn review(&self, review: Uuid) -> Result<ReviewRow, StoreError>;
     /// Reviews by due time, after the cursor (due, id).
@@ -385,10 +389,10 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Vec<ReviewRow>, StoreError>;
     /// Rejected messages, newest first.
     async fn rejected(&self, before: Option<Uuid>, limit: usize) -> Result<Vec<RejectedRow>, StoreError>;
+    /// How the requests went that were accepted since then, newest first, at most `limit`: of these processes, or of all if none is named.
+    async fn lately(&self, processes: &[String], since: Time, limit: usize) -> Result<Vec<Went>, StoreError>;
     /// Counters and open counts, read in one snapshot.
     async fn balance(&self) -> Result<Balance, StoreError>;
-    /// Open requests by (process, state, group).
-    async fn counted(&self) -> Result<Vec<Counted>, StoreError>;
     /// Living workers.
     async fn workers(&self) -> Result<Vec<WorkerRow>, StoreError>;
 

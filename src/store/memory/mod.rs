@@ -27,11 +27,12 @@ use uuid::Uuid;
 use crate::domain::request::chain::{Entry, Hash};
 use crate::domain::request::signal::Signal;
 use crate::domain::time::Time;
+use crate::engine::ports::balance::{Balance, Went};
 use crate::engine::ports::batches::Batches;
 use crate::engine::ports::clock::Clock;
 use crate::engine::ports::records::{
-    Balance, ControlRow, Counted, DecisionFilter, DefectRow, Event, Heartbeat, ProcessRow, RejectedRow, RequestFilter,
-    RequestRow, Retention, ReviewFilter, ReviewRow, TokenRow, Version, WorkerRow,
+    ControlRow, DecisionFilter, DefectRow, Event, Heartbeat, ProcessRow, RejectedRow, RequestFilter, RequestRow, Retention,
+    ReviewFilter, ReviewRow, TokenRow, Version, WorkerRow,
 };
 use crate::engine::ports::reviewing::{ActRow, EndRow, HeldRow, Reviewing, SnoozeRow, ViewRow};
 use crate::engine::ports::sessions::{LinkRow, LookRow, SessionRow, Sessions};
@@ -274,6 +275,10 @@ impl Store for MemoryStore {
         Ok(self.lock().0.list(filter, before, limit))
     }
 
+    async fn end_of_walk(&self, _: &RequestFilter, _: Option<RequestId>) -> Result<Option<RequestId>, StoreError> {
+        Ok(None)
+    }
+
     async fn review(&self, review: Uuid) -> Result<ReviewRow, StoreError> {
         self.lock().0.reviews.get(&review).cloned().ok_or(StoreError::NotFound("the review"))
     }
@@ -300,13 +305,13 @@ impl Store for MemoryStore {
         Ok(self.lock().0.list_rejected(before, limit))
     }
 
+    async fn lately(&self, processes: &[String], since: Time, limit: usize) -> Result<Vec<Went>, StoreError> {
+        Ok(self.lock().0.lately(processes, since, limit))
+    }
+
     async fn balance(&self) -> Result<Balance, StoreError> {
         let (state, now) = self.lock();
         Ok(state.balance(now))
-    }
-
-    async fn counted(&self) -> Result<Vec<Counted>, StoreError> {
-        Ok(self.lock().0.counted())
     }
 
     async fn workers(&self) -> Result<Vec<WorkerRow>, StoreError> {

@@ -9,7 +9,8 @@ use uuid::Uuid;
 use super::State;
 use crate::domain::request::chain::Entry;
 use crate::domain::time::Time;
-use crate::engine::ports::records::{Balance, Counted, RejectedRow, RequestFilter, RequestRow};
+use crate::engine::ports::balance::{Balance, Counted, Went};
+use crate::engine::ports::records::{RejectedRow, RequestFilter, RequestRow};
 use crate::engine::ports::store::RequestId;
 
 impl State {
@@ -35,6 +36,19 @@ impl State {
         self.rejected.range((Bound::Unbounded, upper)).rev().take(limit).map(|(_, row)| row.clone()).collect()
     }
 
+    pub(super) fn lately(&self, processes: &[String], since: Time, limit: usize) -> Vec<Went> {
+        let filter = RequestFilter { processes: processes.to_vec(), after: Some(since), ..RequestFilter::default() };
+        let went = |row: RequestRow| Went {
+            process: row.process,
+            state: row.state,
+            reason: row.reason,
+            person: row.person,
+            accepted_at: row.accepted_at,
+            ended_at: row.ended_at,
+        };
+        self.list(&filter, None, limit).into_iter().map(went).collect()
+    }
+
     pub(super) fn balance(&self, now: Time) -> Balance {
         let tally = |name: &str| self.tallies.get(name).copied().unwrap_or_default();
         let mut balance = Balance {
@@ -50,20 +64,15 @@ impl State {
         };
         let late = now.minus(Duration::from_mins(1));
         for row in self.open_rows() {
-            let slot = match row.state.as_str() {
-                "queued" => &mut balance.queued,
-                "running" => &mut balance.running,
-                "waiting" => &mut balance.waiting,
-                "parked" => &mut balance.parked,
-                _ => &mut balance.in_review,
-            };
-            *slot += 1;
             balance.overdue += u64::from(row.owner.is_none() && row.wake_at.is_some_and(|wake| wake < late));
+        }
+        for place in self.places() {
+            balance.add(place);
         }
         balance
     }
 
-    pub(super) fn counted(&self) -> Vec<Counted> {
+    fn places(&self) -> Vec<Counted> {
         let mut counts: BTreeMap<_, u64> = BTreeMap::new();
         for row in self.open_rows() {
             let key = (row.process.clone(), row.state.clone(), row.parked.clone(), row.step.clone());

@@ -7,7 +7,8 @@ use uuid::Uuid;
 use super::{SqliteStore, db, rows};
 use crate::domain::request::chain::Entry;
 use crate::domain::time::Time;
-use crate::engine::ports::records::{Balance, Counted, RejectedRow, RequestFilter, RequestRow};
+use crate::engine::ports::balance::{Balance, Went};
+use crate::engine::ports::records::{RejectedRow, RequestFilter, RequestRow};
 use crate::engine::ports::store::{RequestId, StoreError};
 use crate::store::rows::{int, json_text, rejected_columns, request_columns};
 use crate::store::rules;
@@ -47,21 +48,33 @@ macro_rules! list {
 const LIST: &str = list!("");
 const LIST_OF_CUSTOMER: &str = list!("customer = ?4 AND ");
 const LIST_OF_PRODUCER: &str = list!("producer = ?5 AND ");
+/// Of one: of several, the order by ids would be lost.
+const LIST_OF_PROCESS: &str = list!("process = ?2 ->> 0 AND ");
 const LIST_OF_REASON: &str = list!("reason = ?6 AND ");
 const LIST_PARKED: &str = list!("parked = ?7 AND ended_at IS NULL AND ");
 /// SQLite would rather walk all of them in their order than sort the few that are open.
 const LIST_OPEN: &str = list!("INDEXED BY requests_open", "ended_at IS NULL AND ");
+/// By ids: they are in order of time.
+macro_rules! lately {
+    ($picks:literal) => {
+        concat!(
+            "SELECT process, state, reason, person, accepted_at, ended_at FROM requests WHERE ",
+            $picks,
+            "id >= ?1 AND accepted_at >= ?2 AND (?3 IS NULL OR process IN (SELECT value FROM json_each(?3))) ORDER BY id DESC LIMIT ?4"
+        )
+    };
+}
+const LATELY: &str = lately!("");
+const LATELY_OF_PROCESS: &str = lately!("process = ?5 AND ");
 const REJECTED: &str =
     concat!("SELECT ", rejected_columns!(), " FROM rejected WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2");
-/// One statement, so one snapshot.
+/// One statement, so one snapshot; the numbers of no process have names instead of states.
 const BALANCE: &str = "\
-    SELECT name, SUM(n) AS n FROM tallies GROUP BY name
-    UNION ALL SELECT state, COUNT(*) FROM requests WHERE ended_at IS NULL GROUP BY state
-    UNION ALL SELECT 'unpublished', COUNT(*) FROM unpublished
-    UNION ALL SELECT 'overdue', COUNT(*) FROM requests WHERE wake_at < ?1 AND owner IS NULL";
-const COUNTED: &str = "\
-    SELECT process, state, parked, step, COUNT(*) AS n FROM requests WHERE ended_at IS NULL
-    GROUP BY process, state, parked, step ORDER BY process, state, parked, step";
+    SELECT '' AS process, name AS state, NULL AS parked, NULL AS step, SUM(n) AS n FROM tallies GROUP BY name
+    UNION ALL SELECT '', 'unpublished', NULL, NULL, COUNT(*) FROM unpublished
+    UNION ALL SELECT '', 'overdue', NULL, NULL, COUNT(*) FROM requests WHERE wake_at < ?1 AND owner IS NULL
+    UNION ALL SELECT process, state, parked, step, COUNT(*) FROM requests WHERE ended_at IS NULL
+    GROUP BY process, state, parked, step";
 
 impl SqliteStore {
     #[expect(clippy::unused_async, reason = "PostgreSQL is asked for its time")]
@@ -102,6 +115,7 @@ impl SqliteStore {
             _ if open => LIST_OPEN,
             RequestFilter { reason: Some(_), .. } => LIST_OF_REASON,
             RequestFilter { producer: Some(_), .. } => LIST_OF_PRODUCER,
+            _ if filter.processes.len() == 1 => LIST_OF_PROCESS,
             _ => LIST,
         };
         let (from, below) = rules::ids(filter, before);
@@ -111,18 +125,31 @@ impl SqliteStore {
         self.db.read(query.bind(int(limit)?).bind(from), rows::request).await
     }
 
+    /// A list looks at as many rows as it must: the file is this process's own, and of a size that one process has.
+    #[expect(clippy::unused_async, reason = "PostgreSQL is asked")]
+    pub(super) async fn last_looked_at(&self, _: &RequestFilter, _: Option<RequestId>) -> Result<Option<RequestId>, StoreError> {
+        Ok(None)
+    }
+
     pub(super) async fn list_rejected(&self, before: Option<Uuid>, limit: usize) -> Result<Vec<RejectedRow>, StoreError> {
         self.db.read(sqlx::query(REJECTED).bind(before).bind(int(limit)?), rows::rejected).await
     }
 
-    pub(super) async fn read_balance(&self) -> Result<Balance, StoreError> {
-        let late = db::now().minus(Duration::from_mins(1));
-        let rows = self.db.read(sqlx::query(BALANCE).bind(late.0), rows::named).await?;
-        Ok(crate::store::rows::balance(rows))
+    pub(super) async fn list_lately(&self, processes: &[String], since: Time, limit: usize) -> Result<Vec<Went>, StoreError> {
+        let filter = RequestFilter { processes: processes.to_vec(), after: Some(since), ..RequestFilter::default() };
+        let (from, _) = rules::ids(&filter, None);
+        let (all, one) = (processes.is_empty(), processes.len() == 1);
+        let named = if all { None } else { Some(json_text(&processes)?) };
+        let query =
+            sqlx::query(if one { LATELY_OF_PROCESS } else { LATELY }).bind(from).bind(since.0).bind(named).bind(int(limit)?);
+        let query = if one { query.bind(processes.first()) } else { query };
+        self.db.read(query, rows::went).await
     }
 
-    pub(super) async fn count_open(&self) -> Result<Vec<Counted>, StoreError> {
-        self.db.read(sqlx::query(COUNTED), rows::counted).await
+    pub(super) async fn read_balance(&self) -> Result<Balance, StoreError> {
+        let late = db::now().minus(Duration::from_mins(1));
+        let rows = self.db.read(sqlx::query(BALANCE).bind(late.0), rows::counted).await?;
+        Ok(crate::store::rows::balance(rows))
     }
 }
 
@@ -148,6 +175,8 @@ pub(super) mod tests {
         let cases = [
             (LIST, "SEARCH requests USING PRIMARY KEY (id>? AND id<?)"),
             (LIST_OF_CUSTOMER, "SEARCH requests USING INDEX requests_customer (customer=? AND id>? AND id<?)"),
+            (LIST_OF_PROCESS, "SEARCH requests USING INDEX requests_process (process=? AND id>? AND id<?)"),
+            (LATELY_OF_PROCESS, "SEARCH requests USING INDEX requests_process (process=? AND id>?)"),
             (LIST_OF_PRODUCER, "SEARCH requests USING INDEX requests_producer (producer=? AND id>? AND id<?)"),
             (LIST_OF_REASON, "SEARCH requests USING INDEX requests_reason (reason=? AND id>? AND id<?)"),
             (LIST_PARKED, "SEARCH requests USING INDEX requests_parked (parked=? AND id>? AND id<?)"),

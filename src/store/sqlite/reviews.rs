@@ -44,6 +44,12 @@ const LIST: &str = list!("");
 /// `state` alone does not tell the planner that the index of those that are not closed will do.
 const LIST_OPEN: &str = list!("closed_at IS NULL AND ");
 const LIST_OF_REQUEST: &str = list!("request = ?7 AND ");
+/// Few of many: only open ones are claimed, wait for a second person or are put aside.
+const LIST_CLAIMED: &str = list!("claimed_by = ?5 AND ");
+const LIST_SECOND: &str = list!("closed_at IS NULL AND decision IS NOT NULL AND ");
+const LIST_SNOOZED: &str = list!("closed_at IS NULL AND id IN (SELECT review FROM snoozes WHERE until > ?13) AND ");
+/// Of one process: of several, the order by due times would be lost.
+const LIST_OPEN_OF_PROCESS: &str = list!("closed_at IS NULL AND process = ?2 ->> 0 AND ");
 /// Decisions in front of a place in the order that all their indexes have.
 macro_rules! decided {
     ($columns:expr, $picks:literal) => {
@@ -110,10 +116,14 @@ impl SqliteStore {
         limit: usize,
     ) -> Result<Vec<ReviewRow>, StoreError> {
         let open = filter.states.iter().all(|state| state == "open" || state == "deciding");
-        let sql = match filter.request {
-            Some(_) => LIST_OF_REQUEST,
-            None if open => LIST_OPEN,
-            None => LIST,
+        let sql = match filter {
+            ReviewFilter { request: Some(_), .. } => LIST_OF_REQUEST,
+            ReviewFilter { claimed_by: Some(_), .. } => LIST_CLAIMED,
+            ReviewFilter { second: true, .. } if open => LIST_SECOND,
+            ReviewFilter { snoozed: Some((true, _)), .. } if open => LIST_SNOOZED,
+            _ if open && filter.processes.len() == 1 => LIST_OPEN_OF_PROCESS,
+            _ if open => LIST_OPEN,
+            _ => LIST,
         };
         let (due, id) = after.unwrap_or((Time(i64::MIN), Uuid::nil()));
         let some = |list: &Vec<String>| if list.is_empty() { Ok(None) } else { json_text(list).map(Some) };
@@ -184,6 +194,10 @@ mod tests {
             (LIST, "USING INDEX reviews_all ((due_at,id)>(?,?))"),
             (LIST_OPEN, "USING INDEX reviews_due ((due_at,id)>(?,?))"),
             (LIST_OF_REQUEST, "USING INDEX reviews_request (request=?)"),
+            (LIST_CLAIMED, "USING INDEX reviews_claimed (claimed_by=? AND (due_at,id)>(?,?))"),
+            (LIST_SECOND, "USING INDEX reviews_second ((due_at,id)>(?,?))"),
+            (LIST_SNOOZED, "SEARCH snoozes"),
+            (LIST_OPEN_OF_PROCESS, "USING INDEX reviews_open_of_process (process=? AND (due_at,id)>(?,?))"),
         ];
         for (sql, expected) in cases {
             let plan = plan(sql).await;

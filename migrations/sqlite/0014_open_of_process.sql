@@ -1,0 +1,2 @@
+-- What is asked about one process, of all that is open: who may see one process only asks for it every time.
+CREATE INDEX reviews_open_of_process ON reviews (process, due_at, id) WHERE closed_at IS NULL;
