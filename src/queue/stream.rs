@@ -7,6 +7,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -25,14 +26,26 @@ use super::frames::Repair;
 const READ_BYTES: usize = 64 * 1024;
 
 /// Connects as the library does, with the repair in between.
+///
+/// The socket is opened first: where the library (4.12) cannot open it, it gives up without ending a task that it has started, and
+/// each attempt while the broker is away would leave one behind for ever.
 pub(super) async fn connect(uri: AMQPUri, properties: ConnectionProperties) -> lapin::Result<Connection> {
     let runtime = Runtime::new(Kit(Tokio::current()));
-    let open = async |uri: AMQPUri, _: Runtime<Kit>| {
-        let tokio = Runtime::new(Tokio::current());
-        let opened = uri.connect_with_config_async(TLSConfig::default(), &tokio).await;
-        opened.map(|stream| AsyncTcpStream::Plain(Repaired::new(stream))).map_err(lapin::Error::from)
+    let first = Mutex::new(Some(open(uri.clone()).await?));
+    let again = async move |uri: AMQPUri, _: Runtime<Kit>| {
+        let opened = first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match opened {
+            Some(stream) => Ok(stream),
+            None => open(uri).await,
+        }
     };
-    Connection::connector(uri, runtime, open, properties).await
+    Connection::connector(uri, runtime, again, properties).await
+}
+
+async fn open(uri: AMQPUri) -> lapin::Result<AsyncTcpStream<Repaired>> {
+    let tokio = Runtime::new(Tokio::current());
+    let opened = uri.connect_with_config_async(TLSConfig::default(), &tokio).await;
+    opened.map(|stream| AsyncTcpStream::Plain(Repaired::new(stream))).map_err(lapin::Error::from)
 }
 
 /// The library's own stream over Tokio.
@@ -140,5 +153,24 @@ impl Reactor for Kit {
     fn tcp_connect_addr(&self, addr: SocketAddr) -> impl Future<Output = io::Result<Self::TcpStream>> + Send + 'static {
         let connecting = self.0.tcp_connect_addr(addr);
         async move { Ok(Repaired::new(AsyncTcpStream::Plain(connecting.await?))) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[tokio::test]
+    async fn a_broker_that_is_away_leaves_nothing_behind() {
+        // A port that nobody listens on: it was somebody's until now.
+        let port = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+        let uri: AMQPUri = format!("amqp://127.0.0.1:{port}").parse().unwrap();
+        let alive = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+        let before = alive();
+        for _ in 0..5 {
+            assert!(connect(uri.clone(), ConnectionProperties::default()).await.is_err());
+        }
+        assert_eq!(alive(), before);
     }
 }
