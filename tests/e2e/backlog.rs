@@ -82,15 +82,14 @@ async fn a_backlog_in_the_broker_costs_no_memory() {
 
     let status = worker.process.stop(Duration::from_secs(25)).await;
     assert_eq!(status.code(), Some(0), "{}", worker.process.logs());
-    // What was taken stands in the books; the rest is still in the broker: each message is in one of both places.
+    // What was taken stands in the books; the rest is in the broker. A message whose receipt was on its way when the worker
+    // stopped may be in both places: it comes again and is known.
     let balance = world.balance().await.unwrap();
     assert!(balance.holds(), "{balance:?}");
-    let left = mountain() + sent.len() - usize::try_from(balance.accepted).unwrap();
-    let ready = u32::try_from(left).unwrap();
-    wait::until("the rest to be in the broker", PATIENCE, || async { broker::depth(&amqp, &queue).await == Some(ready) }).await;
-    let waiting: HashSet<(String, String)> = broker::drain(&amqp, &queue, left).await.into_iter().collect();
-    assert_eq!(waiting.len(), left, "a message waits twice");
-    let taken: Vec<Message> = sent.into_iter().chain(messages).filter(|message| !waiting.contains(&message.key())).collect();
+    let accepted: HashSet<_> = world.requests().await.into_iter().map(|row| (row.producer, row.message)).collect();
+    let (taken, rest): (Vec<_>, Vec<_>) = sent.into_iter().chain(messages).partition(|message| accepted.contains(&message.key()));
+    assert_eq!(taken.len() as u64, balance.accepted);
+    broker::drain(&amqp, &queue, rest.iter().map(Message::key).collect()).await;
     let next = world.worker().await;
     let logs = vec![worker.process.logs()];
     let expect = Expect { sent: &taken, ended: taken.len(), workers: &[&next], logs, ..Expect::default() };

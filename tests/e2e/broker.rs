@@ -1,6 +1,7 @@
 //! The outside of the broker: producers that remember what was confirmed, and queues of ours that remember every event.
 
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
@@ -102,20 +103,20 @@ pub async fn depth(url: &str, queue: &str) -> Option<u32> {
     declared(url, queue).await.map(|found| found.message_count())
 }
 
-/// Takes so many messages out of a queue that nobody else consumes: their keys.
-pub async fn drain(url: &str, queue: &str, count: usize) -> Vec<(String, String)> {
+/// Takes messages out of a queue that nobody else consumes, until all of these have come.
+pub async fn drain(url: &str, queue: &str, mut wanted: HashSet<(String, String)>) {
     let (connection, channel) = channel(url).await.expect("a broker");
     channel.basic_qos(1_000, BasicQosOptions::default()).await.unwrap();
     let (options, arguments) = (BasicConsumeOptions { no_ack: true, ..Default::default() }, FieldTable::default());
     let mut consumer = channel.basic_consume(queue.into(), "".into(), options, arguments).await.unwrap();
-    let mut keys = Vec::with_capacity(count);
-    while keys.len() < count {
-        let delivery = timeout(PATIENCE, consumer.next()).await.expect("a message").expect("a consumer").unwrap();
-        let message = Message { process: String::new(), body: Vec::new(), properties: delivery.properties };
-        keys.push(message.key());
+    while !wanted.is_empty() {
+        let delivery = match timeout(PATIENCE, consumer.next()).await {
+            Ok(delivery) => delivery.expect("a consumer").unwrap(),
+            Err(_) => panic!("{} messages are not in {queue}, {:?} among them", wanted.len(), wanted.iter().next()),
+        };
+        wanted.remove(&Message { process: String::new(), body: Vec::new(), properties: delivery.properties }.key());
     }
     connection.close(200, "done".into()).await.unwrap();
-    keys
 }
 
 /// Who consumes from a queue; 0 where the queue or the broker is not there.
