@@ -54,7 +54,7 @@ pub const DATABASE_BUGS: [(&str, &str); 16] = [
     ("fence_unlocked", "a batch does not wait for whoever is declaring its worker dead"),
     ("guard_unread", "a step is written without a comparison of the request's owner and head"),
     ("signals_unread", "an intent is written although a signal waits"),
-    ("head_kept", "the row keeps its old hash, and the next entry is chained to that"),
+    ("head_kept", "the row names an old hash as its ledger's end, so that a cut ledger would pass"),
     ("body_unread", "a key that was used for another body counts as a repetition"),
     ("turn_kept", "the end of a request gives the next one of its key no turn"),
     ("claim_unlocked", "a claim neither passes by what is locked nor locks what it takes"),

@@ -29,12 +29,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mozhao::domain::request::chain;
+use mozhao::engine::ports::batches::Progress;
 use mozhao::engine::ports::records::RequestFilter;
+use mozhao::engine::ports::store::Store;
 use mozhao::store::{Role, open};
 use tokio::process::{Child, Command};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use harness::wait::{until_some, until_true};
 use stories::{STORIES, Story};
@@ -167,7 +170,10 @@ async fn books(story: &Story, folder: &Path, url: &str) -> Result<(), String> {
     let rows = until_some("the requests", DEADLINE, rows).await;
     let [row] = rows.as_slice() else { return Err(format!("G1: {} requests", rows.len())) };
     let loaded = until_some("the ledger", DEADLINE, async || store.load(row.id).await.ok()).await;
-    chain::verify(row.id, &loaded.entries).map_err(|error| format!("G8: {error}"))?;
+    let head = chain::verify(row.id, &loaded.entries).map_err(|error| format!("G8: {error}"))?;
+    if head != row.head || loaded.entries.len() as u64 != row.seq {
+        return Err("G8: the row's head is not the ledger's".to_owned());
+    }
     if row.state != story.outcome {
         return Err(format!("G2: it is {}", row.state));
     }
@@ -192,7 +198,20 @@ async fn books(story: &Story, folder: &Path, url: &str) -> Result<(), String> {
     if told.len() != 1 {
         return Err(format!("G7: its outcome was told by {} events", told.len()));
     }
-    Ok(())
+    let events = until_some("the events", DEADLINE, async || store.events(None, 100).await.ok()).await;
+    if let Some(event) = events.iter().find(|event| !sink.contains(&format!("{} {}\n", event.topic, event.id))) {
+        return Err(format!("G7: {} is marked and never reached the sink", event.topic));
+    }
+    batch_is_done(store.as_ref(), people::batch_of(row.id)).await
+}
+
+/// What a batch has decided is told so, whoever has sent it and however often.
+async fn batch_is_done(store: &dyn Store, batch: Uuid) -> Result<(), String> {
+    let items = until_some("the batch", DEADLINE, async || store.batches().batch_items(batch).await.ok()).await;
+    match items.iter().find(|item| item.came.to != Progress::Done) {
+        Some(item) => Err(format!("G2: a review of the batch came to {:?}", item.came)),
+        None => Ok(()),
+    }
 }
 
 /// Every point that a process or all of them passed, with how often.

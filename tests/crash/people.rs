@@ -38,6 +38,11 @@ pub(crate) struct People {
     worked: Cell<bool>,
 }
 
+/// The batch that decides this request's review.
+pub(crate) fn batch_of(request: Uuid) -> Uuid {
+    Uuid::new_v5(&request, b"batch")
+}
+
 impl People {
     pub(crate) fn new(story: &'static Story, engine: Engine, store: Arc<dyn Store>, target: Target, request: Uuid) -> People {
         People { story, engine, store, target, request, took_back: Cell::new(false), worked: Cell::new(false) }
@@ -60,7 +65,7 @@ impl People {
         if self.story.name != "reviewed" {
             return true;
         }
-        match self.store.batches().batch(self.id("batch")).await {
+        match self.store.batches().batch(batch_of(self.request)).await {
             Ok(batch) if batch.done_at.is_some() => true,
             _ => {
                 self.work().await;
@@ -215,12 +220,12 @@ impl People {
 
     /// A batch of one.
     async fn batch(&self, review: ReviewRow) {
-        if self.store.batches().batch(self.id("batch")).await.is_ok() {
+        if self.store.batches().batch(batch_of(self.request)).await.is_ok() {
             return self.work().await;
         }
         let now = SystemClock.now();
         let decision = Decision { review: Uuid::nil(), ..Self::decision(review.id, Choice::Approve, "chen") };
-        let batch = BatchRow { id: self.id("batch"), decision, at: now, start_at: now, done_at: None };
+        let batch = BatchRow { id: batch_of(self.request), decision, at: now, start_at: now, done_at: None };
         let came = Came { to: Progress::Pending, code: String::new(), why: String::new() };
         let item = ItemRow { review: review.id, version: review.version, signal_id: self.id("item"), came };
         drop(self.engine.store().batches().add_batch(&batch, &[item], 9).await);
@@ -229,7 +234,7 @@ impl People {
     /// Works on the batch. What a worker that failed or is gone has taken belongs to it for half a minute, which passes at once here.
     async fn work(&self) {
         if !self.worked.get() {
-            drop(self.store.batches().leave_batch(self.id("batch"), SystemClock.now()).await);
+            drop(self.store.batches().leave_batch(batch_of(self.request), SystemClock.now()).await);
         }
         self.worked.set(turn(&self.engine).await.is_ok());
     }
