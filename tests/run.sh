@@ -113,7 +113,7 @@ if cargo nextest --version >/dev/null 2>&1; then
   cargo nextest run "${features[@]}" "$@"
   if [ $# = 0 ]; then
     echo 'tests/run.sh: left to `make chaos`: more seeds (scenarios: 1 here, simulation: 1,000), all but 40 crash points, all but 6,000'
-    echo '  mutations of bad input, the known bugs, drives that panic, a backlog of 100,000, 250 frozen workers, Schemathesis, cargo-fuzz; and'
+    echo '  mutations of bad input, the known bugs, drives that panic, a backlog of 100,000, 204 frozen workers, Schemathesis, cargo-fuzz; and'
     cargo nextest list --ignore-default-filter -E 'not default()' --message-format oneline 2>/dev/null | sed 's/^/  /'
   fi
 else

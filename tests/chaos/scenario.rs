@@ -31,8 +31,8 @@ pub struct Scenario {
     requests: usize,
     /// Requests per second.
     pace: u64,
-    /// The most seeds that are worth their time.
-    seeds: u64,
+    /// The most seeds that are worth their time, where more would play the same.
+    seeds: Option<u64>,
     settings: Vec<(&'static str, &'static str)>,
     /// How long each call to the bank takes at least.
     bank: u64,
@@ -64,7 +64,7 @@ impl Scenario {
             workers: 2,
             requests: 200,
             pace: 50,
-            seeds: 3,
+            seeds: None,
             // The log says little about an outage; missed heartbeats are in its details.
             settings: vec![("MOZHAO__LOG__LEVEL", "info,mozhao::engine::worker=debug")],
             bank: 5,
@@ -105,7 +105,7 @@ impl Scenario {
 
     /// At most so many seeds, however many are wanted.
     pub fn seeds(mut self, most: u64) -> Scenario {
-        self.seeds = most;
+        self.seeds = Some(most);
         self
     }
 

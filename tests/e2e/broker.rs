@@ -110,10 +110,10 @@ pub async fn drain(url: &str, queue: &str, mut wanted: HashSet<(String, String)>
     let (options, arguments) = (BasicConsumeOptions { no_ack: true, ..Default::default() }, FieldTable::default());
     let mut consumer = channel.basic_consume(queue.into(), "".into(), options, arguments).await.unwrap();
     while !wanted.is_empty() {
-        let delivery = match timeout(PATIENCE, consumer.next()).await {
-            Ok(delivery) => delivery.expect("a consumer").unwrap(),
-            Err(_) => panic!("{} messages are not in {queue}, {:?} among them", wanted.len(), wanted.iter().next()),
+        let Ok(delivery) = timeout(PATIENCE, consumer.next()).await else {
+            panic!("{} messages are not in {queue}, {:?} among them", wanted.len(), wanted.iter().next());
         };
+        let delivery = delivery.expect("a consumer").unwrap();
         wanted.remove(&Message { process: String::new(), body: Vec::new(), properties: delivery.properties }.key());
     }
     connection.close(200, "done".into()).await.unwrap();

@@ -33,13 +33,18 @@ pub fn chaos() -> bool {
     std::env::var_os(SEEDS).is_some()
 }
 
-/// The seeds to run with: the given one, or as many as are wanted but at most `most`.
-pub fn seeds(most: u64) -> Vec<u64> {
+/// The seeds to run with: the given one, or as many as are wanted but at most `most`, where there is a bound.
+pub fn seeds(most: Option<u64>) -> Vec<u64> {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse().expect("a number"));
-    match number(SEED) {
-        Some(seed) => vec![seed],
-        None => (1..=number(SEEDS).unwrap_or(1).clamp(1, most)).collect(),
+    if let Some(seed) = number(SEED) {
+        return vec![seed];
     }
+    let wanted: u64 = number(SEEDS).unwrap_or(1).max(1);
+    let played = most.map_or(wanted, |most| wanted.min(most));
+    if played < wanted {
+        println!("{played} of the {wanted} seeds: another one would play the same");
+    }
+    (1..=played).collect()
 }
 
 /// The line of a run in the making.
@@ -55,8 +60,13 @@ pub struct Record {
 
 impl Record {
     pub fn new(scenario: &str, seed: u64) -> Record {
-        // The long run plays more of some scenarios: a seed repeats only what it was drawn for.
-        let again = if chaos() { format!("tests/chaos.sh replay {scenario} {seed}") } else { format!("{SEED}={seed}") };
+        // The long run plays more of some scenarios: a seed repeats only what it was drawn for. Where nothing is drawn there is none.
+        let again = match (seed, chaos()) {
+            (0, true) => format!("tests/chaos.sh --test e2e -E 'test(/::{scenario}$/)'"),
+            (0, false) => format!("tests/run.sh --test e2e -E 'test(/::{scenario}$/)'"),
+            (_, true) => format!("tests/chaos.sh replay {scenario} {seed}"),
+            (_, false) => format!("{SEED}={seed}"),
+        };
         println!("{scenario}: seed {seed} ({again} repeats it)");
         let faults = FAULTS.load(Ordering::Relaxed);
         Record { scenario: scenario.to_owned(), seed, begun: Instant::now(), faults, requests: 0, checked: false }
