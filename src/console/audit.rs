@@ -1,10 +1,17 @@
 //! For auditors: who decided, who looked behind a mask, and whether the record is whole.
 
+use std::future::ready;
+use std::io;
+
 use askama::Template;
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt as _;
+use futures_util::stream::{once, try_unfold};
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::form::{Fields, Query, encoded};
 use super::frame::{Frame, page};
@@ -21,8 +28,6 @@ use crate::api::permit::Action;
 
 /// Requests that one press verifies.
 const VERIFIED: usize = 100;
-/// Pages of decisions in one file.
-const MOST_PAGES: usize = 50;
 
 struct DecisionRow {
     href: String,
@@ -159,49 +164,55 @@ fn row(review: &Review, seat: &Seat, now: jiff::Timestamp) -> DecisionRow {
     }
 }
 
-/// The decisions as a table for other programs.
+/// The decisions as a table for other programs: all of them, sent page by page as they are read.
 pub(super) async fn csv(State(console): State<Console>, seat: Seat, Query(query): Query) -> Response {
-    match table(&console, &seat, &query).await {
-        Ok(text) => {
-            let mut response = text.into_response();
-            let headers = response.headers_mut();
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
-            headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"decisions.csv\""));
-            response
+    let kept = narrowed(&query);
+    let (head, next) = match part(&console, &seat, &kept, "").await {
+        Ok(part) => part,
+        Err(refused) => return trouble::refused(&seat, &refused),
+    };
+    let first = once(ready(Ok(format!("{HEAD}{head}"))));
+    // What cannot be read ends the answer before its end: a browser says so, and nobody takes a part for the whole.
+    let rest = try_unfold(next, move |next| {
+        let (console, seat, kept) = (console.clone(), seat.clone(), kept.clone());
+        async move {
+            let Some(cursor) = next else { return Ok(None) };
+            let part = part(&console, &seat, &kept, &format!("&cursor={}", encoded(&cursor))).await;
+            part.map(Some).map_err(|refused| io::Error::other(refused.detail))
         }
-        Err(refused) => trouble::refused(&seat, &refused),
-    }
+    });
+    let mut response = Body::from_stream(first.chain(rest)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
+    headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"decisions.csv\""));
+    response
 }
 
-async fn table(console: &Console, seat: &Seat, query: &Fields) -> Result<String, Refused> {
-    let mut text = String::from("closed_at,review,request,process,version,question,choice,reason,by,first_by,note\r\n");
-    let (kept, mut cursor) = (narrowed(query), String::new());
-    for _ in 0..MOST_PAGES {
-        let list: List<Review> = console.desk().get(&seat.person, &format!("/v1/decisions?limit=200{kept}{cursor}")).await?;
-        for review in &list.items {
-            let decision = review.decision.clone().unwrap_or_default();
-            let cells = [
-                review.closed_at.clone().unwrap_or_default(),
-                review.id.clone(),
-                review.request.clone(),
-                review.process.clone(),
-                review.process_version.to_string(),
-                review.name.clone(),
-                decision.choice,
-                decision.reason.unwrap_or_default(),
-                decision.by,
-                decision.first_by.unwrap_or_default(),
-                decision.note,
-            ];
-            text.push_str(&cells.map(|cell| quoted(&cell)).join(","));
-            text.push_str("\r\n");
-        }
-        match list.next() {
-            Some(next) => cursor = format!("&cursor={}", encoded(&next)),
-            None => break,
-        }
+const HEAD: &str = "closed_at,review,request,process,version,question,choice,reason,by,first_by,note\r\n";
+
+/// Some lines of the table, and where the next ones begin.
+async fn part(console: &Console, seat: &Seat, kept: &str, cursor: &str) -> Result<(String, Option<String>), Refused> {
+    let mut text = String::new();
+    let list: List<Review> = console.desk().get(&seat.person, &format!("/v1/decisions?limit=200{kept}{cursor}")).await?;
+    for review in &list.items {
+        let decision = review.decision.clone().unwrap_or_default();
+        let cells = [
+            review.closed_at.clone().unwrap_or_default(),
+            review.id.clone(),
+            review.request.clone(),
+            review.process.clone(),
+            review.process_version.to_string(),
+            review.name.clone(),
+            decision.choice,
+            decision.reason.unwrap_or_default(),
+            decision.by,
+            decision.first_by.unwrap_or_default(),
+            decision.note,
+        ];
+        text.push_str(&cells.map(|cell| quoted(&cell)).join(","));
+        text.push_str("\r\n");
     }
-    Ok(text)
+    Ok((text, list.next()))
 }
 
 /// A cell. What a spreadsheet would take for a formula is made a text.
@@ -250,6 +261,7 @@ struct LedgerPage {
     broken: Vec<BrokenRow>,
     next: Option<String>,
     request: String,
+    unknown: bool,
     record: String,
 }
 
@@ -266,7 +278,8 @@ pub(super) async fn ledger(State(console): State<Console>, seat: Seat, Query(que
 
 async fn checked(console: &Console, seat: &Seat, query: &Fields) -> Result<LedgerPage, Refused> {
     let t = &seat.look.lang.texts().ledger;
-    let request = query.one("request").to_owned();
+    let request = query.one("request").trim().to_owned();
+    let request = Uuid::try_parse(&request).map_or(request, |id| id.to_string());
     let address = match (request.as_str(), query.one("verify"), query.some("cursor")) {
         ("", "", _) => None,
         ("", _, None) => Some(format!("/v1/ledger/verify?limit={VERIFIED}")),
@@ -276,12 +289,13 @@ async fn checked(console: &Console, seat: &Seat, query: &Fields) -> Result<Ledge
     let verified: Option<Verified> = match &address {
         Some(address) => match console.desk().get(&seat.person, address).await {
             Ok(verified) => Some(verified),
-            // No id: said on the page.
-            Err(refused) if refused.status == 400 => None,
+            // No id, or nobody's: said on the page.
+            Err(refused) if matches!(refused.status, 400 | 404) && !request.is_empty() => None,
             Err(refused) => return Err(refused),
         },
         None => None,
     };
+    let checked = verified.is_some();
     let says = verified.as_ref().map(|found| match (found.whole, found.requests) {
         (_, 0) => t.none.to_owned(),
         (true, _) => put(t.whole, &[&number(found.requests), &number(found.entries)]),
@@ -298,13 +312,14 @@ async fn checked(console: &Console, seat: &Seat, query: &Fields) -> Result<Ledge
         f: Frame::of(seat, t.title, "/console/ledger"),
         verify_n: put(t.verify, &[&VERIFIED.to_string()]),
         verify_href: "/console/ledger?verify=newest".to_owned(),
-        verified: verified.is_some(),
+        verified: checked,
         whole: verified.as_ref().is_some_and(|found| found.whole),
         says: says.unwrap_or_default(),
         broken: verified.iter().flat_map(|found| &found.broken).map(broken).collect(),
         next: verified
             .and_then(|found| found.next)
             .map(|cursor| format!("/console/ledger?verify=older&cursor={}", encoded(&cursor))),
+        unknown: !request.is_empty() && !checked,
         record: if request.is_empty() { String::new() } else { format!("/console/requests/{}/record.json", encoded(&request)) },
         request,
     })

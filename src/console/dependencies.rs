@@ -20,35 +20,35 @@ use crate::api::Refused;
 use crate::api::permit::Action;
 
 /// A heartbeat older than this is worth a look: workers beat several times in a lease.
-const LATE_SECONDS: i64 = 10;
+pub(super) const LATE_SECONDS: i64 = 10;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Dependency {
-    name: String,
-    state: String,
-    parked: u64,
-    processes: Vec<String>,
-    failures: u32,
-    control: Option<Control>,
+pub(super) struct Dependency {
+    pub(super) name: String,
+    pub(super) state: String,
+    pub(super) parked: u64,
+    pub(super) processes: Vec<String>,
+    pub(super) failures: u32,
+    pub(super) control: Option<Control>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Worker {
-    id: String,
-    name: String,
-    version: String,
-    started_at: String,
-    heartbeat_at: String,
-    answering: bool,
+pub(super) struct Worker {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) version: String,
+    pub(super) started_at: String,
+    pub(super) heartbeat_at: String,
+    pub(super) answering: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Workers {
-    items: Vec<Worker>,
-    now: String,
+pub(super) struct Workers {
+    pub(super) items: Vec<Worker>,
+    pub(super) now: String,
 }
 
 struct DependencyRow {

@@ -12,6 +12,7 @@
 
 mod around;
 mod assets;
+mod attention;
 mod audit;
 mod batch;
 mod decide;

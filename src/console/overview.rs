@@ -7,15 +7,14 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::form::{Fields, Query};
+use super::attention::{self, Attention};
+use super::form::{Fields, Query, encoded};
 use super::frame::{Frame, page};
 use super::home::shown;
 use super::inbox::now;
 use super::plot::{Column, Plot, Series, stacked, times};
-use super::read::{List, Review};
 use super::session::Seat;
 use super::show::{self, number, span};
 use super::text::{Texts, put};
@@ -111,11 +110,6 @@ struct OfProcess {
     parts: Vec<(&'static str, String, String, String)>,
 }
 
-struct Attention {
-    href: String,
-    text: String,
-}
-
 struct PartRow {
     from: String,
     accepted: u64,
@@ -191,7 +185,6 @@ async fn view(console: &Console, seat: &Seat, query: &Fields) -> Result<View, Re
         within = "1h";
         history = desk.get(person, "/v1/history?within=1h").await?;
     }
-    let reviews: List<Review> = desk.get(person, "/v1/reviews?limit=200").await?;
     let now = now(console);
     let windows = [("1h", t.overview.hour), ("24h", t.overview.day), ("7d", t.overview.week)];
     let label = |part: &Part| {
@@ -207,17 +200,17 @@ async fn view(console: &Console, seat: &Seat, query: &Fields) -> Result<View, Re
     ];
     Ok(View {
         windows: windows.map(|(word, label)| (word, label, word == within)).to_vec(),
-        attention: attention(&balance, &reviews.items, now, t),
-        tiles: tiles(&balance, &history, t),
+        attention: attention::needed(console, seat, &balance.by_process, now).await?,
+        tiles: tiles(&balance, &history, within, t),
         states: states(&balance, t),
         outcomes: stacked(&columns),
         times: times(&series, &labels, t),
         rows: history.parts.iter().zip(&labels).map(|(part, label)| row(part, label.clone(), t)).collect(),
         cut: if history.cut { put(t.overview.cut, &[&number(history.requests)]) } else { String::new() },
-        processes: processes(&history, t),
+        processes: processes(&history, within, t),
         steps: steps(&balance),
-        asked: shares(&history.asked_for, "state:in_review"),
-        refused: shares(&history.refused_for, "state:refused"),
+        asked: shares(&history.asked_for, "state:in_review", within),
+        refused: shares(&history.refused_for, "state:refused", within),
         holds: balance.holds,
         books: if balance.holds {
             t.overview.holds.to_owned()
@@ -259,34 +252,36 @@ fn took(ms: Option<u64>, t: &Texts) -> String {
     ms.map_or_else(|| "—".to_owned(), |ms| span(i64::try_from(ms).unwrap_or(i64::MAX).saturating_mul(1000), t))
 }
 
-fn tiles(balance: &Balance, history: &History, t: &Texts) -> Vec<Tile> {
+/// A search for what was accepted in the window.
+fn search(words: &str, within: &str) -> String {
+    format!("/console/requests?q={}", encoded(format!("{words} age:<{within}").trim()))
+}
+
+fn tiles(balance: &Balance, history: &History, within: &str, t: &Texts) -> Vec<Tile> {
     let whole = &history.whole;
     let ended = whole.done + whole.refused + whole.other;
     let rate = if ended == 0 { "—".to_owned() } else { format!("{:.1} %", whole.automated as f64 * 100.0 / ended as f64) };
-    let tile = |href: &str, label: &str, value: String, under: String| Tile {
-        href: href.to_owned(),
-        label: label.to_owned(),
-        value,
-        under,
-        tone: "",
-    };
+    let tile =
+        |href: String, label: &str, value: String, under: String| Tile { href, label: label.to_owned(), value, under, tone: "" };
+    let times = || "#times".to_owned();
     let of = |total: u64| format!("{} {}", number(total), t.overview.since_start);
+    let all_ended = search("state:done,refused,withdrawn,expired", within);
     vec![
         Tile {
             tone: "good",
-            ..tile("/console/decisions", t.overview.automation, rate, put(t.overview.automation_under, &[&number(ended)]))
+            ..tile(all_ended, t.overview.automation, rate, put(t.overview.automation_under, &[&number(ended)]))
         },
-        tile("/console/requests", t.overview.received, number(whole.accepted), of(balance.accepted)),
-        tile("/console/requests?q=state%3Adone", t.overview.done, number(whole.done), of(balance.done)),
-        tile("/console/requests?q=state%3Arefused", t.overview.refused, number(whole.refused), of(balance.refused)),
+        tile(search("", within), t.overview.received, number(whole.accepted), of(balance.accepted)),
+        tile(search("state:done", within), t.overview.done, number(whole.done), of(balance.done)),
+        tile(search("state:refused", within), t.overview.refused, number(whole.refused), of(balance.refused)),
         tile(
-            "/console/requests?q=state%3Awithdrawn%2Cexpired",
+            search("state:withdrawn,expired", within),
             t.overview.other,
             number(whole.other),
             of(balance.withdrawn + balance.expired),
         ),
-        tile("#times", t.overview.p50, took(whole.p50_ms, t), t.overview.in_window.to_owned()),
-        tile("#times", t.overview.p95, took(whole.p95_ms, t), t.overview.in_window.to_owned()),
+        tile(times(), t.overview.p50, took(whole.p50_ms, t), t.overview.in_window.to_owned()),
+        tile(times(), t.overview.p95, took(whole.p95_ms, t), t.overview.in_window.to_owned()),
     ]
 }
 
@@ -313,40 +308,7 @@ fn states(balance: &Balance, t: &Texts) -> Vec<Tile> {
     all.into_iter().map(tile).collect()
 }
 
-fn attention(balance: &Balance, reviews: &[Review], now: Timestamp, t: &Texts) -> Vec<Attention> {
-    let mut groups: BTreeMap<(&str, &str), u64> = BTreeMap::new();
-    for row in &balance.by_process {
-        if let Some(group) = &row.parked {
-            *groups.entry((group, &row.process)).or_default() += row.count;
-        }
-    }
-    let mut found = Vec::new();
-    let mut down: BTreeMap<&str, u64> = BTreeMap::new();
-    for ((group, process), count) in &groups {
-        match group.split_once(':') {
-            Some(("defect", fingerprint)) => found.push(Attention {
-                href: format!("/console/defects/{fingerprint}"),
-                text: put(t.overview.defect_open, &[&number(*count), process]),
-            }),
-            Some((_, name)) => *down.entry(name).or_default() += count,
-            None => {}
-        }
-    }
-    found.extend(down.into_iter().map(|(name, count)| Attention {
-        href: "/console/dependencies".to_owned(),
-        text: put(t.overview.dependency_down, &[name, &number(count)]),
-    }));
-    let late = reviews.iter().filter(|review| show::read(&review.due_at).is_some_and(|due| due < now)).count();
-    if late > 0 {
-        found.push(Attention {
-            href: "/console/reviews?tab=team".to_owned(),
-            text: put(t.overview.reviews_late, &[&late.to_string()]),
-        });
-    }
-    found
-}
-
-fn processes(history: &History, t: &Texts) -> Vec<OfProcess> {
+fn processes(history: &History, within: &str, t: &Texts) -> Vec<OfProcess> {
     let mut all: BTreeMap<&str, BTreeMap<&str, u64>> = BTreeMap::new();
     for share in &history.by_process {
         *all.entry(&share.process).or_default().entry(&share.name).or_default() += share.count;
@@ -369,7 +331,7 @@ fn processes(history: &History, t: &Texts) -> Vec<OfProcess> {
             (class, format!("{x:.2}"), format!("{width:.2}"), format!("{label} {}", number(count)))
         };
         OfProcess {
-            href: format!("/console/requests?q=process%3A{name}"),
+            href: search(&format!("process:{name}"), within),
             total: number(total),
             parts: kinds.into_iter().filter(|(_, _, count)| *count > 0).map(part).collect(),
             name: name.to_owned(),
@@ -396,14 +358,9 @@ fn steps(balance: &Balance) -> Vec<Line> {
     lines.into_iter().take(8).map(line).collect()
 }
 
-fn shares(shares: &[Share], state: &str) -> Vec<Line> {
+fn shares(shares: &[Share], state: &str, within: &str) -> Vec<Line> {
     let line = |share: &Share| Line {
-        href: format!(
-            "/console/requests?q=process%3A{}%20reason%3A{}%20{}",
-            share.process,
-            share.name,
-            state.replace(':', "%3A")
-        ),
+        href: search(&format!("process:{} reason:{} {state}", share.process, share.name), within),
         name: share.name.clone(),
         note: share.process.clone(),
         count: number(share.count),

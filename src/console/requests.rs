@@ -150,7 +150,12 @@ fn made(seat: &Seat, found: Found, part: bool) -> Response {
     let looked = looked.map(|to| put(t.requests.looked_back_to, &[&to])).unwrap_or_default();
     let rows = list.items.iter().map(|request| row(request, seat, at)).collect();
     let again = format!("/console/requests?q={}{cursor}", encoded(&q));
-    let empty = if q.is_empty() { t.requests.none_yet } else { t.requests.empty };
+    // Where it was not understood nothing was looked for.
+    let empty = match (q.is_empty(), bad.is_empty()) {
+        (true, _) => t.requests.none_yet,
+        (false, true) => t.requests.empty,
+        (false, false) => "",
+    };
     let f = Frame::of(seat, t.requests.title, "/console/requests");
     if part {
         return page(&seat.look, &RequestsList { f, rows, next, again, empty, looked });
@@ -204,31 +209,50 @@ pub(super) fn row(request: &Request, seat: &Seat, now: Timestamp) -> Row {
     }
 }
 
-/// Reads a search: `process:card_unbind state:parked age:>1h`, an id, or a customer.
+/// The words of a search; quotation marks keep together what belongs together, and are no part of it.
+fn split(q: &str) -> Vec<String> {
+    let (mut all, mut word, mut quoted) = (Vec::new(), String::new(), false);
+    for c in q.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            c if c.is_whitespace() && !quoted => all.push(std::mem::take(&mut word)),
+            c => word.push(c),
+        }
+    }
+    all.push(word);
+    all.retain(|word| !word.is_empty());
+    all
+}
+
+/// Reads a search: `process:card_unbind state:parked age:>1h`, an id, or a customer, whose name may have several words.
 fn understand(q: &str, now: Timestamp) -> Search {
     let mut search = Search::default();
-    for word in q.split_whitespace() {
+    let mut customer: Vec<&str> = Vec::new();
+    let words = split(q);
+    for word in &words {
         let Some((name, value)) = word.split_once(':') else {
-            if let Ok(id) = Uuid::try_parse(word) {
-                search.id = Some(id);
-            } else {
-                search.query.extend(["&customer=", encoded(word).as_str()]);
+            match Uuid::try_parse(word) {
+                Ok(id) => search.id = Some(id),
+                Err(_) => customer.push(word),
             }
             continue;
         };
         match (QUALIFIERS.iter().find(|(known, _)| *known == name), value) {
             (_, "") | (None, _) => {
-                search.bad.get_or_insert_with(|| word.to_owned());
+                search.bad.get_or_insert_with(|| word.clone());
             }
             (Some(("age", _)), value) => match age(value, now) {
                 Some(part) => search.query.push_str(&part),
                 None => {
-                    search.bad.get_or_insert_with(|| word.to_owned());
+                    search.bad.get_or_insert_with(|| word.clone());
                 }
             },
             (Some(("connector", _)), name) => search.query.extend(["&parked=", encoded(&format!("dependency:{name}")).as_str()]),
             (Some((_, name)), value) => search.query.extend(["&", name, "=", encoded(value).as_str()]),
         }
+    }
+    if !customer.is_empty() {
+        search.query.extend(["&customer=", encoded(&customer.join(" ")).as_str()]);
     }
     search
 }
@@ -257,6 +281,9 @@ mod tests {
         assert_eq!(query("age:>1h"), "&before=1970%2D01%2D01T01%3A00%3A00%2E000000Z");
         assert_eq!(query("connector:bank"), "&parked=dependency%3Abank");
         assert_eq!(query(""), "");
+        assert_eq!(query("王 小明 state:done"), "&state=done&customer=%E7%8E%8B%20%E5%B0%8F%E6%98%8E");
+        assert_eq!(query("customer:\"li wei\""), "&customer=li%20wei");
+        assert_eq!(query("\"li  wei"), "&customer=li%20%20wei");
         for bad in ["colour:red", "state:", "age:1h", "age:>soon", "age:"] {
             assert_eq!(understand(bad, now).bad.as_deref(), Some(bad));
         }

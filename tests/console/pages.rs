@@ -95,7 +95,7 @@ async fn an_incident() {
     for number in 1..=3 {
         ids.push(world.submit_until(&format!("odd-{number}"), "parked").await);
     }
-    let page = ops.get("/console/overview").await.expect(200).says("3 requests are parked under a defect of change");
+    let page = ops.get("/console/overview").await.expect(200).says("Parked under a defect of change: 3");
     let here = page.text.split("href=\"/console/defects/").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let here = format!("/console/defects/{here}");
     ops.get("/console/defects").await.expect(200).says("unexpected status").says(&here);
@@ -122,8 +122,11 @@ async fn a_dependency_is_stopped_and_let_through() {
     assert_eq!(page.to(), "/console/dependencies");
     let page = ops.get("/console/dependencies").await.expect(200).says("Let calls through").says("(ops)");
     page.silent_about("<b>migrate</b>").says("migrate");
+    // Also before anything waits for it.
+    let waits = |count| format!("bank: down; requests that wait for it: {count} — ops: they &#60;b&#62;migrate");
+    ops.get("/console/overview").await.expect(200).says(&waits(0));
     let id = world.submit_until("sure-1", "parked").await;
-    ops.get("/console/overview").await.expect(200).says("bank is down: 1 requests wait for it");
+    ops.get("/console/overview").await.expect(200).says(&waits(1));
     ops.act("/console/dependencies/bank/reset", &[("reason", "done")]).await.expect(303);
     world.until(&id, "done").await;
     ops.act("/console/dependencies/nobody/trip", &[("reason", "x")]).await.expect(404);
@@ -143,7 +146,12 @@ async fn requests_are_searched_and_steered() {
     ops.get("/console/requests?q=state%3Aparked").await.expect(200).says("odd-1").silent_about("sure-1");
     ops.get("/console/requests?q=sure-1").await.expect(200).says("sure-1").silent_about("odd-1");
     ops.get("/console/requests?q=state%3Aparked%20age%3A%3E1h").await.expect(200).says("No request fits this search.");
-    ops.get("/console/requests?q=colour%3Ared").await.expect(200).says("not understood").says("colour:red");
+    let odd_one = ops.get("/console/requests?q=colour%3Ared").await.expect(200).says("not understood").says("colour:red");
+    odd_one.silent_about("No request fits");
+    ops.get("/console/requests?q=%22sure-1%22%20state%3Adone").await.expect(200).says("sure-1").silent_about("odd-1");
+    // The overview's numbers lead to what they count.
+    ops.get("/console/overview?within=24h").await.expect(200).says("/console/requests?q=state%3Adone%20age%3A%3C24h");
+    ops.get("/console/requests?q=state%3Adone%20age%3A%3C24h").await.expect(200).says("sure-1").silent_about("odd-1");
     ops.get("/console/requests?q=state%3Apurple").await.expect(200).says("takes queued");
     ops.get("/console/requests?q=connector%3Abank").await.expect(200).says("No request fits this search.");
     assert_eq!(ops.get(&format!("/console/requests?q={odd}")).await.to(), format!("/console/requests/{odd}"));
@@ -178,7 +186,11 @@ async fn auditors_see_who_decided_and_verify_the_record() {
     assert!(file.headers["content-disposition"].to_str().unwrap().contains("decisions.csv"));
     audit.get("/console/ledger?verify=newest").await.expect(200).says("every chain verifies");
     audit.get(&format!("/console/ledger?request={id}")).await.expect(200).says("1 requests");
-    audit.get("/console/ledger?request=nonsense").await.expect(200).silent_about("every chain verifies");
+    audit.get(&format!("/console/ledger?request={}", id.to_uppercase())).await.expect(200).says("1 requests");
+    for unknown in ["nonsense", "0192f3a4-0000-7000-8000-00000000000a"] {
+        let page = audit.get(&format!("/console/ledger?request={unknown}")).await.expect(200);
+        page.says("There is no request with this id.").says(unknown).silent_about("every chain verifies");
+    }
     let record = audit.get(&format!("/console/requests/{id}/record.json")).await.expect(200).silent_about(CANARY);
     let record: serde_json::Value = serde_json::from_str(&record.text).unwrap();
     assert_eq!((&record["request"]["state"], &record["verified"]["whole"]), (&json!("done"), &json!(true)));

@@ -82,11 +82,18 @@ pub async fn demo(options: DemoOptions, stop: Stop) -> anyhow::Result<bool> {
     };
     show.finish();
     let Some(result) = result else {
-        place.stop(&show, options.keep).await?;
+        place.stop(&show).await?;
         show.say("stopped before the summary");
         return Ok(true);
     };
-    let (seen, mut feed) = result?;
+    let (seen, mut feed) = match result {
+        Ok(performed) => performed,
+        Err(error) => {
+            // What went wrong is looked for in the folder, where it is kept.
+            place.stop(&show).await?;
+            return Err(error);
+        }
+    };
     let books = books::read(&place.engine, place.sandbox.handle(), &world.requests).await.context("cannot read the books")?;
     let out = Out::new(false);
     let text = summary::summary(&books, &seen, out) + &next::commands(&books, &place, &options, out);
@@ -96,7 +103,7 @@ pub async fn demo(options: DemoOptions, stop: Stop) -> anyhow::Result<bool> {
         feed.tell_everything();
         feed.follow(place.stopping()).await?;
     }
-    place.stop(&show, options.keep).await?;
+    place.stop(&show).await?;
     Ok(books.add_up())
 }
 

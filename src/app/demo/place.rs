@@ -83,7 +83,7 @@ pub(super) struct Place {
 impl Place {
     /// Starts everything; the worker drains when `drain` is cancelled.
     pub(super) async fn start(options: &DemoOptions, world: &World, drain: &CancellationToken) -> anyhow::Result<Place> {
-        let folder = Folder { path: make_folder()?, keep: false };
+        let folder = Folder { path: make_folder()?, keep: options.keep };
         let settings = crate::sandbox::Settings { seed: options.seed, ..crate::sandbox::Settings::default() };
         let sandbox = Sandbox::start_with(([127, 0, 0, 1], 0).into(), &settings).await?;
         sandbox.handle().load(world);
@@ -142,14 +142,13 @@ impl Place {
         self.stop.clone()
     }
 
-    /// Drains the worker, then stops the sandbox; keeps the folder or removes it.
-    pub(super) async fn stop(self, show: &Show, keep: bool) -> anyhow::Result<()> {
-        let Place { sandbox, worker, stop, mut folder, .. } = self;
-        folder.keep = keep;
+    /// Drains the worker, then stops the sandbox; keeps the folder if that was asked for, or removes it.
+    pub(super) async fn stop(self, show: &Show) -> anyhow::Result<()> {
+        let Place { sandbox, worker, stop, folder, .. } = self;
         stop.cancel();
         let ended = worker.await.context("the worker was cut off")?;
         sandbox.stop().await;
-        if keep {
+        if folder.keep {
             show.say(&format!("kept: {}", folder.path.display()));
         }
         ended

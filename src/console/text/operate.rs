@@ -43,9 +43,11 @@ texts! { Overview {
     cut: "Only the newest {} requests of the window are counted.", "仅统计范围内最新的 {} 个请求。";
     trouble: "Needs attention", "需要关注";
     calm: "Nothing needs attention.", "一切正常。";
-    dependency_down: "{} is down: {} requests wait for it", "{} 不可用：{} 个请求在等待";
-    defect_open: "{} requests are parked under a defect of {}", "{} 个请求因 {} 的缺陷被搁置";
-    reviews_late: "{} reviews are overdue", "{} 个复核已超时";
+    dependency_down: "{}: {}; requests that wait for it: {}", "{}：{}；等待它的请求：{}";
+    defect_open: "Parked under a defect of {}: {}", "因 {} 的缺陷被搁置的请求：{}";
+    reviews_late: "Overdue reviews: {}", "已超时的复核：{}";
+    no_worker: "No worker is running: nothing is carried out.", "没有工作进程在运行：请求不会被处理。";
+    worker_late: "Worker {} was last heard of {}", "工作进程 {} 上次心跳：{}";
     from: "From", "起始";
 } }
 
@@ -215,4 +217,5 @@ texts! { Ledger {
     all: "The command line verifies all of them:", "命令行可校验全部：";
     export: "Download its record", "下载记录";
     none: "There is no request yet.", "尚无请求。";
+    unknown: "There is no request with this id.", "没有此编号的请求。";
 } }
