@@ -6,19 +6,19 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use mozhao::domain::process::{Known, parse};
 use mozhao::engine::clock::SystemClock;
+use mozhao::engine::ports::records::RequestFilter;
 use mozhao::engine::ports::store::Store;
 use mozhao::engine::processes::Processes;
-use mozhao::engine::service::{Engine, Parts, Settings, Submission, Submitted};
+use mozhao::engine::service::{Engine, Parts, Settings};
 use mozhao::store::{Role, open};
-use uuid::Uuid;
 
 use crate::LEASE;
+use crate::broker::{Consumer, PointPublisher};
 use crate::harness::wait::{until, until_some, until_true};
 use crate::people::People;
-use crate::points::{Blow, Chosen, PointPublisher, PointRemote, PointStore, Points};
+use crate::points::{Blow, Chosen, PointRemote, PointStore, Points};
 use crate::stories::Story;
 use crate::target::Target;
 
@@ -37,14 +37,15 @@ fn chosen(text: &str) -> Option<Chosen> {
     Some(Chosen { blow, hit: parts.next()?.parse().ok()?, name: parts.next()?.to_owned() })
 }
 
-/// Runs until the request has its outcome and everything is told.
-pub(crate) fn live() {
-    let Ok(folder) = std::env::var("MOZHAO_CRASH_FOLDER") else { return };
+/// Where this process is such a one: runs until the request has its outcome and everything is told.
+pub(crate) fn live() -> bool {
+    let Ok(folder) = std::env::var("MOZHAO_CRASH_FOLDER") else { return false };
     let database = std::env::var("MOZHAO_CRASH_DATABASE").unwrap();
     let chosen = std::env::var("MOZHAO_CRASH_AT").ok().as_deref().and_then(chosen);
     let story = Story::named(&std::env::var("MOZHAO_CRASH_STORY").unwrap());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(work(story, Path::new(&folder), &database, chosen));
+    true
 }
 
 async fn work(story: &'static Story, folder: &Path, database: &str, chosen: Option<Chosen>) {
@@ -87,10 +88,11 @@ async fn work(story: &'static Story, folder: &Path, database: &str, chosen: Opti
         let engine = engine.clone();
         async move { engine.run().await }
     });
-    if story.name == "expired" {
-        until_some("what is no request to be rejected", PATIENCE, async || reject(&engine).await).await;
-    }
-    let request = until_some("the request to be accepted", PATIENCE, async || submit(&engine, story).await).await;
+    let consumer = Consumer { story, folder: folder.to_owned(), points: points.clone() };
+    until_some("every message to be acknowledged", PATIENCE, || consumer.consume(&engine)).await;
+    // What was acknowledged comes no more: whoever was here before may have stored it.
+    let stored = async || inner.requests(&RequestFilter::default(), None, 1).await.ok()?.first().map(|row| row.id);
+    let request = until_some("what was acknowledged to be stored", PATIENCE, stored).await;
     // From now on a correction is at hand; what is accepted begins on version 1.
     engine.processes().add(version(2));
     let people = People::new(story, engine.clone(), inner.clone(), target(), request);
@@ -113,33 +115,4 @@ async fn work(story: &'static Story, folder: &Path, database: &str, chosen: Opti
     }
     engine.stop();
     running.await.unwrap().unwrap();
-}
-
-async fn submit(engine: &Engine, story: &Story) -> Option<Uuid> {
-    match engine.submit(submission("m1", story.process)).await {
-        Ok(Submitted::Accepted(id) | Submitted::Duplicate(id)) => Some(id),
-        Ok(other) => panic!("a good message came to {other:?}"),
-        Err(_) => None,
-    }
-}
-
-async fn reject(engine: &Engine) -> Option<()> {
-    match engine.submit(submission("m0", "nothing")).await {
-        Ok(Submitted::Rejected { .. }) => Some(()),
-        Ok(other) => panic!("a bad message came to {other:?}"),
-        Err(_) => None,
-    }
-}
-
-fn submission(message: &str, process: &str) -> Submission {
-    Submission {
-        producer: "app".to_owned(),
-        message: Some(message.to_owned()),
-        channel: "app".to_owned(),
-        process: process.to_owned(),
-        payload: Bytes::from_static(br#"{"customer": "C1"}"#).into(),
-        reply_to: None,
-        correlation: None,
-        traceparent: None,
-    }
 }

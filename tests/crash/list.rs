@@ -37,6 +37,7 @@ const TOGETHER: &str = "written together with what follows it: the point is that
 /// Every name, in order. Each is two points, before and after; a read is one.
 #[rustfmt::skip]
 pub(crate) const POINTS: &[(&str, How)] = &[
+    ("ack", In(&[("transfer", 1), ("expired", 1)])),
     ("add_token", Never(TOKENS)),
     ("balance", Never(PAGES)),
     ("batches add_batch", In(&[("reviewed", 1)])),
@@ -230,7 +231,7 @@ fn body<'a>(text: &'a str, signature: &str) -> &'a str {
 fn of_sources() -> BTreeSet<String> {
     const METHOD: &str = r"(?m)^    async fn (\w+)\(";
     let mut names = BTreeSet::from(
-        ["publish", "mark of events", "mark of nothing", "commit of nothing", "commit of rejected"].map(str::to_owned),
+        ["ack", "publish", "mark of events", "mark of nothing", "commit of nothing", "commit of rejected"].map(str::to_owned),
     );
     let store = found(METHOD, include_str!("../../src/engine/ports/store.rs"));
     names.extend(store.into_iter().filter(|name| !["commit", "published"].contains(name)).map(str::to_owned));

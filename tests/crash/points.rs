@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,21 +15,21 @@ use mozhao::domain::request::signal::Signal;
 use mozhao::domain::time::Time;
 use mozhao::engine::ports::balance::{Balance, Went};
 use mozhao::engine::ports::batches::Batches;
-use mozhao::engine::ports::broker::Publisher;
 use mozhao::engine::ports::records::{
     ControlRow, DecisionFilter, DefectRow, Event, Heartbeat, ProcessRow, RejectedRow, RequestFilter, RequestRow, ReviewFilter,
     ReviewRow, TokenRow, Version, WorkerRow,
 };
-use mozhao::engine::ports::remote::{Answer, BreakerSettings, Failure, Remote, RemoteCall};
+use mozhao::engine::ports::remote::{Answer, Failure, Remote, RemoteCall};
 use mozhao::engine::ports::reviewing::Reviewing;
 use mozhao::engine::ports::store::{
     Claimed, Loaded, RequestId, ReviewAct, ReviewPut, Sent, Store, StoreError, WorkerId, Write, Written,
 };
 use uuid::Uuid;
 
+use crate::harness::child::signal_if_there;
 use crate::wrapped_people::{PointBatches, PointReviewing};
-use crate::wrapped_store;
 use crate::wrapped_store::Kind;
+use crate::{the_rest_of_the_remote, wrapped_store};
 
 /// What happens at the chosen point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +77,7 @@ impl Points {
     }
 
     /// Passes a point; true where an error is to be told.
-    fn pass(&self, name: &str) -> bool {
+    pub(crate) fn pass(&self, name: &str) -> bool {
         let hit = |name: &str| {
             let mut passed = self.passed.lock().unwrap();
             let hit = passed.entry(name.to_owned()).or_default();
@@ -95,8 +94,7 @@ impl Points {
             Blow::Kill => std::process::abort(),
             // Its own SIGSTOP: it goes on when somebody continues it.
             Blow::Stall => {
-                let me = std::process::id().to_string();
-                assert!(Command::new("kill").args(["-STOP", &me]).status().unwrap().success());
+                assert!(signal_if_there("STOP", &std::process::id().to_string()));
             }
         }
         false
@@ -252,42 +250,5 @@ impl<R: Remote> Remote for PointRemote<R> {
         answer
     }
 
-    fn timeout(&self, connector: &str) -> Duration {
-        self.inner.timeout(connector)
-    }
-
-    fn key_window(&self, connector: &str) -> Option<Duration> {
-        self.inner.key_window(connector)
-    }
-
-    fn breaker(&self, connector: &str) -> BreakerSettings {
-        self.inner.breaker(connector)
-    }
-
-    fn names(&self) -> Vec<String> {
-        self.inner.names()
-    }
-}
-
-/// A broker that is a file: a line for each event that it has confirmed.
-pub(crate) struct PointPublisher {
-    pub(crate) sink: PathBuf,
-    pub(crate) points: Arc<Points>,
-}
-
-#[async_trait]
-impl Publisher for PointPublisher {
-    async fn publish(&self, events: &[Event]) -> Vec<bool> {
-        if self.points.pass("before publish") {
-            return vec![false; events.len()];
-        }
-        for event in events {
-            append(&self.sink, &format!("{} {}", event.topic, event.id));
-        }
-        vec![!self.points.pass("after publish"); events.len()]
-    }
-
-    fn connected(&self) -> bool {
-        true
-    }
+    the_rest_of_the_remote!();
 }

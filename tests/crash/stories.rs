@@ -52,6 +52,12 @@ const fn story(
 }
 
 impl Story {
+    /// Its messages: id, and the process that each asks for. What asks for one that is not there is no request.
+    pub(crate) fn messages(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let bad = (self.name == "expired").then_some(("m0", "nothing"));
+        bad.into_iter().chain([("m1", self.process)])
+    }
+
     /// The story of this name.
     pub(crate) fn named(name: &str) -> &'static Story {
         STORIES.iter().find(|story| story.name == name).unwrap_or_else(|| panic!("no story {name}"))

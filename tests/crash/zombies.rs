@@ -24,7 +24,7 @@ const ZOMBIES: u64 = 4;
 /// How long the frozen one may remain undisturbed; who was frozen at its very end is not declared dead.
 const UNNOTICED: Duration = Duration::from_secs(8);
 
-fn lines(path: &Path) -> Vec<String> {
+pub(crate) fn lines(path: &Path) -> Vec<String> {
     fs::read_to_string(path).unwrap_or_default().lines().map(str::to_owned).collect()
 }
 
@@ -52,11 +52,11 @@ async fn play(url: &str, moment: usize, early: bool) -> Result<bool, String> {
     };
     // It wakes up either in the middle of its successor's work, or when everything is done.
     if early {
-        signal("-CONT", pid);
+        signal("CONT", pid);
         wait(&mut successor, "the successor").await?;
     } else {
         let done = wait(&mut successor, "the successor").await;
-        signal("-CONT", pid);
+        signal("CONT", pid);
         done?;
     }
     wait(&mut zombie, "the zombie").await?;
@@ -66,7 +66,7 @@ async fn play(url: &str, moment: usize, early: bool) -> Result<bool, String> {
 }
 
 /// No batch that was begun by a worker after it was declared dead was written.
-fn stale(journal: &[String]) -> Result<(), String> {
+pub(crate) fn stale(journal: &[String]) -> Result<(), String> {
     for (at, line) in journal.iter().enumerate() {
         let Some(worker) = line.strip_prefix("dead ") else { continue };
         let begun = journal[at..].iter().filter_map(|line| line.strip_prefix("begin ")).filter(|batch| batch.starts_with(worker));

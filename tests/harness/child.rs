@@ -158,6 +158,11 @@ pub fn alive(pid: u32) -> bool {
     state_and_parent(pid).is_some_and(|(state, _)| state != 'Z')
 }
 
+/// Whether the process exists and is stopped by a signal.
+pub fn stopped(pid: u32) -> bool {
+    state_and_parent(pid).is_some_and(|(state, _)| state == 'T')
+}
+
 /// The third and fourth field of `/proc/PID/stat`; the second, a name in parentheses, may hold anything.
 fn state_and_parent(pid: u32) -> Option<(char, u32)> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
