@@ -12,12 +12,12 @@ use mozhao::engine::ports::clock::Clock;
 use mozhao::engine::ports::records::ControlRow;
 use mozhao::engine::ports::remote::{Answer, BreakerSettings, Failure, Remote, RemoteCall};
 use mozhao::proof::clock::BEGINNING;
-use mozhao::proof::script::Script;
 use mozhao::proof::world::{Parts, World};
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::support::{SWAP, Stage, TRANSFER, fails, fails_until, play, says, slowly};
+use crate::the_rest_of_the_remote;
 
 /// Runs with the loop that looks after groups, for so many seconds.
 async fn tended(stage: &Stage, seconds: u64) {
@@ -67,7 +67,7 @@ fn a_dependency_that_comes_back_gets_one_request_first_and_then_the_others_at_a_
 /// A bank that fails for one customer, always and only there.
 struct FailsFor {
     customer: &'static str,
-    inner: Arc<Script>,
+    inner: Arc<dyn Remote>,
 }
 
 #[async_trait]
@@ -80,21 +80,7 @@ impl Remote for FailsFor {
         self.inner.call(call).await
     }
 
-    fn timeout(&self, connector: &str) -> Duration {
-        self.inner.timeout(connector)
-    }
-
-    fn key_window(&self, connector: &str) -> Option<Duration> {
-        self.inner.key_window(connector)
-    }
-
-    fn breaker(&self, connector: &str) -> BreakerSettings {
-        Remote::breaker(self.inner.as_ref(), connector)
-    }
-
-    fn names(&self) -> Vec<String> {
-        self.inner.names()
-    }
+    the_rest_of_the_remote!();
 }
 
 #[test]

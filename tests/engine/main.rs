@@ -14,3 +14,7 @@ mod support;
 mod target;
 mod told;
 mod versions;
+#[path = "../harness/wrapped_remote.rs"]
+mod wrapped_remote;
+#[path = "../harness/wrapped_store.rs"]
+mod wrapped_store;

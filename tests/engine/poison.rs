@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mozhao::engine::ports::clock::Clock;
-use mozhao::engine::ports::remote::{Answer, BreakerSettings, Failure, Remote, RemoteCall};
+use mozhao::engine::ports::remote::{Answer, Failure, Remote, RemoteCall};
 use mozhao::engine::ports::store::Store;
 use mozhao::proof::clock::VirtualClock;
 use mozhao::proof::world::{Parts, World};
@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::mortal::{Fate, MortalRemote, MortalStore};
 use crate::support::{SWAP, Stage, play, slowly};
+use crate::the_rest_of_the_remote;
 
 /// The next incarnation, which takes over; it dies when it makes its first call, if `dies`.
 async fn successor(stage: &Stage, dies: bool) -> World {
@@ -79,21 +80,7 @@ impl Remote for Killer {
         self.inner.call(call).await
     }
 
-    fn timeout(&self, connector: &str) -> Duration {
-        self.inner.timeout(connector)
-    }
-
-    fn key_window(&self, connector: &str) -> Option<Duration> {
-        self.inner.key_window(connector)
-    }
-
-    fn breaker(&self, connector: &str) -> BreakerSettings {
-        self.inner.breaker(connector)
-    }
-
-    fn names(&self) -> Vec<String> {
-        self.inner.names()
-    }
+    the_rest_of_the_remote!();
 }
 
 /// A worker that dies of the culprit.
