@@ -314,8 +314,9 @@ async fn enumerate(kind: &'static str) {
     // The first time is the undisturbed story's; how often a point is passed after that may depend on what was disturbed before.
     let at_once = unreached.iter().filter(|case| case.split(' ').nth(2) == Some("1")).count();
     assert_eq!(at_once, 0, "cases did not reach their point for the first time");
-    let again = chosen.iter().filter(|case| !case.at.starts_with(&format!("{} 1 ", case.at.split(' ').next().unwrap()))).count();
-    assert!(unreached.len() * 20 <= again.max(20), "{} of {again} repeats did not reach their point", unreached.len());
+    // All were reached in the runs that we have seen; a slow machine may do at once what is listed as two.
+    let repeats = chosen.iter().filter(|case| case.at.split(' ').nth(1) != Some("1")).count();
+    assert!(unreached.len() * 50 <= repeats.max(50), "{} of {repeats} repeats did not reach their point", unreached.len());
 }
 
 /// Plays its cases in processes of this program; where it finds itself in such a one, it is that.
