@@ -27,7 +27,7 @@ mkdir -p "$CARGO_TARGET_DIR"
 MOZHAO_CHAOS_RECORD=$(mktemp)
 export MOZHAO_CHAOS_RECORD
 parts=$(mktemp)
-fuzz_build=
+fuzz_build='' built=0
 trap 'rm -f "$MOZHAO_CHAOS_RECORD" "$parts"; [ -z "$fuzz_build" ] || kill "$fuzz_build" 2>/dev/null' EXIT
 commit=$(git rev-parse --short HEAD 2>/dev/null || echo unknown)
 [ -z "$(git status --porcelain 2>/dev/null)" ] || commit="$commit and changes"
@@ -58,10 +58,12 @@ if [ $# -gt 0 ]; then
   written=$CARGO_TARGET_DIR/chaos-part.md
   tests/run.sh --profile chaos "$@" || status=1
 else
-  cargo build --quiet --features "$MOZHAO_FEATURES" --tests || exit 1
+  suites=(--test chaos --test e2e --test simulation --test crash --test input)
+  cargo build --quiet --features "$MOZHAO_FEATURES" --bins "${suites[@]}" --test store || exit 1
+  built=$SECONDS
   # The instrumented programs are a build of their own; the scenarios mostly wait meanwhile.
   nice -n 19 tests/fuzz.sh 0 >"$CARGO_TARGET_DIR/fuzz-build.log" 2>&1 & fuzz_build=$!
-  tests/run.sh --profile chaos --test chaos --test e2e --test simulation --test crash --test input -E 'not test(mutants)' || status=1
+  tests/run.sh --profile chaos "${suites[@]}" -E 'not test(mutants)' || status=1
   listed() { sed -n "/^pub const $1:/,/^];/p" src/faults.rs | grep -c '^    ("'; }
   part 'known bugs, each caught by the simulation' "$(listed BUGS) bugs" cargo test --features faults --test simulation mutants -- --nocapture
   # Not the profile of the run above: its report is read below.
@@ -75,7 +77,7 @@ fi
 
 # A row for each scenario (with its seeds), each other test, each part.
 table() {
-  echo "Commit $commit, $(date -u '+%Y-%m-%d %H:%M') UTC, $(nproc) cores, $((SECONDS / 60)) minutes in all; exit status $status."
+  echo "Commit $commit, $(date -u '+%Y-%m-%d %H:%M') UTC, $(nproc) cores, $((SECONDS / 60)) minutes in all, $((built / 60)) of them for the build; exit status $status."
   echo
   echo "| scenario | seeds | seconds | requests or inputs | faults | violations |"
   echo "|---|---|---|---|---|---|"
