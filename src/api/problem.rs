@@ -71,12 +71,24 @@ pub(super) struct ProblemBody {
     more: Map<String, Value>,
 }
 
+/// How many characters of a long detail are kept: of its beginning, which names the place, and of its end, which says how to mend it.
+const KEPT: (usize, usize) = (600, 300);
+
+fn cut(text: String) -> String {
+    let begin = text.char_indices().nth(KEPT.0).map(|(at, _)| at);
+    let end = text.char_indices().rev().nth(KEPT.1 - 1).map(|(at, _)| at);
+    match (begin, end) {
+        (Some(begin), Some(end)) if begin < end => format!("{}…{}", &text[..begin], &text[end..]),
+        _ => text,
+    }
+}
+
 impl Problem {
-    /// A problem of this kind.
+    /// A problem of this kind. A long detail loses its middle: what is long is the caller's own text.
     pub(super) fn new(kind: &'static Kind, detail: impl Into<String>) -> Problem {
         Problem(Box::new(Inner {
             kind,
-            detail: detail.into(),
+            detail: cut(detail.into()),
             errors: Vec::new(),
             more: Map::new(),
             retry_after: None,
@@ -222,6 +234,18 @@ mod tests {
             "request_id": "r-1", "errors": [{"pointer": "/card_id", "message": "/card_id is missing"}], "request": 7,
         });
         assert_eq!(body, expected);
+    }
+
+    #[tokio::test]
+    async fn a_long_text_of_the_callers_is_cut_and_the_hint_stays() {
+        let wrong = crate::domain::time::parse_duration(&"时".repeat(5_000)).unwrap_err();
+        let (_, _, body) = told(Problem::new(&kinds::INVALID, format!("`for`: {wrong}"))).await;
+        let detail = body["detail"].as_str().unwrap();
+        assert_eq!(detail.chars().count(), 901, "{detail}");
+        assert!(detail.starts_with("`for`: `时时") && detail.ends_with("500ms, 30s, 10m, 4h or 7d"), "{detail}");
+        for whole in [String::new(), "x".repeat(900)] {
+            assert_eq!(cut(whole.clone()), whole);
+        }
     }
 
     #[tokio::test]
