@@ -88,7 +88,7 @@ fn action(place: &str) -> Result<Action, Problem> {
 
 /// The views of a place, by name.
 #[utoipa::path(get, path = "/v1/views", operation_id = "list_views", tag = "views",
-    params(("place" = String, Query, description = "reviews")),
+    params(("place" = Option<String>, Query, description = "`reviews`, which is the default")),
     responses((status = 200, body = ViewList)))]
 async fn list(State(api): State<Api>, caller: Caller, query: Query) -> Result<Response, Problem> {
     let place = query.text("place")?.unwrap_or_else(|| "reviews".to_owned());
