@@ -183,7 +183,8 @@ mod aligned_tests {
             assert_eq!(other > before, hour > 0);
             let time = |id: Uuid| i64::try_from(id.as_u128() >> BELOW_TIME).unwrap_or_default();
             let differ = time(other) - time(before) + seconds * 1_000;
-            assert!((0..60_000).contains(&differ), "{differ}");
+            // What passed between the question and the answer is not counted as ahead, which may cost the millisecond.
+            assert!((-1..60_000).contains(&differ), "{differ}");
         }
     }
 }
