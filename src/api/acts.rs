@@ -30,7 +30,8 @@ struct DoneBody {
     at: Stamp,
     /// Who.
     by: String,
-    /// What: `decision_undone`, `review_snoozed`, `review_woken`, `view_saved`, `view_renamed`, `view_removed` or `batch_stopped`.
+    /// What: `decision_undone`, `review_taken_over`, `review_released`, `review_escalated`, `review_snoozed`, `review_woken`,
+    /// `view_saved`, `view_renamed`, `view_removed` or `batch_stopped`.
     what: String,
     /// About which request.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -38,7 +39,7 @@ struct DoneBody {
     /// About which review.
     #[serde(skip_serializing_if = "Option::is_none")]
     review: Option<Uuid>,
-    /// What was taken back, which view, whose batch; may be empty.
+    /// Which choice was taken back, who had the review, which view, whose batch; may be empty.
     detail: String,
 }
 

@@ -20,10 +20,11 @@ use uuid::Uuid;
 
 use super::Api;
 use super::auth::Caller;
-use super::batching::{came, held};
+use super::batching::held;
 use super::extract::{InPath, Json, Key, OptionalJson, Query};
 use super::facts::show_customer;
 use super::kinds;
+use super::late::came;
 use super::permit::Action;
 use super::problem::{Problem, ProblemBody};
 use super::request_acts::{check_note, check_reason};

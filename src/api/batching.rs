@@ -9,13 +9,11 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::acts::may_still;
-use crate::domain::request::react::APPLIED;
+use super::late::{Late, bounded, came, send};
 use crate::domain::request::signal::Decision;
 use crate::engine::ports::batches::{BatchRow, Came, ItemRow, Progress};
 use crate::engine::ports::reviewing::HeldRow;
-use crate::engine::ports::store::{ReviewAct, ReviewPut, StoreError};
-use crate::engine::service::{Engine, EngineError, ReviewAnswer, Told};
+use crate::engine::service::{Engine, EngineError};
 
 /// How often somebody looks for a batch.
 const LOOK: Duration = Duration::from_secs(1);
@@ -25,14 +23,6 @@ const LEASE: Duration = Duration::from_secs(30);
 const TURN: Duration = Duration::from_secs(15);
 /// How long a decision waits for the request's owner, the first time.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// After this long it is enough that a decision is stored: its owner will see it.
-const ENOUGH: Duration = Duration::from_mins(2);
-
-/// What an item came to.
-pub(super) fn came(to: Progress, code: &str, why: &str) -> Came {
-    Came { to, code: code.to_owned(), why: why.to_owned() }
-}
-
 /// Somebody's decision on it waits.
 pub(super) fn held(other: &HeldRow) -> Came {
     came(Progress::Skipped, "held", &other.decision.by)
@@ -91,49 +81,21 @@ pub async fn turn(engine: &Engine) -> Result<bool, EngineError> {
 
 /// Sends one decision; what came of it, or `None` where nobody has said so yet.
 async fn decide(engine: &Engine, batch: &BatchRow, item: &ItemRow) -> Result<Option<Came>, EngineError> {
-    let review = match engine.store().review(item.review).await {
-        Ok(review) => review,
-        Err(StoreError::NotFound(_)) => return Ok(Some(came(Progress::Skipped, "not_found", ""))),
-        Err(error) => return Err(error.into()),
+    let first = item.came.to == Progress::Pending;
+    let late = Late {
+        decision: Decision { review: item.review, ..batch.decision.clone() },
+        version: item.version,
+        signal_id: item.signal_id,
+        since: batch.start_at,
+        patience: if first { PATIENCE } else { Duration::ZERO },
     };
-    if let Some(other) = engine.store().reviewing().held(review.id).await? {
-        return Ok(Some(held(&other)));
-    }
-    let decision = Decision { review: review.id, ..batch.decision.clone() };
-    if !may_still(engine, &decision, item.signal_id, &review).await? {
-        return Ok(Some(came(Progress::Failed, "revoked", "")));
-    }
-    let act = ReviewAct::Decide { version: item.version, decision };
-    let patience = if item.came.to == Progress::Sending { Duration::ZERO } else { PATIENCE };
-    match engine.review_act(&review, act, item.signal_id, patience).await {
-        Ok(answer) => Ok(told(engine, batch, answer)),
-        Err(EngineError::Invalid(why)) => Ok(Some(came(Progress::Failed, "invalid", &why))),
-        Err(EngineError::NotFound(_)) => Ok(Some(came(Progress::Skipped, "not_found", ""))),
-        Err(EngineError::Store(StoreError::Data(why) | StoreError::Broken(why))) => {
-            tracing::error!(why, review = %review.id, "a decision of a batch cannot be stored");
-            Ok(Some(came(Progress::Failed, "internal", "")))
+    // What was sent before may have come to anything since; somebody may hold a decision on what it has led to.
+    if first {
+        match engine.store().reviewing().held(item.review).await {
+            Ok(None) => {}
+            Ok(Some(other)) => return Ok(Some(held(&other))),
+            Err(error) => return bounded(engine, &late, error.into()).await,
         }
-        Err(error) => Err(error),
     }
-}
-
-fn told(engine: &Engine, batch: &BatchRow, answer: ReviewAnswer) -> Option<Came> {
-    Some(match (answer.put, answer.told) {
-        (ReviewPut::Stale(row), _) => came(Progress::Skipped, "stale", &format!("version {}, {}", row.version, row.state)),
-        (ReviewPut::Taken(row), _) => {
-            let first = row.decision.as_ref().map(|first| first.by.as_str());
-            came(Progress::Skipped, "taken", row.claimed_by.as_deref().or(first).unwrap_or_default())
-        }
-        (ReviewPut::SetAside(_), _) => came(Progress::Skipped, "set_aside", ""),
-        (ReviewPut::Done(_, None), _) => came(Progress::Done, "second_needed", ""),
-        (ReviewPut::Done(_, Some(_)), Some(Told::Answer(word))) if word == APPLIED => came(Progress::Done, "applied", ""),
-        (ReviewPut::Done(_, Some(_)), Some(Told::Answer(why))) => came(Progress::Failed, "refused", &why),
-        (ReviewPut::Done(_, Some(_)), Some(Told::Ended(outcome))) => came(Progress::Skipped, "ended", outcome),
-        (ReviewPut::Done(_, Some(_)), None | Some(Told::Pending)) => {
-            if engine.clock().now().since(batch.start_at) < ENOUGH {
-                return None;
-            }
-            came(Progress::Done, "stored", "")
-        }
-    })
+    send(engine, &late).await
 }

@@ -30,8 +30,8 @@ use crate::domain::request::react::APPLIED;
 use crate::domain::request::signal::{Decision, Signal, person};
 use crate::domain::words::Choice;
 use crate::engine::ports::records::ReviewRow;
-use crate::engine::ports::store::{ReviewAct, ReviewPut};
-use crate::engine::service::{ReviewAnswer, Told};
+use crate::engine::ports::store::ReviewAct;
+use crate::engine::service::{Acted, ReviewAnswer, Told};
 
 /// How long a claim lasts; claiming again renews it.
 pub(super) const CLAIM: Duration = Duration::from_mins(15);
@@ -89,33 +89,29 @@ pub(super) struct ReviewActBody {
 /// Why an act on a review was not done.
 #[derive(Debug)]
 enum NotDone {
-    Stale(Box<ReviewRow>),
-    Taken(Box<ReviewRow>),
-    Refused(String, Box<ReviewRow>),
+    Stale,
+    /// By whom.
+    Taken(String),
+    Refused(String),
 }
 
 impl NotDone {
-    fn problem(self, api: &Api, caller: &Caller) -> Problem {
-        let (problem, row) = match self {
-            NotDone::Stale(row) => {
+    fn problem(self, api: &Api, caller: &Caller, row: &ReviewRow) -> Problem {
+        let problem = match self {
+            NotDone::Stale => {
                 let what = match row.state.as_str() {
                     "open" => format!("it is at version {} now", row.version),
                     state => format!("it is {state} now"),
                 };
-                (Problem::new(&kinds::STALE, format!("the review has changed since you looked: {what}")), row)
+                Problem::new(&kinds::STALE, format!("the review has changed since you looked: {what}"))
             }
-            NotDone::Taken(row) => {
-                let first = row.decision.as_ref().is_some_and(|first| person(&first.by) == caller.name());
-                let what = match &row.claimed_by {
-                    _ if first => "you decided first; a second person must decide too".to_owned(),
-                    Some(holder) => format!("{holder} is working on it"),
-                    None => "it is not yours".to_owned(),
-                };
-                (Problem::new(&kinds::TAKEN, what), row)
+            NotDone::Taken(by) if person(&by) == caller.name() => {
+                Problem::new(&kinds::TAKEN, "you decided first; a second person must decide too")
             }
-            NotDone::Refused(why, row) => (Problem::new(&kinds::NOT_APPLIED, why), row),
+            NotDone::Taken(by) => Problem::new(&kinds::TAKEN, format!("{by} is working on it")),
+            NotDone::Refused(why) => Problem::new(&kinds::NOT_APPLIED, why),
         };
-        problem.with("current", api.review_summary(&row))
+        problem.with("current", api.review_summary(row))
     }
 }
 
@@ -138,20 +134,17 @@ impl<'a> Act<'a> {
     }
 
     pub(super) async fn act(&self, act: ReviewAct, signal_id: Uuid) -> Result<Response, Problem> {
-        let deciding = matches!(act, ReviewAct::Decide { .. });
-        let ReviewAnswer { put, told } = self.api.engine().review_act(&self.row, act, signal_id, PATIENCE).await?;
-        let (answer, row) = match (put, told) {
-            (ReviewPut::Stale(row), _) => return Err(NotDone::Stale(row).problem(self.api, self.caller)),
-            (ReviewPut::Taken(row), _) => return Err(NotDone::Taken(row).problem(self.api, self.caller)),
-            (ReviewPut::Done(row, Some(_)), None | Some(Told::Pending)) => ("pending", row),
-            (ReviewPut::Done(row, Some(_)), Some(Told::Answer(answer))) if answer == APPLIED => (APPLIED, row),
-            (ReviewPut::Done(row, Some(_)), Some(Told::Answer(why))) => {
-                return Err(NotDone::Refused(why, row).problem(self.api, self.caller));
-            }
-            (ReviewPut::Done(_, Some(_)), Some(Told::Ended(outcome))) => return Err(super::requests::ended(outcome)),
-            (ReviewPut::SetAside(row), _) => ("set_aside", row),
-            (ReviewPut::Done(row, None), _) if deciding => ("second_needed", row),
-            (ReviewPut::Done(row, _), _) => (APPLIED, row),
+        let ReviewAnswer { row, came } = self.api.engine().review_act(&self.row, act, signal_id, PATIENCE).await?;
+        let not_done = |why: NotDone, row| Err(why.problem(self.api, self.caller, row));
+        let answer = match came {
+            Acted::Applied => APPLIED,
+            Acted::SecondNeeded => "second_needed",
+            Acted::SetAside => "set_aside",
+            Acted::Pending => "pending",
+            Acted::Refused(why) => return not_done(NotDone::Refused(why), &row),
+            Acted::Ended(outcome) => return Err(super::requests::ended(outcome)),
+            Acted::Stale => return not_done(NotDone::Stale, &row),
+            Acted::Taken { by } => return not_done(NotDone::Taken(by), &row),
         };
         let status = if answer == "pending" { StatusCode::ACCEPTED } else { StatusCode::OK };
         Ok((status, Answer(ReviewActBody { answer, review: self.api.review_summary(&row) })).into_response())
@@ -163,7 +156,7 @@ impl<'a> Act<'a> {
 
     /// It is not what the caller saw.
     pub(super) fn stale(&self, row: ReviewRow) -> Problem {
-        NotDone::Stale(Box::new(row)).problem(self.api, self.caller)
+        NotDone::Stale.problem(self.api, self.caller, &row)
     }
 
     pub(super) async fn note(&self, id: Uuid, text: String) -> Result<Told, Problem> {

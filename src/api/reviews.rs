@@ -67,7 +67,7 @@ async fn list(State(api): State<Api>, caller: Caller, query: Query) -> Result<Re
         states: query.words("state", &STATES)?,
         roles: caller.roles_filter(query.many("role")?),
         name: query.text("name")?,
-        claimed_by,
+        claimed_by: claimed_by.map(|by| (by, now)),
         unclaimed_at: unclaimed.then_some(now),
         request: query.id("request")?,
         second: query.yes("second")?,

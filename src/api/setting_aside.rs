@@ -1,7 +1,7 @@
 //! What reviewers put aside: a decision for some seconds, so that it can be taken back; a review for some hours.
 //!
 //! A held decision has decided nothing yet. It is stored whole, with the id that it is sent under, and its maker keeps the claim;
-//! when its time has come, [`keep`] sends it as its maker would have, and removes it only afterwards. So a restart loses
+//! when its time has come, `src/api/releasing.rs` sends it as its maker would have, and removes it only afterwards. So a restart loses
 //! none and repeats none, and taking one back needs no undo: nothing has happened.
 
 use std::time::Duration;
@@ -11,16 +11,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::Api;
-use super::acts::may_still;
 use super::auth::Caller;
-use super::batching::came;
 use super::extract::{InPath, Json, OptionalJson};
 use super::kinds;
 use super::permit::Action;
@@ -28,33 +25,17 @@ use super::problem::{Problem, ProblemBody};
 use super::request_acts::check_note;
 use super::review_acts::{Act, CLAIM, Nothing, ReviewActBody};
 use super::stamp::Stamp;
-use crate::domain::request::react::APPLIED;
 use crate::domain::request::signal::{Decision, Signal};
-use crate::domain::time::parse_duration;
+use crate::domain::time::{Time, parse_duration};
 use crate::domain::words::Choice;
-use crate::engine::ports::batches::{Came, Progress};
-use crate::engine::ports::records::{ReviewRow, outcome};
-use crate::engine::ports::reviewing::{ActRow, EndRow, HeldRow, SnoozeRow};
-use crate::engine::ports::store::{ReviewAct, ReviewPut, StoreError};
-use crate::engine::service::{Engine, EngineError, Told};
+use crate::engine::ports::records::ReviewRow;
+use crate::engine::ports::reviewing::{ActRow, HeldRow, SnoozeRow};
+use crate::engine::ports::store::ReviewAct;
 
 /// The longest that a decision is held.
 const LONGEST_HOLD: Duration = Duration::from_mins(1);
 /// The longest that a review is put aside.
 const LONGEST_SNOOZE: Duration = Duration::from_hours(24 * 14);
-/// How often held decisions are looked at.
-const LOOK: Duration = Duration::from_secs(1);
-/// How long a decision waits for the request's owner, for so long after its time has come.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// See [`PATIENCE`].
-const PROMPT: Duration = Duration::from_secs(2);
-/// After this long it is enough that a decision is stored: its owner will see it.
-const ENOUGH: Duration = Duration::from_mins(2);
-/// For so long a store that is broken is believed to be mended.
-const LONG: Duration = Duration::from_mins(10);
-/// How many are sent in one go.
-const AT_ONCE: usize = 50;
-
 /// A decision that can still be taken back.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct HeldBody {
@@ -81,8 +62,9 @@ pub(super) struct NotAppliedBody {
     at: Stamp,
     /// When it came to nothing.
     ended_at: Stamp,
-    /// Why: `stale`, `taken`, `decided` (by another person), `ended` (the request), `revoked` (who made it may not decide this any
-    /// more), `not_found`, `invalid`, `refused` or `internal`.
+    /// Why: `stale`, `taken` (somebody works on it, or who made it had decided first), `set_aside` (the first person decided
+    /// otherwise, and two must decide anew), `decided` (by another person), `ended` (the request), `revoked` (who made it may not
+    /// decide this any more), `not_found`, `invalid`, `refused` or `internal`.
     code: String,
     /// Who had it, how the request ended, or why it was refused.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -173,18 +155,29 @@ impl Act<'_> {
         self.act(claim, self.fresh()).await?;
         let (row, request) = (engine.store().review(self.row.id).await?, self.row.request);
         if row.version != version || row.state != "open" {
-            return Err(self.stale(row));
+            return Err(self.let_go(now).await?);
         }
         let held = HeldRow { decision, request, version, signal_id, at: now, release_at: now.plus(length) };
         if !reviewing.hold(&held).await? {
             // At the same moment.
             return match reviewing.held(self.row.id).await? {
                 Some(other) => self.held_before(&other, version, &held.decision, signal_id, length),
-                None => Err(self.stale(engine.store().review(self.row.id).await?)),
+                None => Err(self.let_go(now).await?),
             };
         }
         reviewing.wake(self.row.id, &self.record("review_woken", String::new())).await?;
         Ok(self.held_answer(&held))
+    }
+
+    /// Why nothing is held after all; the claim that was only for that goes.
+    async fn let_go(&self, now: Time) -> Result<Problem, Problem> {
+        let me = self.caller.name();
+        let mine = self.row.claimed_by.as_deref() == Some(me) && self.row.claimed_until.is_some_and(|until| until > now);
+        let row = self.api.engine().store().review(self.row.id).await?;
+        if !mine && row.state == "open" && row.claimed_by.as_deref() == Some(me) {
+            self.act(ReviewAct::Release { by: me.to_owned() }, self.fresh()).await?;
+        }
+        Ok(self.stale(self.api.engine().store().review(self.row.id).await?))
     }
 
     /// Where one is held already: this very decision, sent again, or another one.
@@ -315,135 +308,4 @@ async fn wake(
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(undo)).routes(routes!(snooze)).routes(routes!(wake))
-}
-
-/// Sends held decisions when their time has come, until `stopping`. Any worker sends anybody's.
-pub async fn keep(engine: Engine, stopping: CancellationToken) {
-    loop {
-        tokio::select! {
-            biased;
-            () = stopping.cancelled() => return,
-            () = tokio::time::sleep(LOOK) => {}
-        }
-        if let Err(error) = release(&engine).await {
-            tracing::warn!(%error, "held decisions cannot be sent at the moment");
-        }
-    }
-}
-
-/// Sends those whose time has come; how many are over.
-///
-/// # Errors
-/// The store failed; what was not sent stays and is sent later, under the same id. One that cannot be sent keeps none from it.
-pub async fn release(engine: &Engine) -> Result<usize, EngineError> {
-    let reviewing = engine.store().reviewing();
-    let due = reviewing.due_held(engine.clock().now(), AT_ONCE).await?;
-    let (mut many, mut failed) = (0, None);
-    for held in due {
-        // Another worker may have been faster, and somebody else's decision may be held there by now.
-        if reviewing.held(held.decision.review).await?.is_none_or(|now| now.signal_id != held.signal_id) {
-            continue;
-        }
-        match send(engine, &held).await {
-            Ok(Sent::Applied) => {
-                reviewing.drop_held(held.decision.review, held.signal_id).await?;
-                many += 1;
-            }
-            Ok(Sent::NotApplied(came)) => {
-                tell(engine, &held, came).await?;
-                many += 1;
-            }
-            Ok(Sent::Waits) => {}
-            Err(error) => failed = Some(error),
-        }
-    }
-    failed.map_or(Ok(many), Err)
-}
-
-/// What came of a held decision.
-enum Sent {
-    Applied,
-    NotApplied(Came),
-    /// Its owner has not said yet.
-    Waits,
-}
-
-async fn send(engine: &Engine, held: &HeldRow) -> Result<Sent, EngineError> {
-    let skipped = |code: &str, why: &str| Ok(Sent::NotApplied(came(Progress::Skipped, code, why)));
-    let age = engine.clock().now().since(held.release_at);
-    let review = match engine.store().review(held.decision.review).await {
-        Ok(review) => review,
-        Err(StoreError::NotFound(_)) => return skipped("not_found", ""),
-        Err(error) => return bounded(error.into(), age),
-    };
-    match may_still(engine, &held.decision, held.signal_id, &review).await {
-        Ok(true) => {}
-        Ok(false) => return skipped("revoked", ""),
-        Err(error) => return bounded(error, age),
-    }
-    let act = ReviewAct::Decide { version: held.version, decision: held.decision.clone() };
-    let patience = if age < PROMPT { PATIENCE } else { Duration::ZERO };
-    let answer = match engine.review_act(&review, act, held.signal_id, patience).await {
-        Ok(answer) => answer,
-        Err(EngineError::Invalid(why)) => return skipped("invalid", &why),
-        Err(EngineError::NotFound(_)) => return skipped("not_found", ""),
-        Err(error) => return bounded(error, age),
-    };
-    match (answer.put, answer.told) {
-        (ReviewPut::Done(_, None) | ReviewPut::SetAside(_), _) => Ok(Sent::Applied),
-        (ReviewPut::Done(_, Some(_)), Some(Told::Answer(word))) if word == APPLIED => Ok(Sent::Applied),
-        (ReviewPut::Done(_, Some(_)), Some(Told::Answer(why))) => skipped("refused", &why),
-        (ReviewPut::Done(_, Some(_)), Some(Told::Ended(outcome))) => skipped("ended", outcome),
-        // Its owner will see it, and the ledger says what came of it.
-        (ReviewPut::Done(_, Some(_)), _) if age >= ENOUGH => Ok(Sent::Applied),
-        (ReviewPut::Done(_, Some(_)), _) => Ok(Sent::Waits),
-        (ReviewPut::Taken(row), _) => skipped("taken", row.claimed_by.as_deref().unwrap_or_default()),
-        (ReviewPut::Stale(row), _) => {
-            if let Some(outcome) = outcome(&engine.store().request(held.request).await?.state) {
-                return skipped("ended", outcome);
-            }
-            match row.decision.as_ref().filter(|_| row.state != "open") {
-                Some(other) => skipped("decided", &other.by),
-                None => skipped("stale", &format!("version {}, {}", row.version, row.state)),
-            }
-        }
-    }
-}
-
-/// What the store will never take ends here, and what it has refused for long, too; everything else is tried again.
-fn bounded(error: EngineError, age: Duration) -> Result<Sent, EngineError> {
-    match error {
-        EngineError::Store(StoreError::Data(why)) => tracing::error!(why, "a held decision cannot be stored"),
-        EngineError::Store(StoreError::Broken(why)) if age >= LONG => tracing::error!(why, "a held decision was given up"),
-        error => return Err(error),
-    }
-    Ok(Sent::NotApplied(came(Progress::Failed, "internal", "")))
-}
-
-/// Tells its maker, and whoever reads the request's ledger, that a held decision came to nothing.
-async fn tell(engine: &Engine, held: &HeldRow, came: Came) -> Result<(), EngineError> {
-    let Came { code, why, .. } = came;
-    let words = match code.as_str() {
-        "stale" => "the question had changed".to_owned(),
-        "taken" => "somebody else had taken it over".to_owned(),
-        "decided" => format!("{why} had decided"),
-        "ended" => format!("the request had ended ({why})"),
-        "revoked" => "who made it may not decide this any more".to_owned(),
-        "not_found" => "there is no such question".to_owned(),
-        "internal" => "it could not be stored".to_owned(),
-        _ => why.clone(),
-    };
-    let Decision { review, ref by, choice, .. } = held.decision;
-    tracing::warn!(%review, by, code, why, "a held decision was not applied");
-    let text = format!("a decision of {by}, made at {}, was not applied: {words}", held.at);
-    let signal = Signal::Note { by: by.clone(), text };
-    // The same id each time: said once. Where the request has ended, its ledger is closed, and the review says it.
-    let id = Uuid::new_v5(&held.signal_id, b"not applied");
-    match engine.send(held.request, id, signal, Duration::ZERO).await {
-        Ok(_) | Err(EngineError::NotFound(_) | EngineError::Store(StoreError::Data(_))) => {}
-        Err(error) => return Err(error),
-    }
-    let ended_at = engine.clock().now();
-    let end = EndRow { review, by: by.clone(), choice, at: held.at, ended_at, code, why };
-    Ok(engine.store().reviewing().end_held(held.signal_id, &end).await?)
 }

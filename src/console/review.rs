@@ -306,6 +306,7 @@ fn not_applied(review: &Review, seat: &Seat, now: Timestamp) -> String {
         "taken" => put(t.together.why_taken, &[&end.why]),
         "decided" => put(t.together.why_decided, &[&end.why]),
         "ended" => put(t.together.why_ended, &[&end.why]),
+        "set_aside" => t.together.set_aside.to_owned(),
         "revoked" => t.together.why_revoked.to_owned(),
         "not_found" => t.together.why_gone.to_owned(),
         "internal" => t.together.why_internal.to_owned(),

@@ -1,9 +1,9 @@
 //! Held decisions, snoozes and views in the two databases: the same statements in both dialects, written once.
 
 /// Implements [`crate::engine::ports::reviewing::Reviewing`] for a database's store; `$db` is what runs its statements,
-/// `$skip` what makes a SELECT pass by rows that others work on.
+/// `$skip` what makes a SELECT pass by rows that others work on, `$bytes` what orders texts by their bytes, as everywhere else.
 macro_rules! implement_reviewing {
-    ($store:ty, $skip:literal, $self:ident => $db:expr) => {
+    ($store:ty, $skip:literal, $bytes:literal, $self:ident => $db:expr) => {
         use sqlx::Row as _;
         use uuid::Uuid;
 
@@ -14,6 +14,7 @@ macro_rules! implement_reviewing {
         use crate::engine::ports::store::StoreError;
         use crate::store::batch::plain;
         use crate::store::mistake::sql;
+        use crate::store::rules;
         use crate::store::rows::{Read, int, misfit};
 
         const HOLD: &str = "\
@@ -23,12 +24,14 @@ macro_rules! implement_reviewing {
         const TAKE_BACK: &str = "\
             DELETE FROM held WHERE review = $1 AND held_by = $2 AND release_at > $3 AND NOT releasing \
             RETURNING request, version, decision, signal_id, at, release_at";
-        /// Marks and tells in one statement: the row's lock decides between this and taking back.
+        /// Marks and tells in one statement: the row's lock decides between this and taking back. What was never tried comes first,
+        /// then what was tried longest ago: what cannot be sent keeps nothing from being sent.
         const DUE_HELD: &str = concat!(
-            "UPDATE held SET releasing = TRUE
-            WHERE review IN (SELECT review FROM held WHERE release_at <= $1 ORDER BY release_at LIMIT $2",
+            "UPDATE held SET releasing = TRUE, tried_at = $1
+            WHERE review IN (SELECT review FROM held WHERE release_at <= $1
+                ORDER BY releasing, COALESCE(tried_at, release_at), release_at LIMIT $2",
             $skip,
-            ") RETURNING request, version, decision, signal_id, at, release_at"
+            ") RETURNING request, version, decision, signal_id, at, release_at, review"
         );
         const DROP_HELD: &str = "DELETE FROM held WHERE review = $1 AND signal_id = $2";
         const END_HELD: &str = "\
@@ -61,7 +64,11 @@ macro_rules! implement_reviewing {
         const ADD_VIEW: &str = "\
             INSERT INTO views (id, place, name, query, made_by, at) VALUES ($1, $2, $3, $4, $5, $6) \
             ON CONFLICT (place, name) DO NOTHING";
-        const VIEWS: &str = "SELECT id, place, name, query, made_by, at FROM views WHERE place = $1 ORDER BY name LIMIT $2";
+        const VIEWS: &str = concat!(
+            "SELECT id, place, name, query, made_by, at FROM views WHERE place = $1 ORDER BY name",
+            $bytes,
+            " LIMIT $2"
+        );
         const VIEW: &str = "SELECT id, place, name, query, made_by, at FROM views WHERE id = $1";
         const RENAME_VIEW: &str = "UPDATE views SET name = $2 WHERE id = $1";
         const REMOVE_VIEW: &str = "DELETE FROM views WHERE id = $1";
@@ -81,8 +88,8 @@ macro_rules! implement_reviewing {
                 let mut tx = $db.begin().await?;
                 let take_back = sql(TAKE_BACK, "taken_back_late", " AND NOT releasing", "");
                 let found = tx.first(sqlx::query(take_back).bind(review).bind(&act.by).bind(now.0), held).await?;
-                if found.is_some() {
-                    add_act(&mut tx, act).await?;
+                if let Some(found) = &found {
+                    add_act(&mut tx, &rules::undone(act, &found.decision)).await?;
                 }
                 tx.commit().await?;
                 Ok(found)
@@ -94,8 +101,18 @@ macro_rules! implement_reviewing {
 
             async fn due_held(&$self, now: Time, limit: usize) -> Result<Vec<HeldRow>, StoreError> {
                 let mut tx = $db.begin().await?;
-                let mut found = tx.read(sqlx::query(DUE_HELD).bind(now.0).bind(int(limit)?), held).await?;
+                // One that cannot be read keeps no other from being sent.
+                let readable = |row: &super::rows::Row| {
+                    let read = held(row);
+                    if let Err(error) = &read {
+                        let review: Uuid = row.try_get("review")?;
+                        tracing::error!(%review, %error, "a held decision cannot be read, and is not sent");
+                    }
+                    Ok(read.ok())
+                };
+                let found = tx.read(sqlx::query(DUE_HELD).bind(now.0).bind(int(limit)?), readable).await?;
                 tx.commit().await?;
+                let mut found: Vec<HeldRow> = found.into_iter().flatten().collect();
                 found.sort_by_key(|row| row.release_at);
                 Ok(found)
             }

@@ -9,6 +9,7 @@ use crate::domain::request::signal::{Decision, Signal, person};
 use crate::domain::time::Time;
 pub(super) use crate::engine::ports::records::outcome;
 use crate::engine::ports::records::{RequestFilter, RequestRow, ReviewRow};
+use crate::engine::ports::reviewing::ActRow;
 use crate::engine::ports::store::{ReviewAct, ReviewPut, Summary};
 use crate::faults::bug;
 
@@ -50,14 +51,6 @@ pub(super) fn ids(filter: &RequestFilter, before: Option<Uuid>) -> (Uuid, Uuid) 
     let from = filter.after.map_or(Uuid::nil(), |after| id_at(after.minus(ID_SLACK)));
     let below = filter.before.map_or(Uuid::max(), |before| id_at(before.plus(ID_SLACK)));
     (from, before.unwrap_or(Uuid::max()).min(below))
-}
-
-/// Who acts on a review.
-pub(super) fn actor(act: &ReviewAct) -> &str {
-    match act {
-        ReviewAct::Claim { by, .. } | ReviewAct::Release { by } | ReviewAct::Escalate { by } => by,
-        ReviewAct::Decide { decision, .. } => &decision.by,
-    }
 }
 
 /// Decides a reviewer's act on the row as it is in the database. The caller holds the row's lock, delivers the signal under `id`,
@@ -130,6 +123,34 @@ pub(super) fn to_write(put: &ReviewPut) -> Option<&ReviewRow> {
         ReviewPut::Done(next, _) | ReviewPut::SetAside(next) => Some(next),
         ReviewPut::Stale(_) | ReviewPut::Taken(_) => None,
     }
+}
+
+/// What of an act on a review, as the row was before, no ledger says: a review that was taken over, given back or raised, and who
+/// had it. The act's own id is the record's, so that there is one.
+pub(super) fn record(row: &ReviewRow, act: &ReviewAct, put: &ReviewPut, id: Uuid, at: Time, now: Time) -> Option<ActRow> {
+    if !matches!(put, ReviewPut::Done(..)) {
+        return None;
+    }
+    let holder = row.claimed_by.clone().filter(|_| row.claimed_until.is_some_and(|until| until > now));
+    let other = holder.clone().filter(|holder| person(holder) != person(act.by()));
+    let (what, detail) = match act {
+        ReviewAct::Claim { .. } => ("review_taken_over", other?),
+        ReviewAct::Release { .. } => {
+            holder?;
+            ("review_released", String::new())
+        }
+        ReviewAct::Escalate { .. } => ("review_escalated", holder.unwrap_or_default()),
+        ReviewAct::Decide { .. } => return None,
+    };
+    let (by, what, request, review) = (act.by().to_owned(), what.to_owned(), Some(row.request), Some(row.id));
+    Some(ActRow { id, at, by, what, request, review, detail })
+}
+
+/// The record of a decision that was taken back says which: its choice, and the reason of a refusal.
+pub(super) fn undone(act: &ActRow, decision: &Decision) -> ActRow {
+    let choice = decision.choice.as_str();
+    let detail = decision.reason.as_ref().map_or_else(|| choice.to_owned(), |reason| format!("{choice} ({reason})"));
+    ActRow { detail, ..act.clone() }
 }
 
 /// What a reviewer hears whose act has stored this signal, now or when it was sent before.

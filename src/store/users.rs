@@ -1,9 +1,10 @@
 //! People with a password in the two databases: the same statements in both dialects, written once.
 
-/// Implements [`crate::engine::ports::users::Users`] for a database's store; `$db` is what runs its statements. Stands in the
+/// Implements [`crate::engine::ports::users::Users`] for a database's store; `$db` is what runs its statements, `$bytes` what
+/// orders texts by their bytes, as everywhere else. Stands in the
 /// module of `implement_sessions`, whose helpers it uses.
 macro_rules! implement_users {
-    ($store:ty, $self:ident => $db:expr) => {
+    ($store:ty, $bytes:literal, $self:ident => $db:expr) => {
         use crate::engine::ports::users::{Tries, UserRow, Users};
 
         const ADD_USER: &str = "\
@@ -12,9 +13,12 @@ macro_rules! implement_users {
         const USER: &str = "\
             SELECT name, roles, processes, review_roles, password, version, created_at, changed_at, signed_in_at \
             FROM users WHERE name = $1";
-        const USERS: &str = "\
-            SELECT name, roles, processes, review_roles, password, version, created_at, changed_at, signed_in_at \
-            FROM users ORDER BY name LIMIT $1";
+        const USERS: &str = concat!(
+            "SELECT name, roles, processes, review_roles, password, version, created_at, changed_at, signed_in_at
+            FROM users ORDER BY name",
+            $bytes,
+            " LIMIT $1"
+        );
         const CHANGE_USER: &str = "\
             UPDATE users SET roles = $2, processes = $3, review_roles = $4, password = $5, changed_at = $6, version = version + 1 \
             WHERE name = $1 AND version = $7";

@@ -1,6 +1,8 @@
 //! One decision for several reviews: what was seen is decided, once, whoever works on it and however often.
 
 use mozhao::api::turn;
+use mozhao::engine::ports::batches::Progress;
+use mozhao::engine::ports::reviewing::HeldRow;
 use serde_json::{Value, json};
 
 use crate::reviews::{approve, four_eyes};
@@ -119,6 +121,59 @@ async fn a_key_makes_one_batch_and_a_dead_worker_decides_nothing_twice() {
     // Wang's found them decided.
     let theirs = world.get("wang", "/v1/batches").await.body["items"][0]["id"].as_str().unwrap().to_owned();
     assert_eq!(words(&world.get("wang", &format!("/v1/batches/{theirs}")).await.body), ["skipped stale"; 2]);
+}
+
+/// What cannot be read keeps no other item back, and comes to an end.
+#[tokio::test]
+async fn what_cannot_be_read_is_tried_and_given_up() {
+    let world = World::on_sqlite().await;
+    let all = several(&world, 3).await;
+    let batch = world.post("li", "/v1/batches", &approve_all(&all)).await.expect(202).id();
+    let id = batch.parse().unwrap();
+    let mut later = approve(1);
+    later["hold"] = json!("1m");
+    world.post("wang", &format!("/v1/reviews/{}/decide", all[0].0), &later).await.expect(202);
+    world.damage("UPDATE held SET decision = x'00' WHERE review = ", &all[0].0).await;
+    world.damage("UPDATE reviews SET options = 'x' WHERE id = ", &all[1].0).await;
+    let items = async || {
+        let items = world.store.batches().batch_items(id).await.unwrap();
+        items.into_iter().map(|item| (item.came.to, item.came.code)).collect::<Vec<_>>()
+    };
+    assert!(!turn(&world.engine).await.unwrap(), "it waits");
+    let sending = (Progress::Sending, String::new());
+    assert_eq!(items().await, [sending.clone(), sending, (Progress::Done, "applied".to_owned())]);
+    world.damage("UPDATE batches SET start_at = start_at - 660000000, taken_until = 0 WHERE id = ", &batch).await;
+    turn(&world.engine).await.unwrap();
+    let ended = [(Progress::Skipped, "taken"), (Progress::Failed, "internal"), (Progress::Done, "applied")];
+    assert_eq!(items().await, ended.map(|(to, code)| (to, code.to_owned())));
+    assert!(world.store.batches().batch(id).await.unwrap().done_at.is_some());
+}
+
+/// An item that was sent is asked for what came of it, whatever somebody holds by now.
+#[tokio::test]
+async fn what_is_held_after_an_item_was_sent_is_another_matter() {
+    let world = World::start().await;
+    let all = several(&world, 1).await;
+    let id = world.post("li", "/v1/batches", &approve_all(&all)).await.expect(202).id().parse().unwrap();
+    let (batches, clock) = (world.store.batches(), world.engine.clock());
+    let taken = batches.take_batch(clock.now(), clock.now()).await.unwrap().unwrap();
+    let item = &batches.batch_items(id).await.unwrap()[0];
+    assert!(batches.begin_item(id, item.review).await.unwrap());
+    let review = world.store.review(item.review).await.unwrap();
+    let decision = mozhao::domain::request::signal::Decision { review: review.id, ..taken.decision.clone() };
+    let held = HeldRow {
+        decision: decision.clone(),
+        request: review.request,
+        version: 2,
+        signal_id: clock.id(),
+        at: clock.now(),
+        release_at: clock.now().plus(std::time::Duration::from_mins(1)),
+    };
+    let act = mozhao::engine::ports::store::ReviewAct::Decide { version: 1, decision };
+    world.engine.review_act(&review, act, item.signal_id, std::time::Duration::from_secs(5)).await.unwrap();
+    assert!(world.store.reviewing().hold(&held).await.unwrap());
+    work(&world).await;
+    assert_eq!(words(&world.get("li", &format!("/v1/batches/{id}")).await.body), ["done applied"]);
 }
 
 #[tokio::test]

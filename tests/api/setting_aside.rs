@@ -3,9 +3,13 @@
 use std::time::Duration;
 
 use mozhao::api::release;
+use mozhao::domain::request::signal::Decision;
+use mozhao::domain::words::Choice;
+use mozhao::engine::ports::reviewing::HeldRow;
+use mozhao::engine::ports::store::ReviewAct;
 use serde_json::{Value, json};
 
-use crate::reviews::approve;
+use crate::reviews::{approve, four_eyes, notes};
 use crate::world::World;
 
 /// A decision that is held so long that the test takes place meanwhile.
@@ -186,6 +190,67 @@ async fn who_was_revoked_decides_nothing_any_more() {
     assert_eq!((&page["state"], &page["not_applied"]["code"]), (&"open".into(), &"revoked".into()));
 }
 
+/// With four eyes, what is held may be the second decision: of a disagreement its maker is told, once; and that they were the first
+/// themselves, as somebody at the desk.
+#[tokio::test]
+async fn a_held_second_decision_is_told_of() {
+    for world in [World::start().await, World::on_sqlite().await] {
+        let (id, path) = four_eyes(&world).await;
+        world.post("li", &format!("{path}/decide"), &approve(1)).await.expect(200);
+        let mut refuse = held(2);
+        (refuse["choice"], refuse["reason"]) = (json!("refuse"), json!("gone"));
+        world.post("wang", &format!("{path}/decide"), &refuse).await.expect(202);
+        let review = path.rsplit('/').next().unwrap().to_owned();
+        a_minute_later(&world, &review).await;
+        released(&world, &review).await;
+        let page = world.get("wang", &path).await.body;
+        assert_eq!((&page["not_applied"]["code"], &page["not_applied"]["choice"]), (&"set_aside".into(), &"refuse".into()));
+        assert_eq!((&page["state"], &page["version"]), (&"open".into(), &3.into()));
+        let told = notes(&world, &id, 1).await;
+        assert!(told.len() == 1 && told[0].contains("two people disagree"), "{told:?}");
+        // As `li@desk` the first, as `li` the second.
+        let row = world.store.review(review.parse().unwrap()).await.unwrap();
+        let decision = |by: &str| Decision {
+            review: row.id,
+            choice: Choice::Approve,
+            by: by.to_owned(),
+            first_by: None,
+            first_note: None,
+            reason: None,
+            note: "seen".to_owned(),
+            fields: [].into(),
+        };
+        let (clock, act) = (world.engine.clock(), ReviewAct::Decide { version: 3, decision: decision("li@desk") });
+        world.store.review_act(row.id, &act, clock.id(), clock.now()).await.unwrap();
+        let (signal_id, at) = (clock.id(), clock.now());
+        let second =
+            HeldRow { decision: decision("li"), request: row.request, version: 4, signal_id, at, release_at: clock.now() };
+        assert!(world.store.reviewing().hold(&second).await.unwrap());
+        released(&world, &review).await;
+        let end = world.store.reviewing().held_end(row.id).await.unwrap().unwrap();
+        assert_eq!((end.code.as_str(), end.why.as_str()), ("taken", "li@desk"));
+        let words = "was not applied: li@desk had decided first, and the second must be another person";
+        assert!(notes(&world, &id, 2).await.iter().any(|note| note.contains(words)));
+    }
+}
+
+/// One that cannot be read, by whatever came to it, keeps no other from being sent.
+#[tokio::test]
+async fn what_cannot_be_read_keeps_nothing_back() {
+    let world = World::on_sqlite().await;
+    let mut reviews = Vec::new();
+    for customer in ["grey-1", "grey-2"] {
+        let id = world.submit_until(customer, "in_review").await;
+        let review = world.review_of(&id).await;
+        world.post("li", &format!("/v1/reviews/{review}/decide"), &held(1)).await.expect(202);
+        a_minute_later(&world, &review).await;
+        reviews.push((id, review));
+    }
+    world.damage("UPDATE held SET decision = x'00' WHERE review = ", &reviews[0].1).await;
+    released(&world, &reviews[1].1).await;
+    world.until(&reviews[1].0, "done").await;
+}
+
 /// Two workers send the same one at the same moment.
 #[tokio::test]
 async fn two_workers_send_one() {
@@ -231,6 +296,8 @@ async fn what_else_was_done_is_on_record() {
     let path = |act: &str| format!("/v1/reviews/{review}/{act}");
     world.post("li", &path("decide"), &held(1)).await.expect(202);
     world.post("li", &path("undo"), &json!({})).await.expect(200);
+    world.post("wang", &path("claim"), &json!({"steal": true, "note": "li is at lunch"})).await.expect(200);
+    world.post("wang", &path("release"), &json!({})).await.expect(200);
     world.post("li", &path("snooze"), &json!({"for": "2h", "note": "later"})).await.expect(200);
     world.post("wang", &path("wake"), &json!({})).await.expect(200);
     world.post("wang", &path("wake"), &json!({})).await.expect(200);
@@ -241,10 +308,19 @@ async fn what_else_was_done_is_on_record() {
     let list = world.get("audit", "/v1/acts").await.expect(200).body;
     let said = |act: &Value| format!("{} {}", act["by"].as_str().unwrap(), act["what"].as_str().unwrap());
     let all: Vec<String> = list["items"].as_array().unwrap().iter().map(said).collect();
-    let expected =
-        ["ops view_removed", "ops view_renamed", "li view_saved", "wang review_woken", "li review_snoozed", "li decision_undone"];
+    let expected = [
+        "ops view_removed",
+        "ops view_renamed",
+        "li view_saved",
+        "wang review_woken",
+        "li review_snoozed",
+        "wang review_released",
+        "wang review_taken_over",
+        "li decision_undone",
+    ];
     assert_eq!(all, expected, "each once, the last one first");
-    assert_eq!(list["items"][5]["request"], id.as_str());
+    assert_eq!((&list["items"][6]["detail"], &list["items"][7]["detail"]), (&"li".into(), &"approve".into()));
+    assert_eq!(list["items"][7]["request"], id.as_str());
     let first = world.get("audit", "/v1/acts?by=li&limit=1").await.expect(200).body;
     assert_eq!((&first["items"][0]["what"], first["items"].as_array().unwrap().len()), (&"view_saved".into(), 1));
     let next = format!("/v1/acts?by=li&limit=1&cursor={}", first["next"].as_str().unwrap());

@@ -22,8 +22,10 @@ use mozhao::engine::service::{Engine, Parts, Settings};
 use mozhao::store::memory::MemoryStore;
 use reqwest::{RequestBuilder, StatusCode};
 use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::contract::check;
 
@@ -110,6 +112,15 @@ impl World {
         let mut world = World::on(store, &[], |_| {}).await;
         world.folders.push(folder);
         world
+    }
+
+    /// Damages a row of the database, as a bug or a disk might: a statement that ends before the row's id.
+    pub(crate) async fn damage(&self, statement: &'static str, id: &str) {
+        let path = self.folders.last().unwrap().path().join("mozhao.db");
+        let mut conn = SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap();
+        let id: Uuid = id.parse().unwrap();
+        let sql = format!("{statement} x'{}'", id.simple());
+        assert_eq!(sqlx::query(AssertSqlSafe(sql)).execute(&mut conn).await.unwrap().rows_affected(), 1);
     }
 
     /// On a store of its own, with more processes beside the usual two.

@@ -81,6 +81,33 @@ fn of_two_decisions_the_second_hears_that_the_question_has_changed() {
     });
 }
 
+/// Whoever took it in did not know the process's version, and looked at nothing: its owner does, refuses it, and asks anew.
+#[test]
+fn a_decision_that_its_owner_refuses_is_asked_anew() {
+    play(vec![("tell", vec![fails(Fail::Timeout)])], |mut stage| async move {
+        let request = stage.transfer("C1").await;
+        stage.at(60).await;
+        let review = stage.world.open_review(request, "unknown_effect").await.unwrap().unwrap();
+        let wrong = mozhao::domain::request::signal::Decision { review: review.id, ..decision("li", Choice::Approve) };
+        let wrong = ReviewAct::Decide { version: review.version, decision: wrong };
+        let signal = stage.clock.id();
+        let put = stage.store.review_act(review.id, &wrong, signal, stage.clock.now()).await.unwrap();
+        assert!(matches!(&put, ReviewPut::Done(row, Some(_)) if row.state == "deciding"), "{put:?}");
+        stage.at(70).await;
+        let why = stage.told(signal).await;
+        assert!(why.starts_with("`approve` is not an option here"), "{why}");
+        let reopened = stage.store.review(review.id).await.unwrap();
+        assert_eq!((reopened.state.as_str(), reopened.version, &reopened.decision), ("open", 2, &None));
+        assert_eq!(stage.words(request).await.last().unwrap(), "noted", "its maker may not be there any more");
+        // The same once more hears the same; another one is applied.
+        let put = stage.store.review_act(review.id, &wrong, signal, stage.clock.now()).await.unwrap();
+        assert!(matches!(&put, ReviewPut::Done(row, Some(_)) if row.state == "open"), "{put:?}");
+        stage.world.decide(request, "unknown_effect", decision("wang", Choice::Applied)).await.unwrap();
+        stage.at(120).await;
+        assert_eq!(stage.state(request).await, "done");
+    });
+}
+
 #[test]
 fn a_decision_and_a_withdrawal_at_the_same_moment_both_get_an_answer() {
     play(vec![("tell", vec![fails(Fail::Timeout)])], |mut stage| async move {

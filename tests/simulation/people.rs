@@ -10,8 +10,8 @@ use mozhao::domain::words::Choice;
 use mozhao::engine::ports::broker::{DecisionSink, Incoming, ToolDecision};
 use mozhao::engine::ports::clock::{Clock, within};
 use mozhao::engine::ports::records::{RequestFilter, RequestRow, ReviewFilter, ReviewRow};
-use mozhao::engine::ports::store::{ReviewAct, ReviewPut};
-use mozhao::engine::service::{ResumeHow, Submission, Submitted, Told};
+use mozhao::engine::ports::store::ReviewAct;
+use mozhao::engine::service::{Acted, ResumeHow, Submission, Submitted, Told};
 use serde_json::{Value, json};
 
 use crate::answers::{self, Asked};
@@ -250,16 +250,11 @@ async fn send(world: &World, dice: &Dice, row: &ReviewRow, decision: Decision) {
         let act = ReviewAct::Decide { version, decision: decision.clone() };
         let result = within(world.clock.as_ref(), PATIENCE, engine.review_act(row, act, id, Duration::from_secs(4))).await;
         let short = match &result {
-            Some(Ok(answer)) => match &answer.put {
-                ReviewPut::Done(..) => format!("done, {:?}", answer.told),
-                ReviewPut::SetAside(_) => "set aside".to_owned(),
-                ReviewPut::Stale(_) => "stale".to_owned(),
-                ReviewPut::Taken(_) => "taken".to_owned(),
-            },
+            Some(Ok(answer)) => format!("{:?}", answer.came),
             Some(Err(error)) => error.to_string(),
             None => "no answer".to_owned(),
         };
-        if stale && matches!(&result, Some(Ok(answer)) if matches!(answer.put, ReviewPut::Done(..) | ReviewPut::SetAside(_))) {
+        if stale && matches!(&result, Some(Ok(answer)) if !matches!(answer.came, Acted::Stale | Acted::Taken { .. })) {
             world.trace.violation(format!("m{n} a decision about another version than the open one was taken"));
         }
         world.trace.say(format!("{said}: {short}"));

@@ -64,7 +64,8 @@ conformance! {
         intent_and_withdrawal_race, release_and_signal_race, the_same_signal_races_with_itself;
     reviewing: claiming_is_a_lease, deciding_once, four_eyes, the_first_of_two_decisions_again,
         a_tool_does_not_make_two_of_one, stale_decisions, two_decisions_race, the_same_decision_again,
-        escalating_releases, decisions_on_ended_requests, lists_are_filtered_and_paged, decisions_are_listed_last_first;
+        escalating_releases, decisions_on_ended_requests,
+        a_decision_that_is_not_applied_is_asked_anew, who_took_over_is_on_record, lists_are_filtered_and_paged, decisions_are_listed_last_first;
     workers: heartbeats_renew, the_stale_are_rescued, the_fenced_do_not_rescue, owners_without_a_row_lose_their_requests,
         deregistering_hands_back, counters_survive_their_worker, rescue_and_commit_race;
     outbox: events_wait_for_their_worker, events_of_the_gone_are_adopted, published_ones_are_done, without_a_broker_none_waits, the_feed_has_a_cursor;
@@ -73,7 +74,7 @@ conformance! {
     sessions: a_link_is_used_once, sessions_end, links_and_sessions_are_swept_and_looks_stay, rights_are_those_of_now, looks_are_listed;
     batches: a_batch_is_kept_as_it_was_made, a_batch_is_taken_worked_off_and_done, one_of_several_takes_a_batch,
         stopped_or_sent_and_never_both, one_too_many_is_not_added;
-    setting_aside: a_decision_is_held_and_taken_back_or_told, taken_back_or_carried_out_and_never_both, reviews_are_put_aside,
+    setting_aside: a_decision_is_held_and_taken_back_or_told, what_cannot_be_sent_keeps_nothing_back, taken_back_or_carried_out_and_never_both, reviews_are_put_aside,
         what_was_done_is_told_with_it, a_held_decision_that_comes_to_nothing_is_kept, an_answer_wakes,
         carried_out_or_decided_by_another_and_never_both, views_are_shared;
     users: somebody_is_added_changed_and_removed, nobody_gets_in_beside_their_own_removal, tries_are_counted_one_after_the_other;

@@ -7,7 +7,7 @@ use mozhao::domain::request::signal::{Decision, Signal};
 use mozhao::domain::time::Time;
 use mozhao::domain::words::Choice;
 use mozhao::engine::ports::records::{DecisionFilter, ReviewFilter, ReviewRow};
-use mozhao::engine::ports::store::{ReviewAct, ReviewChange, ReviewPut, StoreError, Written};
+use mozhao::engine::ports::store::{Consumed, ReviewAct, ReviewChange, ReviewPut, StoreError, Written};
 use tokio::sync::Barrier;
 use uuid::Uuid;
 
@@ -97,6 +97,75 @@ pub(super) async fn deciding_once(world: &World) {
     assert_eq!(world.write(worker, decided).await, Written::Advanced);
     let row = world.store.review(review.id).await.unwrap();
     assert_eq!((row.state.as_str(), row.closed_at, row.version), ("decided", Some(T0), 2));
+}
+
+/// Its owner does not apply a decision: the question is asked anew, by the version that it has by now, and not once it is closed.
+pub(super) async fn a_decision_that_is_not_applied_is_asked_anew(world: &World) {
+    let worker = world.worker().await;
+    for four_eyes in [false, true] {
+        let (request, review) = world.in_review(worker, four_eyes).await;
+        let mut version = 1;
+        if four_eyes {
+            done(act(world, &review, &decide(&review, "eve", 1, Choice::Approve)).await);
+            version = 2;
+        }
+        let (signal_id, wrong) = (world.id(), decide(&review, "ann", version, Choice::Approve));
+        world.store.review_act(review.id, &wrong, signal_id, T0).await.unwrap();
+        world.store.claim(worker, 9).await.unwrap();
+        let mut refused = step(request, 2);
+        (refused.seen, refused.review) = (1, Some(ReviewChange::Reopened(review.id)));
+        refused.consumed = vec![Consumed { signal: signal_id, answer: "no".into() }];
+        assert_eq!(world.write(worker, refused).await, Written::Advanced);
+        let open = ReviewRow { version: version + 1, ..review.clone() };
+        assert_eq!(world.store.review(review.id).await.unwrap(), open);
+        let second = ReviewFilter { second: true, request: Some(request), ..Default::default() };
+        assert_eq!(world.store.reviews(&second, None, 9).await.unwrap(), []);
+        // Whoever sends it again hears the same; another one decides.
+        let again = world.store.review_act(review.id, &wrong, signal_id, T0).await.unwrap();
+        assert_eq!(again, ReviewPut::Done(Box::new(open), Some(signal_id)));
+        done(act(world, &review, &claim("bob", LATER, false)).await);
+        world.store.signal(world.id(), request, &Signal::Withdraw { by: "c".into() }, T0).await.unwrap();
+        world.store.claim(worker, 9).await.unwrap();
+        let mut last = end(request, 3, "withdrawn");
+        (last.seen, last.review) = (2, Some(ReviewChange::Cancelled(review.id)));
+        assert_eq!(world.write(worker, last).await, Written::Advanced);
+        assert_eq!(world.store.review(review.id).await.unwrap().state, "cancelled");
+    }
+}
+
+/// Who took a review over, gave it back or raised it, and from whom, is on record with the act itself.
+pub(super) async fn who_took_over_is_on_record(world: &World) {
+    let worker = world.worker().await;
+    let (request, review) = world.in_review(worker, false).await;
+    let all = [
+        claim("ann", LATER, false),
+        claim("ann", LATER, false),
+        claim("bob", LATER, false),
+        claim("bob", LATER, true),
+        release("ann"),
+        release("bob"),
+        release("bob"),
+        claim("ann", LATER, false),
+        ReviewAct::Escalate { by: "bob".into() },
+        ReviewAct::Escalate { by: "bob".into() },
+        claim("ann", T0, false),
+        claim("bob", LATER, true),
+    ];
+    let mut ids = Vec::new();
+    for one in all {
+        ids.push(world.id());
+        world.store.review_act(review.id, &one, ids[ids.len() - 1], T0).await.unwrap();
+    }
+    let acts = world.store.reviewing().acts(None, None, 99).await.unwrap();
+    assert!(acts.iter().all(|act| (act.request, act.review, act.at) == (Some(request), Some(review.id), T0)), "{acts:?}");
+    let told: Vec<_> = acts.iter().map(|act| (act.id, act.by.as_str(), act.what.as_str(), act.detail.as_str())).collect();
+    let expected = [
+        (ids[9], "bob", "review_escalated", ""),
+        (ids[8], "bob", "review_escalated", "ann"),
+        (ids[5], "bob", "review_released", ""),
+        (ids[3], "bob", "review_taken_over", "ann"),
+    ];
+    assert_eq!(told, expected);
 }
 
 pub(super) async fn four_eyes(world: &World) {
@@ -288,7 +357,11 @@ pub(super) async fn lists_are_filtered_and_paged(world: &World) {
     assert_eq!(list(ReviewFilter { roles: Some(vec!["identity".into()]), ..Default::default() }).await, [4, 3, 0, 1]);
     assert_eq!(list(ReviewFilter { roles: Some(vec![]), ..Default::default() }).await, [3, 0], "for anybody");
     assert_eq!(list(ReviewFilter { name: Some("late".into()), ..Default::default() }).await, [0]);
-    assert_eq!(list(ReviewFilter { claimed_by: Some("ann".into()), ..Default::default() }).await, [3]);
+    assert_eq!(list(ReviewFilter { claimed_by: Some(("ann".into(), T0)), ..Default::default() }).await, [3]);
+    let held_by = |name: &str, at| ReviewFilter { claimed_by: Some((name.into(), at)), ..Default::default() };
+    assert_eq!(list(held_by("ann", Time(LATER.0 - 1))).await, [3]);
+    assert_eq!(list(held_by("ann", LATER)).await, Vec::<usize>::new(), "a lease that has run out holds nothing");
+    assert_eq!(list(held_by("bob", T0)).await, Vec::<usize>::new());
     assert_eq!(list(ReviewFilter { unclaimed_at: Some(T0), ..Default::default() }).await, [4, 2, 0, 1]);
     let request = world.store.review(ids[2]).await.unwrap().request;
     assert_eq!(list(ReviewFilter { request: Some(request), ..Default::default() }).await, [2]);

@@ -43,6 +43,8 @@ pub(super) async fn what_was_done_is_told_with_it(world: &World) {
     assert!(store.take_back(review, T0, &late).await.unwrap().is_none());
     assert_eq!(store.acts(None, None, 9).await.unwrap(), [], "nothing was done");
     assert!(store.take_back(review, T0, &early).await.unwrap().is_some());
+    // Which choice that was, the store says: nobody else knows for certain.
+    let early = ActRow { detail: "approve".into(), ..early };
     assert!(!store.wake(review, &late).await.unwrap());
     let view = ViewRow { id: review, place: "reviews".into(), name: "n".into(), query: "q".into(), by: "wang".into(), at: T0 };
     assert!(store.add_view(&view, &late).await.unwrap());
@@ -154,6 +156,23 @@ pub(super) async fn a_decision_is_held_and_taken_back_or_told(world: &World) {
     store.drop_held(two, second.signal_id).await.unwrap();
     assert_eq!(store.due_held(first.release_at, 9).await.unwrap(), [first]);
     assert_eq!(store.held(two).await.unwrap(), None);
+}
+
+/// However many cannot be sent: a new one comes first, and the others take turns.
+pub(super) async fn what_cannot_be_sent_keeps_nothing_back(world: &World) {
+    let store = world.store.reviewing();
+    let stuck: Vec<HeldRow> = (0..60).map(|n| held(world, world.id(), "li", n)).collect();
+    for row in &stuck {
+        assert!(store.hold(row).await.unwrap());
+    }
+    let at = |second: u64| T0.plus(Duration::from_secs(second));
+    assert_eq!(store.due_held(at(60), 50).await.unwrap(), stuck[..50]);
+    assert_eq!(store.due_held(at(61), 50).await.unwrap(), [&stuck[..40], &stuck[50..]].concat(), "the others first");
+    let new = held(world, world.id(), "wang", 62);
+    assert!(store.hold(&new).await.unwrap());
+    let told = store.due_held(at(62), 50).await.unwrap();
+    assert_eq!((told.len(), told.last()), (50, Some(&new)));
+    assert!(stuck[40..50].iter().all(|row| told.contains(row)), "who waits longest");
 }
 
 pub(super) async fn taken_back_or_carried_out_and_never_both(world: &World) {

@@ -153,12 +153,14 @@ fn supplement(process: &Process, state: &State, fields: &BTreeMap<String, Value>
 }
 
 fn decide(process: &Process, state: &State, decision: &Decision, now: Time) -> Reaction {
-    let Phase::InReview(opened) = &state.phase else { return told("the request is not in review any more") };
+    let Phase::InReview(opened) = &state.phase else {
+        return refused(decision, "the request is not in review any more".to_owned());
+    };
     if opened.id != decision.review {
-        return told("another question is open by now");
+        return refused(decision, "another question is open by now".to_owned());
     }
     if let Err(why) = check_decision(process, &opened.options, Some(state), decision) {
-        return told(why);
+        return refused(decision, why);
     }
     let asked = process.reviews.get(&opened.review).map_or(CUSTOMER_TIME, |spec| spec.due.max(CUSTOMER_TIME));
     let facts = vec![Fact::Decided(Decided {
@@ -173,6 +175,13 @@ fn decide(process: &Process, state: &State, decision: &Decision, now: Time) -> R
         until: (decision.choice == Choice::AskCustomer).then(|| now.plus(asked)),
     })];
     applied(facts)
+}
+
+/// The ledger says so: whoever sent it may not wait for the answer any more, and with four eyes it was somebody else's decision, too.
+fn refused(decision: &Decision, why: String) -> Reaction {
+    let makers = decision.first_by.iter().chain([&decision.by]).cloned().collect::<Vec<_>>().join(" and ");
+    let text = format!("a decision of {makers} ({}) was not applied: {why}", decision.choice.as_str());
+    Reaction { facts: vec![Fact::Noted { by: decision.by.clone(), text }], answer: why }
 }
 
 /// Is this a well-formed decision for this question? Also asked before a decision is stored, so that its sender hears at once;

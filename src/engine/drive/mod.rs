@@ -24,7 +24,7 @@ use crate::domain::process::{model::Process, same_done_part};
 use crate::domain::request::chain::{self, ChainError};
 use crate::domain::request::fact::{Cause, EffectResult, Fact, FailureClass, ResultFact, Via};
 use crate::domain::request::plan::{Next, plan};
-use crate::domain::request::react::react;
+use crate::domain::request::react::{APPLIED, react};
 use crate::domain::request::scope::Surroundings;
 use crate::domain::request::signal::Signal;
 use crate::domain::request::slot;
@@ -199,8 +199,9 @@ impl Drive {
         if self.state.ending().is_some() {
             return Ok(());
         }
-        for (signal, _) in signals {
+        for (signal, what) in signals {
             self.seen += 1;
+            self.reopen(&what).await?;
             self.consumed.push(Consumed { signal, answer: why.to_owned() });
         }
         self.push(Fact::Noted { by: "mozhao".to_owned(), text: why.to_owned() })?;
@@ -370,6 +371,9 @@ impl Drive {
             let reaction = react(&self.process, &self.state, &signal, now, fresh, moved.as_ref(), aside.as_deref());
             self.seen += 1;
             let ignored = bug("withdrawal_ignored") && matches!(signal, Signal::Withdraw { .. });
+            if reaction.answer != APPLIED {
+                self.reopen(&signal).await?;
+            }
             for fact in reaction.facts.into_iter().filter(|_| !ignored) {
                 self.open_rows(&fact).await?;
                 self.push(fact)?;
@@ -384,6 +388,21 @@ impl Drive {
             // With the answers to those that came too late.
             self.release(None).await?;
         }
+        Ok(())
+    }
+
+    /// Where this is a decision on the question that is open, and it is not applied, the question is asked anew: whoever decided it
+    /// made its row wait for this answer, and nobody else could decide any more.
+    async fn reopen(&mut self, signal: &Signal) -> Result<(), DriveError> {
+        let (Signal::Decide(decision), Phase::InReview(opened)) = (signal, &self.state.phase) else { return Ok(()) };
+        if decision.review != opened.id {
+            return Ok(());
+        }
+        let change = ReviewChange::Reopened(opened.id);
+        if self.review.is_some() {
+            self.flush().await?;
+        }
+        self.review = Some(change);
         Ok(())
     }
 

@@ -371,8 +371,8 @@ pub struct ReviewFilter {
     pub roles: Option<Vec<String>>,
     /// With this name.
     pub name: Option<String>,
-    /// Held by this reviewer.
-    pub claimed_by: Option<String>,
+    /// Held by this reviewer at this time.
+    pub claimed_by: Option<(String, Time)>,
     /// Held by nobody at this time.
     pub unclaimed_at: Option<Time>,
     /// Of this request.

@@ -104,11 +104,12 @@ pub struct ViewRow {
 pub trait Reviewing: Send + Sync {
     /// Holds a decision; false where one is held for this review already.
     async fn hold(&self, held: &HeldRow) -> Result<bool, StoreError>;
-    /// Takes a held decision of whose act this is back; what it was, or `None` where there is none or its time has come.
+    /// Takes a held decision of whose act this is back, and records which choice that was; what it was, or `None` where there is none or its time has come.
     async fn take_back(&self, review: Uuid, now: Time, act: &ActRow) -> Result<Option<HeldRow>, StoreError>;
     /// The decision that is held for a review.
     async fn held(&self, review: Uuid) -> Result<Option<HeldRow>, StoreError>;
-    /// Those whose time has come, the oldest first; from now on they are not taken back.
+    /// Those whose time has come, the oldest first; from now on they are not taken back. Where there are more than `limit`: those
+    /// that were never told of, then those that were told of longest ago. One that cannot be read is passed by.
     async fn due_held(&self, now: Time, limit: usize) -> Result<Vec<HeldRow>, StoreError>;
     /// It was sent. Only the decision with this id goes: by now another one may be held for the review.
     async fn drop_held(&self, review: Uuid, signal_id: Uuid) -> Result<(), StoreError>;

@@ -135,7 +135,7 @@ pub struct Advance {
     pub quiet: bool,
     /// Signals consumed by this step, with what their senders are told.
     pub consumed: Vec<Consumed>,
-    /// A review that opens (state `open`), or closes (`decided`, `cancelled`).
+    /// A review that opens (state `open`), closes (`decided`, `cancelled`), or is asked anew.
     pub review: Option<ReviewChange>,
     /// A technical failure to count under its defect.
     pub defect: Option<DefectRow>,
@@ -192,6 +192,8 @@ pub enum ReviewChange {
     Open(Box<ReviewRow>),
     /// It was decided and the decision applied.
     Decided(Uuid),
+    /// Its decision was not applied: what waits as `deciding` is asked anew, by the version that it has by now.
+    Reopened(Uuid),
     /// It is not asked any more (withdrawn, expired, resumed elsewhere).
     Cancelled(Uuid),
 }
@@ -297,6 +299,17 @@ pub enum ReviewAct {
         /// Who.
         by: String,
     },
+}
+
+impl ReviewAct {
+    /// Who acts.
+    #[must_use]
+    pub fn by(&self) -> &str {
+        match self {
+            ReviewAct::Claim { by, .. } | ReviewAct::Release { by } | ReviewAct::Escalate { by } => by,
+            ReviewAct::Decide { decision, .. } => &decision.by,
+        }
+    }
 }
 
 /// Durable state.

@@ -3,6 +3,7 @@
 
 mod groups;
 mod intake;
+mod review;
 mod run;
 mod sink;
 
@@ -16,19 +17,17 @@ use uuid::Uuid;
 use super::breaker::{BreakerView, Breakers};
 use super::clock::Aligned;
 use super::core::{Callbacks, Changes};
-use super::drive::replay;
 pub use super::intake::{Payload, Submission, Submitted};
 use super::ports::broker::Publisher;
 use super::ports::clock::Clock;
-use super::ports::records::{ReviewRow, outcome};
+use super::ports::records::outcome;
 use super::ports::remote::Remote;
-use super::ports::store::{ReviewAct, ReviewPut, Sent, Store, StoreError};
+use super::ports::store::{Sent, Store, StoreError};
 use super::processes::Processes;
 use super::worker::Worker;
-use crate::domain::request::react::check_decision;
-use crate::domain::request::signal::{Decision, Signal};
+use crate::domain::request::signal::Signal;
 use crate::domain::time::Time;
-use crate::domain::words::Choice;
+pub use review::{Acted, ReviewAnswer};
 
 /// How often a waiter looks again when it hears nothing: changes by other workers are not heard.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
@@ -61,15 +60,6 @@ pub enum Told {
     Pending,
     /// The request has ended with this outcome.
     Ended(&'static str),
-}
-
-/// What came of an act on a review.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ReviewAnswer {
-    /// The row, and whether the act happened.
-    pub put: ReviewPut,
-    /// What the request's owner answered to a decision.
-    pub told: Option<Told>,
 }
 
 /// How a group is resumed.
@@ -249,52 +239,6 @@ impl Engine {
             }
             changed.await;
         }
-    }
-
-    /// Would a decision on this review be well formed?
-    ///
-    /// # Errors
-    /// An ill-formed decision, or the store failed.
-    pub async fn check_decision(&self, review: &ReviewRow, decision: &Decision) -> Result<(), EngineError> {
-        // A version that another worker published a moment ago: its owner looks at the decision in any case.
-        let Some(process) = self.inner.processes.get(&review.process, review.process_version) else { return Ok(()) };
-        // Only an amendment depends on what has happened so far.
-        let state = match decision.choice {
-            Choice::Amend => {
-                let loaded = self.inner.store.load(review.request).await?;
-                Some(replay(&loaded).map_err(|error| EngineError::Invalid(error.to_string()))?)
-            }
-            _ => None,
-        };
-        check_decision(&process, &review.options, state.as_ref(), decision).map_err(EngineError::Invalid)
-    }
-
-    /// Acts on a review that was read just now; a decision goes to the request's owner, and its answer is waited for.
-    ///
-    /// # Errors
-    /// An ill-formed decision, or the store failed.
-    pub async fn review_act(
-        &self,
-        review: &ReviewRow,
-        act: ReviewAct,
-        id: Uuid,
-        wait: Duration,
-    ) -> Result<ReviewAnswer, EngineError> {
-        if let ReviewAct::Decide { decision, .. } = &act {
-            self.check_decision(review, decision).await?;
-        }
-        let mut put = self.inner.store.review_act(review.id, &act, id, self.inner.clock.now()).await?;
-        let told = match &mut put {
-            ReviewPut::Done(row, Some(signal)) => {
-                let told = self.answer(row.request, *signal, wait).await?;
-                // The owner has closed it in the meantime.
-                **row = self.inner.store.review(review.id).await?;
-                Some(told)
-            }
-            _ => None,
-        };
-        self.inner.changes.tell(review.request);
-        Ok(ReviewAnswer { put, told })
     }
 
     /// Waits until something about the request may have changed, `limit` at the longest. Listens from the call on: call it,

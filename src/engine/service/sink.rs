@@ -5,14 +5,13 @@ use bytes::Bytes;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Engine, EngineError, LOOK_AGAIN, Payload, Submission, Told};
+use super::{Acted, Engine, EngineError, LOOK_AGAIN, Payload, Submission};
 use crate::domain::message::{self, Incoming, Limits};
-use crate::domain::request::react::APPLIED;
-use crate::domain::request::signal::Decision;
+use crate::domain::request::signal::{Decision, person};
 use crate::engine::intake::{self, Rejection};
 use crate::engine::ports::broker::{DecisionSink, IntakeSink, RefusedDecision, Taken, ToolDecision};
 use crate::engine::ports::records::ReviewRow;
-use crate::engine::ports::store::{ReviewAct, ReviewPut, StoreError};
+use crate::engine::ports::store::{ReviewAct, StoreError};
 use crate::faults::bug;
 
 /// The code of a decision that came too late, or from somebody whom it is not for.
@@ -134,28 +133,27 @@ impl Engine {
         };
         // The same decision sent twice is the same signal.
         let id = Uuid::new_v5(&sent.review, format!("{}:{}", sent.tool, sent.nonce).as_bytes());
+        let maker = decision.by.clone();
         let act = ReviewAct::Decide { version: sent.version, decision };
         let answer = match self.review_act(&review, act, id, DECISION_WAIT).await {
             Ok(answer) => answer,
             Err(EngineError::Invalid(why)) => return refuse(NOT_APPLIED, why),
             Err(error) => return Err(error),
         };
-        match (answer.put, answer.told) {
-            (ReviewPut::Done(..), None | Some(Told::Pending)) => Ok(None),
-            (ReviewPut::Done(..), Some(Told::Answer(answer))) if answer == APPLIED => Ok(None),
-            (ReviewPut::Done(..), Some(Told::Answer(answer))) => refuse(NOT_APPLIED, answer),
-            (ReviewPut::Done(..), Some(Told::Ended(outcome))) => refuse(NOT_APPLIED, format!("the request has ended: {outcome}")),
-            (ReviewPut::SetAside(_), _) => {
+        let row = answer.row;
+        match answer.came {
+            Acted::Applied | Acted::SecondNeeded | Acted::Pending => Ok(None),
+            Acted::Refused(why) => refuse(NOT_APPLIED, why),
+            Acted::Ended(outcome) => refuse(NOT_APPLIED, format!("the request has ended: {outcome}")),
+            Acted::SetAside => {
                 let why = "the first person decided otherwise: both decisions are in the ledger, and two must decide anew";
                 refuse("set_aside", why.to_owned())
             }
-            (ReviewPut::Stale(row), _) => {
-                refuse(NOT_APPLIED, format!("the review is {} at version {} by now", row.state, row.version))
+            Acted::Stale => refuse(NOT_APPLIED, format!("the review is {} at version {} by now", row.state, row.version)),
+            Acted::Taken { by } if person(&by) == person(&maker) => {
+                refuse(NOT_APPLIED, "the second person must be another one".to_owned())
             }
-            (ReviewPut::Taken(row), _) => match row.claimed_by {
-                Some(holder) => refuse(NOT_APPLIED, format!("{holder} works on it")),
-                None => refuse(NOT_APPLIED, "the second person must be another one".to_owned()),
-            },
+            Acted::Taken { by } => refuse(NOT_APPLIED, format!("{by} works on it")),
         }
     }
 

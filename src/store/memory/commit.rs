@@ -168,6 +168,12 @@ impl State {
                 self.reviews.insert(row.id, (**row).clone());
                 return;
             }
+            ReviewChange::Reopened(id) => {
+                if let Some(row) = self.reviews.get_mut(id).filter(|row| row.state == "deciding") {
+                    (row.state, row.decision) = ("open".into(), None);
+                }
+                return;
+            }
             ReviewChange::Decided(id) => (id, "decided"),
             ReviewChange::Cancelled(id) => (id, "cancelled"),
         };

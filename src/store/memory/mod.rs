@@ -88,7 +88,7 @@ struct State {
     links: BTreeMap<[u8; 32], LinkRow>,
     sessions: BTreeMap<[u8; 32], SessionRow>,
     looks: BTreeMap<Uuid, LookRow>,
-    held: BTreeMap<Uuid, (HeldRow, bool)>,
+    held: BTreeMap<Uuid, (HeldRow, Option<Time>)>,
     snoozes: BTreeMap<Uuid, SnoozeRow>,
     held_ends: BTreeMap<Uuid, EndRow>,
     acts: BTreeMap<Uuid, ActRow>,

@@ -8,6 +8,7 @@ use crate::domain::time::Time;
 use crate::engine::ports::reviewing::{ActRow, EndRow, HeldRow, Reviewing, SnoozeRow, ViewRow};
 use crate::engine::ports::store::StoreError;
 use crate::store::batch::plain;
+use crate::store::rules;
 
 impl State {
     /// At most `limit` rows.
@@ -44,7 +45,7 @@ impl Reviewing for MemoryStore {
         if state.held.contains_key(&held.decision.review) {
             return Ok(false);
         }
-        state.held.insert(held.decision.review, (held.clone(), false));
+        state.held.insert(held.decision.review, (held.clone(), None));
         Ok(true)
     }
 
@@ -52,8 +53,9 @@ impl Reviewing for MemoryStore {
         check(act)?;
         let mut state = self.lock().0;
         match state.held.get(&review) {
-            Some((held, false)) if held.decision.by == act.by && held.release_at > now => {
-                state.add_act(act);
+            Some((held, None)) if held.decision.by == act.by && held.release_at > now => {
+                let act = rules::undone(act, &held.decision);
+                state.add_act(&act);
                 Ok(state.held.remove(&review).map(|(held, _)| held))
             }
             _ => Ok(None),
@@ -67,15 +69,15 @@ impl Reviewing for MemoryStore {
     async fn due_held(&self, now: Time, limit: usize) -> Result<Vec<HeldRow>, StoreError> {
         let mut state = self.lock().0;
         let mut due: Vec<_> = state.held.values_mut().filter(|(held, _)| held.release_at <= now).collect();
-        due.sort_by_key(|(held, _)| held.release_at);
+        due.sort_by_key(|(held, tried)| (tried.is_some(), tried.unwrap_or(held.release_at), held.release_at));
         due.truncate(limit);
-        Ok(due
-            .into_iter()
-            .map(|(held, releasing)| {
-                *releasing = true;
-                held.clone()
-            })
-            .collect())
+        let tell = |(held, tried): &mut (HeldRow, Option<Time>)| {
+            *tried = Some(now);
+            held.clone()
+        };
+        let mut told: Vec<HeldRow> = due.into_iter().map(tell).collect();
+        told.sort_by_key(|held| held.release_at);
+        Ok(told)
     }
 
     async fn drop_held(&self, review: Uuid, signal_id: Uuid) -> Result<(), StoreError> {

@@ -18,7 +18,7 @@ impl State {
         at: Time,
         now: Time,
     ) -> Result<ReviewPut, StoreError> {
-        batch::plain(rules::actor(act))?;
+        batch::plain(act.by())?;
         let row = self.reviews.get(&review).ok_or(StoreError::NotFound("the review"))?.clone();
         let ended = self.held(row.request)?.row.ended_at.is_some();
         if let Some(stored) = self.signals.get(&signal_id) {
@@ -30,6 +30,9 @@ impl State {
         let (put, signal) = rules::act(&row, act, signal_id, now);
         if let Some(signal) = signal {
             self.deliver(signal_id, row.request, &signal, at, now);
+        }
+        if let Some(record) = rules::record(&row, act, &put, signal_id, at, now) {
+            self.add_act(&record);
         }
         if let Some(next) = rules::to_write(&put) {
             self.reviews.insert(review, next.clone());
@@ -81,7 +84,10 @@ fn matches(filter: &ReviewFilter, row: &ReviewRow) -> bool {
     };
     let unclaimed =
         filter.unclaimed_at.is_none_or(|at| row.claimed_by.is_none() || row.claimed_until.is_none_or(|until| until <= at));
-    let held = filter.claimed_by.is_none() || filter.claimed_by == row.claimed_by;
+    let held = filter
+        .claimed_by
+        .as_ref()
+        .is_none_or(|(by, at)| row.claimed_by.as_ref() == Some(by) && row.claimed_until.is_some_and(|until| until > *at));
     let process = filter.processes.is_empty() || filter.processes.contains(&row.process);
     let name = filter.name.as_ref().is_none_or(|name| *name == row.name);
     let second = !filter.second || row.decision.is_some();

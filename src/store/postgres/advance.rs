@@ -69,6 +69,10 @@ const CLOSE: &str = "\
     UPDATE reviews AS v SET state = a.state, closed_at = a.at, claimed_by = NULL, claimed_until = NULL
     FROM unnest($1::UUID[], $2::TEXT[], $3::BIGINT[]) AS a (id, state, at)
     WHERE v.id = a.id AND v.id = ANY($1::UUID[]) AND v.closed_at IS NULL";
+/// A decision that was not applied: the question is asked anew.
+const REOPEN: &str = "\
+    UPDATE reviews SET state = 'open', decision = NULL, decided_by = NULL, first_by = NULL \
+    WHERE id = ANY($1::UUID[]) AND state = 'deciding'";
 /// The first example stays; version and last time move on.
 const DEFECTS: &str = "\
     INSERT INTO defects AS d (fingerprint, process, version, slot, connector, class, code, status, pattern, detail, sample, count,
@@ -193,6 +197,7 @@ async fn what_goes_with(tx: &mut Tx<'_>, done: &[&Advance]) -> Result<(), StoreE
         tx.execute(query).await?;
     }
     let mut opened: Vec<&ReviewRow> = Vec::new();
+    let mut reopened: Vec<Uuid> = Vec::new();
     // What closes a review first closes it.
     let mut closed: BTreeMap<Uuid, (&str, i64)> = BTreeMap::new();
     for advance in done {
@@ -200,12 +205,16 @@ async fn what_goes_with(tx: &mut Tx<'_>, done: &[&Advance]) -> Result<(), StoreE
         match &advance.review {
             None => {}
             Some(ReviewChange::Open(row)) => opened.push(row),
+            Some(ReviewChange::Reopened(id)) => reopened.push(*id),
             Some(ReviewChange::Decided(id)) => _ = closed.entry(*id).or_insert(("decided", at)),
             Some(ReviewChange::Cancelled(id)) => _ = closed.entry(*id).or_insert(("cancelled", at)),
         }
     }
     if !opened.is_empty() {
         open(tx, &opened).await?;
+    }
+    if !reopened.is_empty() {
+        tx.execute(sqlx::query(REOPEN).bind(reopened)).await?;
     }
     if !closed.is_empty() {
         let query = sqlx::query(CLOSE)

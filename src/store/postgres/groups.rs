@@ -18,7 +18,7 @@ const DEFECTS: &str = concat!(
     " FROM defects WHERE $1::TEXT[] = '{}' OR process = ANY($1) ORDER BY last_seen DESC, fingerprint LIMIT $2"
 );
 const DEFECT: &str = concat!("SELECT ", defect_columns!(), " FROM defects WHERE fingerprint = $1");
-const CONTROLS: &str = concat!("SELECT ", control_columns!(), " FROM controls ORDER BY group_name");
+const CONTROLS: &str = concat!("SELECT ", control_columns!(), " FROM controls ORDER BY group_name COLLATE \"C\"");
 const FIRST_CONTROL: &str = concat!(
     "INSERT INTO controls (",
     control_columns!(),

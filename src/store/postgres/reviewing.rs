@@ -2,4 +2,4 @@
 
 use super::PostgresStore;
 
-crate::store::reviewing::implement_reviewing!(PostgresStore, " FOR UPDATE SKIP LOCKED", self => self.db.others());
+crate::store::reviewing::implement_reviewing!(PostgresStore, " FOR UPDATE SKIP LOCKED", " COLLATE \"C\"", self => self.db.others());

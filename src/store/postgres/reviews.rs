@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::db::Tx;
 use super::outside::{deliver, known, lock};
+use super::reviewing::add_act;
 use super::{PostgresStore, rows};
 use crate::domain::time::Time;
 use crate::engine::ports::records::{DecisionFilter, ReviewFilter, ReviewRow};
@@ -33,7 +34,7 @@ macro_rules! list {
             AND ($2::TEXT[] IS NULL OR process = ANY($2))
             AND ($3::TEXT[] IS NULL OR role IS NULL OR role = ANY($3))
             AND ($4::TEXT IS NULL OR name = $4)
-            AND ($5::TEXT IS NULL OR claimed_by = $5)
+            AND ($5::TEXT IS NULL OR claimed_by = $5 AND claimed_until > $14)
             AND ($6::BIGINT IS NULL OR claimed_by IS NULL OR claimed_until <= $6)
             AND ($7::UUID IS NULL OR request = $7)
             AND (due_at, id) > ($8, $9)
@@ -99,7 +100,7 @@ impl PostgresStore {
         signal_id: Uuid,
         at: Time,
     ) -> Result<ReviewPut, StoreError> {
-        plain(rules::actor(act))?;
+        plain(act.by())?;
         let mut tx = self.db.others().begin().await?;
         let request = tx.first(sqlx::query(REQUEST).bind(review), |row| sqlx::Row::try_get(row, "request")).await?;
         let Some(request) = request else {
@@ -135,7 +136,7 @@ impl PostgresStore {
         let (due, id) = after.unwrap_or((Time(i64::MIN), Uuid::nil()));
         let some = |list: &[String]| if list.is_empty() { None } else { Some(list.to_vec()) };
         let query = sqlx::query(sql).bind(some(&filter.states)).bind(some(&filter.processes));
-        let query = query.bind(filter.roles.clone()).bind(&filter.name).bind(&filter.claimed_by);
+        let query = query.bind(filter.roles.clone()).bind(&filter.name).bind(filter.claimed_by.as_ref().map(|(by, _)| by));
         let query = query.bind(filter.unclaimed_at.map(|at| at.0)).bind(filter.request);
         let query = query
             .bind(due.0)
@@ -144,6 +145,7 @@ impl PostgresStore {
             .bind(filter.second)
             .bind(filter.snoozed.map(|(put, _)| put))
             .bind(filter.snoozed.map_or(0, |(_, at)| at.0))
+            .bind(filter.claimed_by.as_ref().map_or(0, |(_, at)| at.0))
             .persistent(false);
         self.db.others().read(query, rows::review).await
     }
@@ -189,6 +191,9 @@ async fn put(
     let (put, signal) = rules::act(&row, act, signal_id, now);
     if let Some(signal) = signal {
         deliver(tx, signal_id, row.request, &signal, at).await?;
+    }
+    if let Some(record) = rules::record(&row, act, &put, signal_id, at, now) {
+        add_act(tx, &record).await?;
     }
     let Some(next) = rules::to_write(&put) else { return Ok(put) };
     let query = sqlx::query(CHANGE).bind(next.id).bind(&next.state).bind(i64::from(next.version)).bind(&next.claimed_by);

@@ -20,11 +20,11 @@ const PUBLISH: &str = "\
     INSERT INTO processes (name, version, digest, source, published_at) VALUES ($1, $2, $3, $4, $5)
     ON CONFLICT (name, version) DO NOTHING";
 const DIGEST: &str = "SELECT digest FROM processes WHERE name = $1 AND version = $2";
-const PROCESSES: &str = "SELECT name, version, digest FROM processes ORDER BY name, version LIMIT $1";
+const PROCESSES: &str = "SELECT name, version, digest FROM processes ORDER BY name COLLATE \"C\", version LIMIT $1";
 const PROCESS: &str = "SELECT name, version, digest, source, published_at FROM processes WHERE name = $1 AND version = $2";
 const ADD_TOKEN: &str = concat!("INSERT INTO tokens (", token_columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8)");
 const TOKEN: &str = concat!("SELECT ", token_columns!(), " FROM tokens WHERE sha256 = $1");
-const TOKENS: &str = concat!("SELECT ", token_columns!(), " FROM tokens ORDER BY name");
+const TOKENS: &str = concat!("SELECT ", token_columns!(), " FROM tokens ORDER BY name COLLATE \"C\"");
 /// A token that was revoked before keeps its first date.
 const REVOKE: &str = "UPDATE tokens SET revoked_at = COALESCE(revoked_at, $2) WHERE name = $1";
 const SET: &str = "INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";

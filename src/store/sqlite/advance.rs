@@ -34,6 +34,9 @@ const REVIEW: &str = "\
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)";
 const CLOSE: &str = "\
     UPDATE reviews SET state = ?2, closed_at = ?3, claimed_by = NULL, claimed_until = NULL WHERE id = ?1 AND closed_at IS NULL";
+/// A decision that was not applied: the question is asked anew.
+const REOPEN: &str = "\
+    UPDATE reviews SET state = 'open', decision = NULL, decided_by = NULL, first_by = NULL WHERE id = ?1 AND state = 'deciding'";
 /// The first example stays; version and last time move on.
 const DEFECT: &str = "\
     INSERT INTO defects (fingerprint, process, version, slot, connector, class, code, status, pattern, detail, sample, count, first_seen,
@@ -97,6 +100,10 @@ fn guarded() -> impl sqlx::SqlSafeStr {
 async fn change_review(tx: &mut Tx<'_>, change: &ReviewChange, at: Time) -> Result<(), StoreError> {
     let (id, state) = match change {
         ReviewChange::Open(row) => return open(tx, row).await,
+        ReviewChange::Reopened(id) => {
+            tx.execute(sqlx::query(REOPEN).bind(id)).await?;
+            return Ok(());
+        }
         ReviewChange::Decided(id) => (id, "decided"),
         ReviewChange::Cancelled(id) => (id, "cancelled"),
     };

@@ -2,4 +2,4 @@
 
 use super::SqliteStore;
 
-crate::store::reviewing::implement_reviewing!(SqliteStore, "", self => self.db);
+crate::store::reviewing::implement_reviewing!(SqliteStore, "", "", self => self.db);

@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::db::{self, Tx};
 use super::outside::{deliver, known};
+use super::reviewing::add_act;
 use super::{SqliteStore, rows};
 use crate::domain::time::Time;
 use crate::engine::ports::records::{DecisionFilter, ReviewFilter, ReviewRow};
@@ -29,7 +30,7 @@ macro_rules! list {
             AND (?2 IS NULL OR process IN (SELECT value FROM json_each(?2)))
             AND (?3 IS NULL OR role IS NULL OR role IN (SELECT value FROM json_each(?3)))
             AND (?4 IS NULL OR name = ?4)
-            AND (?5 IS NULL OR claimed_by = ?5)
+            AND (?5 IS NULL OR claimed_by = ?5 AND claimed_until > ?14)
             AND (?6 IS NULL OR claimed_by IS NULL OR claimed_until <= ?6)
             AND (?7 IS NULL OR request = ?7)
             AND (due_at, id) > (?8, ?9)
@@ -98,7 +99,7 @@ impl SqliteStore {
         signal_id: Uuid,
         at: Time,
     ) -> Result<ReviewPut, StoreError> {
-        plain(rules::actor(act))?;
+        plain(act.by())?;
         let mut tx = self.db.begin().await?;
         let Some(row) = tx.first(sqlx::query(ONE).bind(review), rows::review).await? else {
             tx.rollback().await?;
@@ -128,7 +129,10 @@ impl SqliteStore {
         let (due, id) = after.unwrap_or((Time(i64::MIN), Uuid::nil()));
         let some = |list: &Vec<String>| if list.is_empty() { Ok(None) } else { json_text(list).map(Some) };
         let query = sqlx::query(sql).bind(some(&filter.states)?).bind(some(&filter.processes)?);
-        let query = query.bind(filter.roles.as_ref().map(json_text).transpose()?).bind(&filter.name).bind(&filter.claimed_by);
+        let query = query
+            .bind(filter.roles.as_ref().map(json_text).transpose()?)
+            .bind(&filter.name)
+            .bind(filter.claimed_by.as_ref().map(|(by, _)| by));
         let query = query.bind(filter.unclaimed_at.map(|at| at.0)).bind(filter.request);
         let query = query
             .bind(due.0)
@@ -136,7 +140,8 @@ impl SqliteStore {
             .bind(int(limit)?)
             .bind(filter.second)
             .bind(filter.snoozed.map(|(put, _)| put))
-            .bind(filter.snoozed.map_or(0, |(_, at)| at.0));
+            .bind(filter.snoozed.map_or(0, |(_, at)| at.0))
+            .bind(filter.claimed_by.as_ref().map_or(0, |(_, at)| at.0));
         self.db.read(query, rows::review).await
     }
 
@@ -170,9 +175,13 @@ async fn put(tx: &mut Tx<'_>, row: ReviewRow, act: &ReviewAct, signal_id: Uuid, 
     if tx.first(sqlx::query(ENDED).bind(row.request), |_| Ok(())).await?.is_some() {
         return Ok(ReviewPut::Stale(Box::new(row)));
     }
-    let (put, signal) = rules::act(&row, act, signal_id, db::now());
+    let now = db::now();
+    let (put, signal) = rules::act(&row, act, signal_id, now);
     if let Some(signal) = signal {
         deliver(tx, signal_id, row.request, &signal, at).await?;
+    }
+    if let Some(record) = rules::record(&row, act, &put, signal_id, at, now) {
+        add_act(tx, &record).await?;
     }
     let Some(next) = rules::to_write(&put) else { return Ok(put) };
     let query = sqlx::query(CHANGE).bind(next.id).bind(&next.state).bind(next.version).bind(&next.claimed_by);
