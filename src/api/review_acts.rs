@@ -155,8 +155,8 @@ impl<'a> Act<'a> {
     }
 
     /// It is not what the caller saw.
-    pub(super) fn stale(&self, row: ReviewRow) -> Problem {
-        NotDone::Stale.problem(self.api, self.caller, &row)
+    pub(super) fn stale(&self, row: &ReviewRow) -> Problem {
+        NotDone::Stale.problem(self.api, self.caller, row)
     }
 
     pub(super) async fn note(&self, id: Uuid, text: String) -> Result<Told, Problem> {

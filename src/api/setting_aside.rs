@@ -177,7 +177,7 @@ impl Act<'_> {
         if !mine && row.state == "open" && row.claimed_by.as_deref() == Some(me) {
             self.act(ReviewAct::Release { by: me.to_owned() }, self.fresh()).await?;
         }
-        Ok(self.stale(self.api.engine().store().review(self.row.id).await?))
+        Ok(self.stale(&self.api.engine().store().review(self.row.id).await?))
     }
 
     /// Where one is held already: this very decision, sent again, or another one.
@@ -256,7 +256,7 @@ async fn undo(
     let now = api.engine().clock().now();
     let record = act.record("decision_undone", String::new());
     if api.engine().store().reviewing().take_back(act.row.id, now, &record).await?.is_none() {
-        return Err(act.stale(api.engine().store().review(act.row.id).await?));
+        return Err(act.stale(&api.engine().store().review(act.row.id).await?));
     }
     Ok(Answer(ReviewActBody { answer: "undone", review: api.review_summary(&act.row) }).into_response())
 }

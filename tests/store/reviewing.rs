@@ -137,6 +137,7 @@ pub(super) async fn a_decision_that_is_not_applied_is_asked_anew(world: &World) 
 pub(super) async fn who_took_over_is_on_record(world: &World) {
     let worker = world.worker().await;
     let (request, review) = world.in_review(worker, false).await;
+    let release = |by: &str| ReviewAct::Release { by: by.into() };
     let all = [
         claim("ann", LATER, false),
         claim("ann", LATER, false),
