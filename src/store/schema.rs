@@ -22,6 +22,7 @@ pub(super) const POSTGRES: &[(i64, &str, &str)] = &[
     (13, "second", include_str!("../../migrations/postgres/0013_second.sql")),
     (14, "open_of_process", include_str!("../../migrations/postgres/0014_open_of_process.sql")),
     (15, "of_process", include_str!("../../migrations/postgres/0015_of_process.sql")),
+    (16, "tried", include_str!("../../migrations/postgres/0016_tried.sql")),
 ];
 /// SQLite's.
 pub(super) const SQLITE: &[(i64, &str, &str)] = &[
@@ -40,6 +41,7 @@ pub(super) const SQLITE: &[(i64, &str, &str)] = &[
     (13, "second", include_str!("../../migrations/sqlite/0013_second.sql")),
     (14, "open_of_process", include_str!("../../migrations/sqlite/0014_open_of_process.sql")),
     (15, "of_process", include_str!("../../migrations/sqlite/0015_of_process.sql")),
+    (16, "tried", include_str!("../../migrations/sqlite/0016_tried.sql")),
 ];
 
 /// A number, a name, and its SQL.
