@@ -59,7 +59,11 @@ fn text(fact: &Value, names: &[&str]) -> String {
 fn says(entry: &Entry, t: &Texts) -> (String, &'static str) {
     let fact = &entry.fact;
     let of = |name: &str| fact.get(name).map(plain).unwrap_or_default();
-    let cause = || fact.pointer("/cause/code").map(plain).unwrap_or_default();
+    // The stable word, and what it means here.
+    let cause = || {
+        let of = |name: &str| fact.pointer(&format!("/cause/{name}")).map(plain).filter(|text| !text.is_empty());
+        [of("code"), of("detail")].into_iter().flatten().collect::<Vec<_>>().join(": ")
+    };
     match entry.kind.as_str() {
         "verdict" => verdict(fact, t),
         "result" => {
@@ -113,7 +117,9 @@ fn ending(fact: &Value, t: &Texts) -> (String, &'static str) {
     let text = ending.to_string();
     for (word, tone) in [("done", "good"), ("refused", "bad"), ("withdrawn", ""), ("expired", "wait")] {
         if text.contains(&format!("\"{word}\"")) {
-            let reason = find(ending, "reason").map(|reason| format!(" · {reason}")).unwrap_or_default();
+            // Why it was refused, or who took it back.
+            let reason = find(ending, if word == "withdrawn" { "by" } else { "reason" });
+            let reason = reason.map(|reason| format!(" · {reason}")).unwrap_or_default();
             return (format!("{}{reason}", t.state(word)), tone);
         }
     }
@@ -170,5 +176,10 @@ mod tests {
         assert_eq!(says(&refused, t), ("refused · no_card".to_owned(), "bad"));
         let ended = entry("ended", json!({"ending": {"refused": {"reason": "no_card"}}}));
         assert_eq!(says(&ended, t), ("refused · no_card".to_owned(), "bad"));
+        let ended = entry("ended", json!({"ending": {"outcome": "withdrawn", "by": "ops"}}));
+        assert_eq!(says(&ended, t), ("withdrawn · ops".to_owned(), ""));
+        let cause = json!({"class": "permanent", "code": "schema", "detail": "/status is missing"});
+        let parked = entry("parked", json!({"group": "defect:1", "cause": cause}));
+        assert_eq!(says(&parked, t), ("defect:1 schema: /status is missing".to_owned(), "wait"));
     }
 }
