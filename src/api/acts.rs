@@ -31,7 +31,7 @@ struct DoneBody {
     /// Who.
     by: String,
     /// What: `decision_undone`, `review_taken_over`, `review_released`, `review_escalated`, `review_snoozed`, `review_woken`,
-    /// `view_saved`, `view_renamed`, `view_removed` or `batch_stopped`.
+    /// `view_saved`, `view_renamed`, `view_removed`, `batch_stopped`, `dependency_tripped`, `dependency_reset` or `group_resumed`.
     what: String,
     /// About which request.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,7 +39,7 @@ struct DoneBody {
     /// About which review.
     #[serde(skip_serializing_if = "Option::is_none")]
     review: Option<Uuid>,
-    /// Which choice was taken back, who had the review, which view, whose batch; may be empty.
+    /// Which choice was taken back, who had the review, which view, whose batch, which dependency or defect and why; may be empty.
     detail: String,
 }
 

@@ -137,7 +137,7 @@ async fn take(core: &Core, row: ControlRow, step: &Step, now: Time) -> Result<()
         Step::More(_) => {}
         Step::Close => (next.state, next.canary, next.probe_at, next.since) = ("closed".into(), None, None, None),
     }
-    if !core.store.put_control(&next).await? {
+    if !core.store.put_control(&next, None).await? {
         return Ok(());
     }
     tracing::info!(group = next.group, from = row.state, to = next.state, ?step, "group");
@@ -155,7 +155,7 @@ async fn take(core: &Core, row: ControlRow, step: &Step, now: Time) -> Result<()
             // not stand in the way of the next one.
             let over = sent.is_empty() && now.since(before) > CANARY_TIME;
             let row = if over { ControlRow { state: "closed".into(), probe_at: None, since: None, ..row } } else { row };
-            core.store.put_control(&row).await?;
+            core.store.put_control(&row, None).await?;
         }
         Step::More(more) => {
             let limit = usize::try_from(*more).unwrap_or(1);
@@ -163,7 +163,7 @@ async fn take(core: &Core, row: ControlRow, step: &Step, now: Time) -> Result<()
             if sent.is_empty() && !row.group.starts_with("dependency:") {
                 // Who is left was parked after the resume began: not part of it.
                 let row = ControlRow { state: "closed".into(), version: next.version + 1, ..next };
-                core.store.put_control(&row).await?;
+                core.store.put_control(&row, None).await?;
             }
         }
         _ => {}
@@ -195,7 +195,7 @@ async fn note_parked(core: &Core, rows: &[ControlRow]) -> Result<(), StoreError>
         let now = core.store.now().await?;
         let probe_at = now.plus(core.caller.breakers.open_for(connector));
         let fresh = opened(&group, "requests are parked", Some(probe_at), row, now);
-        core.store.put_control(&ControlRow { state: "waiting".to_owned(), ..fresh }).await?;
+        core.store.put_control(&ControlRow { state: "waiting".to_owned(), ..fresh }, None).await?;
     }
     Ok(())
 }

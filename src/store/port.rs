@@ -16,6 +16,7 @@ macro_rules! implement_store {
             ControlRow, DecisionFilter, DefectRow, Event, Heartbeat, ProcessRow, RejectedRow, RequestFilter, RequestRow,
             ReviewFilter, ReviewRow, TokenRow, Version, WorkerRow,
         };
+        use crate::engine::ports::reviewing::ActRow;
         use crate::engine::ports::store::{Claimed, Loaded, RequestId, ReviewAct, ReviewPut, Sent, WorkerId, Write, Written};
 
         type Answer<T> = Result<T, StoreError>;
@@ -159,8 +160,8 @@ macro_rules! implement_store {
                 self.list_controls().await
             }
 
-            async fn put_control(&self, row: &ControlRow) -> Answer<bool> {
-                self.replace_control(row).await
+            async fn put_control(&self, row: &ControlRow, act: Option<&ActRow>) -> Answer<bool> {
+                self.replace_control(row, act).await
             }
 
             async fn resume_some(

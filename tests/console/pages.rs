@@ -129,6 +129,9 @@ async fn a_dependency_is_stopped_and_let_through() {
     ops.get("/console/overview").await.expect(200).says(&waits(1));
     ops.act("/console/dependencies/bank/reset", &[("reason", "done")]).await.expect(303);
     world.until(&id, "done").await;
+    let mut audit = Browser::signed_in(&world, "audit", &["auditor"]).await;
+    let page = audit.get("/console/decisions?tab=acts").await.expect(200).says("stopped calls of a dependency");
+    page.says("let calls of a dependency through").says("bank: done").silent_about("<b>migrate</b>");
     ops.act("/console/dependencies/nobody/trip", &[("reason", "x")]).await.expect(404);
     ops.act("/console/dependencies/bank/drop", &[("reason", "x")]).await.expect(404);
     let mut narrow = Browser::for_processes(&world, "narrow", &["operator"], &["texted"]).await;

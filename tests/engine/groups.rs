@@ -122,7 +122,7 @@ fn parked_requests_come_back_when_their_group_was_closed() {
         // Closed by somebody who had counted before they were parked.
         let open = stage.store.controls().await.unwrap().into_iter().find(|row| row.group == "dependency:bank").expect("a row");
         let closed = ControlRow { state: "closed".into(), probe_at: None, canary: None, version: open.version + 1, ..open };
-        assert!(stage.store.put_control(&closed).await.unwrap());
+        assert!(stage.store.put_control(&closed, None).await.unwrap());
         tended(&stage, 120).await;
         for request in requests {
             assert_eq!(stage.state(request).await, "done");
@@ -140,13 +140,13 @@ fn a_resume_that_finds_nobody_gives_way_to_the_next_one() {
         // It began just before the request was parked: another worker's clock is a little ahead.
         let (begun, now) = (BEGINNING.minus(Duration::from_millis(100)), stage.clock.now());
         let row = ControlRow { since: Some(begun), ..groups::opened(&group, "resumed", Some(now), None, now) };
-        assert!(stage.store.put_control(&row).await.unwrap());
+        assert!(stage.store.put_control(&row, None).await.unwrap());
         tended(&stage, 200).await;
         let row = stage.store.controls().await.unwrap().pop().unwrap();
         assert_eq!((row.state.as_str(), stage.state(request).await.as_str()), ("closed", "parked"));
         let now = stage.clock.now();
         let next = groups::opened(&group, "resumed", Some(now), Some(&row), now);
-        assert!(stage.store.put_control(&ControlRow { since: Some(now), ..next }).await.unwrap());
+        assert!(stage.store.put_control(&ControlRow { since: Some(now), ..next }, None).await.unwrap());
         tended(&stage, 30).await;
         assert_eq!(stage.state(request).await, "done");
     });

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use mozhao::domain::request::signal::Signal;
 use mozhao::domain::time::Time;
 use mozhao::engine::ports::records::ControlRow;
+use mozhao::engine::ports::reviewing::ActRow;
 use mozhao::engine::ports::store::StoreError;
 use tokio::sync::Barrier;
 use uuid::Uuid;
@@ -33,9 +34,20 @@ fn resume() -> Signal {
 }
 
 pub(super) async fn controls_have_one_winner(world: &World) {
-    assert!(!world.store.put_control(&control(2, "open")).await.unwrap(), "there is no first");
-    assert!(world.store.put_control(&control(1, "open")).await.unwrap());
-    assert!(!world.store.put_control(&control(1, "closed")).await.unwrap());
+    let act = |by: &str| ActRow {
+        id: world.id(),
+        at: T0,
+        by: by.into(),
+        what: "dependency_tripped".into(),
+        request: None,
+        review: None,
+        detail: "face: 维护".into(),
+    };
+    let first = act("ops");
+    assert!(!world.store.put_control(&control(2, "open"), Some(&act("late"))).await.unwrap(), "there is no first");
+    assert!(world.store.put_control(&control(1, "open"), Some(&first)).await.unwrap());
+    assert!(!world.store.put_control(&control(1, "closed"), Some(&act("slower"))).await.unwrap());
+    assert_eq!(world.store.reviewing().acts(None, None, 9).await.unwrap(), [first], "what was not put is not on record");
     assert_eq!(world.store.controls().await.unwrap(), [control(1, "open")]);
     let barrier = Arc::new(Barrier::new(4));
     let tasks: Vec<_> = ["half_open", "closed", "resuming", "stopped"]
@@ -44,7 +56,7 @@ pub(super) async fn controls_have_one_winner(world: &World) {
             let (store, gate) = (world.other.clone(), barrier.clone());
             tokio::spawn(async move {
                 gate.wait().await;
-                (state, store.put_control(&control(2, state)).await.unwrap())
+                (state, store.put_control(&control(2, state), None).await.unwrap())
             })
         })
         .collect();
@@ -55,8 +67,8 @@ pub(super) async fn controls_have_one_winner(world: &World) {
     }
     assert_eq!(winners.len(), 1);
     assert_eq!(world.store.controls().await.unwrap(), [control(2, winners[0])]);
-    assert!(!world.store.put_control(&control(4, "open")).await.unwrap());
-    assert!(matches!(world.store.put_control(&control(3, "ajar")).await, Err(StoreError::Data(_))));
+    assert!(!world.store.put_control(&control(4, "open"), None).await.unwrap());
+    assert!(matches!(world.store.put_control(&control(3, "ajar"), None).await, Err(StoreError::Data(_))));
 }
 
 pub(super) async fn resuming_is_bounded_and_once(world: &World) {

@@ -373,7 +373,7 @@ impl Run {
             changed_at: T0,
             version: u32::try_from(1 + self.random.below(4)).unwrap(),
         };
-        same!(self, &row, |store| store.put_control(&row), plain).unwrap();
+        same!(self, &row, |store| store.put_control(&row, None), plain).unwrap();
     }
 
     async fn outbox(&mut self) {

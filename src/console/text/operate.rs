@@ -188,6 +188,12 @@ texts! { Decisions {
     decision_undone: "took a decision back", "撤回了决定";
     review_snoozed: "put a review aside", "暂缓了复核";
     review_woken: "took up what was put aside", "恢复了已暂缓的复核";
+    review_taken_over: "took a review over", "接管了复核";
+    review_released: "gave a review back", "释放了复核";
+    review_escalated: "escalated a review", "上报了复核";
+    dependency_tripped: "stopped calls of a dependency", "停止调用依赖系统";
+    dependency_reset: "let calls of a dependency through", "恢复调用依赖系统";
+    group_resumed: "resumed what was parked", "恢复了被搁置的请求";
     view_saved: "saved a view", "保存了视图";
     view_renamed: "renamed a view", "重命名了视图";
     view_removed: "removed a view", "移除了视图";

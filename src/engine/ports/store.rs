@@ -27,7 +27,7 @@ use super::records::{
     ControlRow, DecisionFilter, DefectRow, Event, Heartbeat, ProcessRow, RejectedRow, RequestFilter, RequestRow, ReviewFilter,
     ReviewRow, TokenRow, Version, WorkerRow,
 };
-use super::reviewing::Reviewing;
+use super::reviewing::{ActRow, Reviewing};
 use super::sessions::Sessions;
 use crate::domain::request::chain::Entry;
 use crate::domain::request::signal::{Decision, Signal};
@@ -417,8 +417,8 @@ pub trait Store: Send + Sync + 'static {
     /// All control rows: `dependency:<name>` and `defect:<fingerprint>`.
     async fn controls(&self) -> Result<Vec<ControlRow>, StoreError>;
     /// Inserts or replaces a control row where its `version` in the database is `row.version - 1` (or it is absent and
-    /// `row.version` is 1); false where somebody else was faster.
-    async fn put_control(&self, row: &ControlRow) -> Result<bool, StoreError>;
+    /// `row.version` is 1); false where somebody else was faster. What a person did is recorded in the same transaction.
+    async fn put_control(&self, row: &ControlRow, act: Option<&ActRow>) -> Result<bool, StoreError>;
     /// Sends `Resume` signals to up to `limit` requests that have been parked under the group since before `before`
     /// (`updated_at`) and whose ids are above `after`, oldest request first, in one transaction; changes nothing else. Returns the requests.
     /// A request gets one unconsumed signal at most (`signalled = seen` is the guard), so that two resumers do not wake the same one twice.

@@ -7,6 +7,7 @@ use crate::engine::breaker::{Change, dependency_group};
 use crate::engine::calls::OnChange;
 use crate::engine::groups::{DEFAULT_RATE, opened, wait};
 use crate::engine::ports::records::ControlRow;
+use crate::engine::ports::reviewing::ActRow;
 use crate::engine::ports::store::{Store, StoreError};
 
 impl Engine {
@@ -46,7 +47,9 @@ impl Engine {
             since: Some(now),
             ..opened(group, "", None, old.as_ref(), now)
         };
-        self.put(row).await
+        let to = how.to_version.map(|version| format!(", to version {version}")).unwrap_or_default();
+        let detail = format!("{group}: {} a second{to}", row.rate);
+        self.put(row, "group_resumed", detail).await
     }
 
     /// Opens a dependency's breaker by hand: it stays open until it is reset.
@@ -57,7 +60,8 @@ impl Engine {
         let group = dependency_group(dependency);
         self.known_dependency(&group)?;
         let (now, old) = (self.inner.store.now().await?, self.control(&group).await?);
-        self.put(ControlRow { by: by.to_owned(), ..opened(&group, reason, None, old.as_ref(), now) }).await
+        let row = ControlRow { by: by.to_owned(), ..opened(&group, reason, None, old.as_ref(), now) };
+        self.put(row, "dependency_tripped", format!("{dependency}: {reason}")).await
     }
 
     /// Closes a dependency's breaker; what is parked comes back, one first.
@@ -71,7 +75,7 @@ impl Engine {
         let parked = self.inner.store.parked_under(&group, 1).await? > 0;
         let row = ControlRow { by: by.to_owned(), ..opened(&group, reason, Some(now), old.as_ref(), now) };
         let row = if parked { row } else { ControlRow { state: "closed".to_owned(), probe_at: None, ..row } };
-        self.put(row).await
+        self.put(row, "dependency_reset", format!("{dependency}: {reason}")).await
     }
 
     /// A group's control row.
@@ -88,8 +92,11 @@ impl Engine {
         if known { Ok(()) } else { Err(EngineError::NotFound("dependency")) }
     }
 
-    async fn put(&self, row: ControlRow) -> Result<ControlRow, EngineError> {
-        if !self.inner.store.put_control(&row).await? {
+    /// Puts what a person decided: the row tells the last one only, the record all of them.
+    async fn put(&self, row: ControlRow, what: &str, detail: String) -> Result<ControlRow, EngineError> {
+        let (id, at, by) = (self.inner.clock.id(), row.changed_at, row.by.clone());
+        let act = ActRow { id, at, by, what: what.to_owned(), request: None, review: None, detail };
+        if !self.inner.store.put_control(&row, Some(&act)).await? {
             return Err(EngineError::Invalid("somebody else changed it at the same moment; look at it again".to_owned()));
         }
         self.inner.breakers.learn(std::slice::from_ref(&row));
@@ -132,5 +139,5 @@ async fn note_breaker(store: &dyn Store, group: &str, change: Change) -> Result<
         }
         _ => return Ok(()),
     };
-    store.put_control(&row).await.map(drop)
+    store.put_control(&row, None).await.map(drop)
 }

@@ -7,6 +7,7 @@ use crate::domain::request::signal::Signal;
 use crate::domain::time::Time;
 use crate::engine::ports::clock::Clock;
 use crate::engine::ports::records::{ControlRow, DefectRow};
+use crate::engine::ports::reviewing::ActRow;
 use crate::engine::ports::store::{RequestId, StoreError};
 use crate::store::batch;
 
@@ -18,13 +19,16 @@ impl State {
         rows.into_iter().take(limit).cloned().collect()
     }
 
-    pub(super) fn put_control(&mut self, row: &ControlRow) -> Result<bool, StoreError> {
+    pub(super) fn put_control(&mut self, row: &ControlRow, act: Option<&ActRow>) -> Result<bool, StoreError> {
         batch::check_control(row)?;
         let stored = self.controls.get(&row.group).map_or(0, |old| old.version);
         if row.version != stored + 1 {
             return Ok(false);
         }
         self.controls.insert(row.group.clone(), row.clone());
+        if let Some(act) = act {
+            self.add_act(act);
+        }
         Ok(true)
     }
 

@@ -330,8 +330,8 @@ impl Store for MemoryStore {
         Ok(self.lock().0.controls.values().cloned().collect())
     }
 
-    async fn put_control(&self, row: &ControlRow) -> Result<bool, StoreError> {
-        self.lock().0.put_control(row)
+    async fn put_control(&self, row: &ControlRow, act: Option<&ActRow>) -> Result<bool, StoreError> {
+        self.lock().0.put_control(row, act)
     }
 
     async fn resume_some(

@@ -4,10 +4,12 @@ use sqlx::Row as _;
 use uuid::Uuid;
 
 use super::outside::deliver;
+use super::reviewing::add_act;
 use super::{SqliteStore, rows};
 use crate::domain::request::signal::Signal;
 use crate::domain::time::Time;
 use crate::engine::ports::records::{ControlRow, DefectRow};
+use crate::engine::ports::reviewing::ActRow;
 use crate::engine::ports::store::{RequestId, StoreError};
 use crate::store::batch;
 use crate::store::mistake::sql;
@@ -56,14 +58,20 @@ impl SqliteStore {
         self.db.read(sqlx::query(CONTROLS), rows::control).await
     }
 
-    pub(super) async fn replace_control(&self, row: &ControlRow) -> Result<bool, StoreError> {
+    pub(super) async fn replace_control(&self, row: &ControlRow, act: Option<&ActRow>) -> Result<bool, StoreError> {
         batch::check_control(row)?;
         let next = || sql(NEXT_CONTROL, "control_unread", " AND version = ?11 - 1", "");
         let query = if row.version == 1 { sqlx::query(FIRST_CONTROL) } else { sqlx::query(next()) };
         let query = query.bind(&row.group).bind(&row.state).bind(&row.reason).bind(&row.by).bind(row.canary);
         let query = query.bind(row.probe_at.map(|at| at.0)).bind(row.rate).bind(row.to_version);
         let query = query.bind(row.since.map(|at| at.0)).bind(row.changed_at.0).bind(row.version);
-        Ok(self.db.write(query).await? == 1)
+        let mut tx = self.db.begin().await?;
+        let put = tx.execute(query).await? == 1;
+        if let Some(act) = act.filter(|_| put) {
+            add_act(&mut tx, act).await?;
+        }
+        tx.commit().await?;
+        Ok(put)
     }
 
     pub(super) async fn resume_group(
