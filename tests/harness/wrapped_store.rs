@@ -47,7 +47,8 @@ macro_rules! wrapped_store {
             Read defects [processes: &[String], limit: usize] [processes, limit] -> Vec<DefectRow>;
             Read defect [fingerprint: &str] [fingerprint] -> DefectRow;
             Read controls [] [] -> Vec<ControlRow>;
-            Change put_control [row: &ControlRow, act: Option<&ActRow>] [row, act] -> bool;
+            Change put_control [row: &ControlRow, act: Option<&mozhao::engine::ports::reviewing::ActRow>]
+                [row, act] -> bool;
             Change resume_some [group: &str, signal: &Signal, at: Time, before: Time, after: RequestId, limit: usize]
                 [group, signal, at, before, after, limit] -> Vec<RequestId>;
             Read parked_groups [] [] -> Vec<String>;
