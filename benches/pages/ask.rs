@@ -45,33 +45,36 @@ fn asked(path: &str, mut took: Vec<Duration>, kib: usize) -> Asked {
     Asked { path: path.to_owned(), kib, first_ms, p50_ms, p95_ms, max_ms: at(100).unwrap_or_default() }
 }
 
-/// The plans of a page's statements that took longer than `least_ms`, with what they read.
-pub(crate) async fn plans(database: &mut PgConnection, place: &Place, path: &str, least_ms: u32) -> anyhow::Result<String> {
-    let folder = sqlx::query("SHOW data_directory").fetch_one(&mut *database).await?.try_get::<String, _>(0)?;
-    let log = Path::new(&folder).parent().context("a data folder")?.join("postgres.err");
-    // Its settings are known where it is loaded; every session has to load it.
+/// Every session from now on can tell its plans; none does before [`plans`] asks. Must come before the first session of the worker: sessions
+/// that are ended later make requests fail.
+pub(crate) async fn prepare(database: &mut PgConnection) -> anyhow::Result<()> {
+    // Its settings are known where it is loaded.
     run(database, "LOAD 'auto_explain'").await?;
     run(database, "ALTER SYSTEM SET session_preload_libraries = 'auto_explain'").await?;
-    for (name, value) in [("log_min_duration", least_ms.to_string()), ("log_analyze", "on".into()), ("log_buffers", "on".into())]
-    {
-        run(database, &format!("ALTER SYSTEM SET auto_explain.{name} = '{value}'")).await?;
+    for name in ["log_analyze", "log_buffers"] {
+        run(database, &format!("ALTER SYSTEM SET auto_explain.{name} = 'on'")).await?;
     }
+    log_from(database, -1).await
+}
+
+/// Plans of statements that take so many milliseconds are logged; -1: none.
+async fn log_from(database: &mut PgConnection, least_ms: i32) -> anyhow::Result<()> {
+    run(database, &format!("ALTER SYSTEM SET auto_explain.log_min_duration = '{least_ms}'")).await?;
     run(database, "SELECT pg_reload_conf()").await?;
-    // New sessions are needed: those of the worker's pools end, and are opened again.
-    run(
-        database,
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()",
-    )
-    .await?;
-    for _ in 0..20 {
-        if place.get(path).await.is_ok() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+    // Each session takes it up before its next statement, once the server has passed it on.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    Ok(())
+}
+
+/// The plans of a page's statements that took longer than `least_ms`, with what they read.
+pub(crate) async fn plans(database: &mut PgConnection, place: &Place, path: &str, least_ms: i32) -> anyhow::Result<String> {
+    let folder = sqlx::query("SHOW data_directory").fetch_one(&mut *database).await?.try_get::<String, _>(0)?;
+    let log = Path::new(&folder).parent().context("a data folder")?.join("postgres.err");
+    log_from(database, least_ms).await?;
     let before = std::fs::metadata(&log).map(|file| file.len()).unwrap_or_default();
     place.get(path).await?;
     let text = std::fs::read(&log)?;
+    log_from(database, -1).await?;
     let from = usize::try_from(before)?.min(text.len());
     Ok(String::from_utf8_lossy(&text[from..]).chars().take(6_000).collect())
 }

@@ -72,12 +72,13 @@ async fn main() -> anyhow::Result<()> {
     let server = Postgres::start_large("1GB").await;
     let url = server.create_database().await;
     let folder = tempfile::tempdir()?;
+    let mut database = PgConnection::connect(&url).await?;
+    ask::prepare(&mut database).await?;
     let place = Arc::new(Place::start(&url, folder.path()).await?);
     // Real ones first: their ledgers are the models of the others.
     for (customer, wait) in [("sure-0", "60s"), ("gone", "60s"), ("grey-0", "3s")] {
         place.submit(customer, &format!("model-{customer}"), wait).await?;
     }
-    let mut database = PgConnection::connect(&url).await?;
     fill::fill(&mut database, args.requests).await?;
     // And the newest ones: their chains are whole.
     for number in 0..120 {
@@ -110,6 +111,9 @@ async fn main() -> anyhow::Result<()> {
     }
     let load_average = std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim().to_owned();
     let report = Report { requests: args.requests, pages, paces, load_average };
+    if let Some(folder) = args.json.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
     std::fs::write(&args.json, serde_json::to_vec_pretty(&report)?).with_context(|| args.json.display().to_string())?;
     Ok(())
 }

@@ -130,7 +130,8 @@ impl Place {
         let body = json!({"process": "change", "payload": {"who": customer, "phone": "13900000000"}});
         let request = self.http.post(format!("http://{}/v1/requests?wait={wait}", self.address)).bearer_auth(&self.token);
         let response = request.header("idempotency-key", key).json(&body).send().await?;
-        ensure!(response.status().is_success(), "{}", response.text().await?);
+        let status = response.status();
+        ensure!(status.is_success(), "{key}: {status}: {}", response.text().await?);
         Ok(())
     }
 }
