@@ -23,6 +23,7 @@ const LEASE: Duration = Duration::from_secs(30);
 const TURN: Duration = Duration::from_secs(15);
 /// How long a decision waits for the request's owner, the first time.
 const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Somebody's decision on it waits.
 pub(super) fn held(other: &HeldRow) -> Came {
     came(Progress::Skipped, "held", &other.decision.by)

@@ -36,6 +36,7 @@ use crate::engine::ports::store::ReviewAct;
 const LONGEST_HOLD: Duration = Duration::from_mins(1);
 /// The longest that a review is put aside.
 const LONGEST_SNOOZE: Duration = Duration::from_hours(24 * 14);
+
 /// A decision that can still be taken back.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct HeldBody {

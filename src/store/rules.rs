@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::domain::request::signal::{Decision, Signal, person};
 use crate::domain::time::Time;
 pub(super) use crate::engine::ports::records::outcome;
-use crate::engine::ports::records::{RequestFilter, RequestRow, ReviewRow};
+use crate::engine::ports::records::{RequestFilter, RequestRow, ReviewFilter, ReviewRow};
 use crate::engine::ports::reviewing::ActRow;
 use crate::engine::ports::store::{ReviewAct, ReviewPut, Summary};
 use crate::faults::bug;
@@ -174,4 +174,30 @@ fn told(decision: &Decision) -> String {
 /// Two decisions agree where they would do the same: notes may differ.
 fn agree(first: &Decision, second: &Decision) -> bool {
     first.choice == second.choice && first.reason == second.reason && first.fields == second.fields
+}
+
+/// Which walk finds the few reviews that a filter is for: each has an index of its own in both databases.
+pub(super) enum ReviewList {
+    OfRequest,
+    Claimed,
+    Second,
+    Snoozed,
+    OpenOfProcess,
+    Open,
+    All,
+}
+
+impl ReviewList {
+    pub(super) fn of(filter: &ReviewFilter) -> ReviewList {
+        let open = filter.states.iter().all(|state| state == "open" || state == "deciding");
+        match filter {
+            ReviewFilter { request: Some(_), .. } => ReviewList::OfRequest,
+            ReviewFilter { claimed_by: Some(_), .. } => ReviewList::Claimed,
+            ReviewFilter { second: true, .. } if open => ReviewList::Second,
+            ReviewFilter { snoozed: Some((true, _)), .. } if open => ReviewList::Snoozed,
+            _ if open && filter.processes.len() == 1 => ReviewList::OpenOfProcess,
+            _ if open => ReviewList::Open,
+            _ => ReviewList::All,
+        }
+    }
 }

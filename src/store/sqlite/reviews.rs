@@ -11,7 +11,7 @@ use crate::engine::ports::records::{DecisionFilter, ReviewFilter, ReviewRow};
 use crate::engine::ports::store::{ReviewAct, ReviewPut, StoreError};
 use crate::store::batch::plain;
 use crate::store::rows::{int, json_text, review_columns};
-use crate::store::rules;
+use crate::store::rules::{self, ReviewList};
 
 const ONE: &str = concat!("SELECT ", review_columns!(), " FROM reviews WHERE id = ?1");
 const ENDED: &str = "SELECT 1 FROM requests WHERE id = ?1 AND ended_at IS NOT NULL";
@@ -116,15 +116,14 @@ impl SqliteStore {
         after: Option<(Time, Uuid)>,
         limit: usize,
     ) -> Result<Vec<ReviewRow>, StoreError> {
-        let open = filter.states.iter().all(|state| state == "open" || state == "deciding");
-        let sql = match filter {
-            ReviewFilter { request: Some(_), .. } => LIST_OF_REQUEST,
-            ReviewFilter { claimed_by: Some(_), .. } => LIST_CLAIMED,
-            ReviewFilter { second: true, .. } if open => LIST_SECOND,
-            ReviewFilter { snoozed: Some((true, _)), .. } if open => LIST_SNOOZED,
-            _ if open && filter.processes.len() == 1 => LIST_OPEN_OF_PROCESS,
-            _ if open => LIST_OPEN,
-            _ => LIST,
+        let sql = match ReviewList::of(filter) {
+            ReviewList::OfRequest => LIST_OF_REQUEST,
+            ReviewList::Claimed => LIST_CLAIMED,
+            ReviewList::Second => LIST_SECOND,
+            ReviewList::Snoozed => LIST_SNOOZED,
+            ReviewList::OpenOfProcess => LIST_OPEN_OF_PROCESS,
+            ReviewList::Open => LIST_OPEN,
+            ReviewList::All => LIST,
         };
         let (due, id) = after.unwrap_or((Time(i64::MIN), Uuid::nil()));
         let some = |list: &Vec<String>| if list.is_empty() { Ok(None) } else { json_text(list).map(Some) };
