@@ -23,7 +23,8 @@ pub async fn settle(case: &Case, deadline: Duration) {
         }
         if start.elapsed() > deadline {
             let open: Vec<_> = case.world.requests().await.into_iter().filter(|row| row.ended_at.is_none()).take(3).collect();
-            panic!("not settled within {deadline:?}: {balance:?}; {open:#?}");
+            let check = if balance.accepted < wanted { "G1" } else { "G2" };
+            panic!("{check}: not settled within {deadline:?}: {balance:?}; {open:#?}");
         }
         look(&case.world, &people).await;
         false

@@ -36,6 +36,8 @@ pub struct Scenario {
     settings: Vec<(&'static str, &'static str)>,
     /// How long each call to the bank takes at least.
     bank: u64,
+    /// How long it may take until everything is at rest.
+    patience: Duration,
 }
 
 /// A scenario under way.
@@ -46,6 +48,9 @@ pub struct Case {
     pub sent: Vec<Message>,
     /// Logs of workers that are gone.
     pub logs: Vec<String>,
+    /// Messages that were sent and are no requests.
+    pub rejected: usize,
+    patience: Duration,
     producer: Option<JoinHandle<()>>,
     /// Who sends over HTTP, in a world without a broker.
     sender: Option<Client>,
@@ -68,7 +73,14 @@ impl Scenario {
             // The log says little about an outage; missed heartbeats are in its details.
             settings: vec![("MOZHAO__LOG__LEVEL", "info,mozhao::engine::worker=debug")],
             bank: 5,
+            patience: REST,
         }
+    }
+
+    /// It has to come to rest within this.
+    pub fn patient(mut self, patience: Duration) -> Scenario {
+        self.patience = patience;
+        self
     }
 
     /// On these servers; on SQLite there is one worker.
@@ -150,6 +162,8 @@ impl Scenario {
             dice: Dice::new(seed),
             sent,
             logs: Vec::new(),
+            rejected: 0,
+            patience: self.patience,
             producer: None,
             sender: None,
             settings: self.settings.clone(),
@@ -301,7 +315,7 @@ impl Case {
         for worker in &mut self.workers {
             worker.process.wait_ready(worker.port).await;
         }
-        people::settle(self, REST).await;
+        people::settle(self, self.patience).await;
         let workers: Vec<&Worker> = self.workers.iter().collect();
         let over_http = self.world.amqp.is_none();
         assert!(!over_http || self.world.posted.len() == self.sent.len(), "each was answered, and nothing else was sent");
@@ -310,7 +324,8 @@ impl Case {
             ended: self.sent.len(),
             workers: &workers,
             logs: self.logs.clone(),
-            deadline: Some(REST),
+            deadline: Some(self.patience),
+            rejected: Some(self.rejected),
             ..Expect::default()
         };
         books::check(&mut self.world, expect).await

@@ -67,7 +67,7 @@ async fn a_backlog_in_the_broker_costs_no_memory() {
     world.publish(&messages).await;
     let (amqp, queue) = (world.amqp.clone().unwrap(), format!("{}.requests", world.prefix));
     let ready = broker::depth(&amqp, &queue).await.unwrap() as usize;
-    let highest = worker.process.resident_bytes();
+    let highest = worker.process.highest_bytes();
     let accepted = usize::try_from(world.balance().await.unwrap().accepted).unwrap() - sent.len();
     println!("{ready} messages wait, {accepted} were taken; the worker has {} MiB, {} MiB before", highest >> 20, before >> 20);
     assert!(ready >= mountain() / 2, "the backlog is in the broker");
@@ -76,7 +76,7 @@ async fn a_backlog_in_the_broker_costs_no_memory() {
     world.bank.lift(hang);
     let enough = (accepted + 1_000) as u64;
     world.until("a thousand more", Duration::from_mins(2), |balance| balance.refused >= enough).await;
-    let after = worker.process.resident_bytes();
+    let after = worker.process.highest_bytes();
     println!("after a thousand more of them: {} MiB", after >> 20);
     assert!(after < before + GROWTH, "it grew by {} bytes", after - before);
 
@@ -113,12 +113,8 @@ async fn parked_requests_cost_no_memory_and_come_back_paced() {
     })
     .await;
     let resumed = |balance: &Balance| balance.done >= warm.len() as u64 + COUNTED;
-    let mut highest = 0;
-    wait::until("some to be back", PATIENCE, || {
-        highest = highest.max(worker.process.resident_bytes());
-        async { world.balance().await.is_some_and(|balance| resumed(&balance)) }
-    })
-    .await;
+    wait::until("some to be back", PATIENCE, || async { world.balance().await.is_some_and(|balance| resumed(&balance)) }).await;
+    let highest = worker.process.highest_bytes();
     println!("{} were parked; the worker had at most {} MiB, {} MiB before", mountain(), highest >> 20, before >> 20);
     assert!(highest < before + GROWTH, "it grew by {} bytes", highest - before);
 

@@ -9,6 +9,10 @@ use serde_json::{Value, json};
 pub const ID_NUMBER: &str = "11010519491231002X";
 /// A picture that the face service takes for the card holder; sensitive.
 pub const SELFIE: &str = "https://pictures.example/canary-7c41.jpg";
+/// The name of every card holder; sensitive.
+pub const NAME: &str = "王小明";
+/// How every card holder's phone number begins; sensitive.
+pub const PHONE: &str = "+86U";
 /// A picture in the grey zone.
 pub const GREY: &str = "selfie:grey";
 
@@ -18,9 +22,9 @@ pub fn put_card(bank: &Handle, customer: &str, card: &str) {
         if books.customer(customer).is_none() {
             books.put_customer(Customer {
                 customer_id: customer.to_owned(),
-                name: "王小明".to_owned(),
+                name: NAME.to_owned(),
                 id_number: ID_NUMBER.to_owned(),
-                phone: format!("+86{customer}"),
+                phone: format!("{PHONE}-{customer}"),
                 status: CustomerStatus::Active,
             });
         }

@@ -14,8 +14,8 @@ use mozhao::engine::ports::records::Event;
 use mozhao::engine::ports::store::Store;
 use uuid::Uuid;
 
-use super::bank::{ID_NUMBER, SELFIE};
-use super::broker::{self, Message};
+use super::bank::{ID_NUMBER, NAME, PHONE, SELFIE};
+use super::broker::{self, Message, Sink};
 use super::ledgers::{Expected, Ledger, asks_for_effect, digest};
 use super::witness;
 use super::world::{Worker, World};
@@ -23,6 +23,8 @@ use crate::harness::wait;
 
 /// How late a due request may be noticed.
 const LATE: Duration = Duration::from_secs(5);
+/// How long events may be on their way to whoever listens.
+const HEARD: Duration = Duration::from_mins(2);
 
 /// What the case knows.
 #[derive(Default)]
@@ -37,6 +39,8 @@ pub struct Expect<'a> {
     pub logs: Vec<String>,
     /// More values that must be nowhere.
     pub secrets: Vec<String>,
+    /// Exactly so many messages were no requests, and are recorded as such.
+    pub rejected: Option<usize>,
     /// How long it may take until everything is at rest.
     pub deadline: Option<Duration>,
 }
@@ -82,7 +86,7 @@ pub async fn check(world: &mut World, expect: Expect<'_>) -> Books {
     books.targets_agree(world, &mut wrong);
     books.lanes_are_in_order(&mut wrong);
     books.events_tell_the_ledger(&mut wrong);
-    books.sink_heard_everything(world, &mut wrong).await;
+    books.sink_heard_everything(world, expect.deadline.unwrap_or(HEARD), &mut wrong).await;
     books.nothing_sensitive_leaks(&expect, &mut wrong).await;
     books.balance_holds(world, &expect, &mut wrong).await;
     if !world.is_embedded() {
@@ -104,14 +108,12 @@ async fn rest(world: &World, expect: &Expect<'_>) {
     let deadline = expect.deadline.unwrap_or(Duration::from_mins(1));
     let (accepted, ended) = ((expect.sent.len() + world.posted.len()) as u64, expect.ended as u64);
     let broker = world.amqp.is_some();
-    world
-        .until("the books to come to rest", deadline, |balance| {
-            balance.accepted >= accepted
-                && balance.ended() >= ended
-                && balance.running == 0
-                && (!broker || balance.unpublished == 0)
-        })
-        .await;
+    let rejected = expect.rejected.unwrap_or_default() as u64;
+    // What does not come to rest breaks the promise of that name.
+    world.until("G1: every message is taken in", deadline, |balance| balance.accepted >= accepted).await;
+    world.until("G1: what is no request is recorded", deadline, |balance| balance.rejected >= rejected).await;
+    world.until("G2: the requests end", deadline, |balance| balance.ended() >= ended && balance.running == 0).await;
+    world.until("G7: the outbox drains", deadline, |balance| !broker || balance.unpublished == 0).await;
     if let Some(amqp) = &world.amqp {
         let queue = format!("{}.requests", world.prefix);
         wait::until("the queue of requests to be empty", deadline, || async { broker::depth(amqp, &queue).await == Some(0) })
@@ -303,16 +305,19 @@ impl Books {
     }
 
     /// G7.
-    async fn sink_heard_everything(&self, world: &mut World, wrong: &mut Vec<String>) {
+    async fn sink_heard_everything(&self, world: &mut World, deadline: Duration, wrong: &mut Vec<String>) {
         let Some(sink) = &mut world.sink else { return };
         // Asked after each arrival: it goes on where it had stopped.
         let heard = Cell::new(0);
-        sink.read_until("every event of the outbox", |sink| {
+        let all = |sink: &Sink| {
             let more = self.events[heard.get()..].iter().take_while(|event| sink.by_id(&event.id.to_string()).is_some());
             heard.set(heard.get() + more.count());
             heard.get() == self.events.len()
-        })
-        .await;
+        };
+        if !sink.read_within(deadline, all).await {
+            let missing = self.events.iter().filter(|event| sink.by_id(&event.id.to_string()).is_none());
+            wrong.extend(missing.map(|event| format!("G7 {} of {:?} was marked and never heard", event.topic, event.request)));
+        }
         let known: HashMap<String, &Event> = self.events.iter().map(|event| (event.id.to_string(), event)).collect();
         for seen in &sink.seen {
             match known.get(seen.event["id"].as_str().unwrap_or_default()) {
@@ -335,7 +340,8 @@ impl Books {
         places.push(("the events".into(), events.join("\n")));
         let entries: Vec<&str> = self.ledgers.iter().map(|ledger| ledger.text.as_str()).collect();
         places.push(("the ledgers".into(), entries.join("\n")));
-        let secrets: Vec<&str> = [ID_NUMBER, SELFIE].into_iter().chain(expect.secrets.iter().map(String::as_str)).collect();
+        let secrets: Vec<&str> =
+            [ID_NUMBER, SELFIE, NAME, PHONE].into_iter().chain(expect.secrets.iter().map(String::as_str)).collect();
         for (place, text) in &places {
             for secret in found_in(text, &secrets) {
                 let line = text.lines().find(|line| line.contains(secret)).unwrap_or_default();
@@ -352,6 +358,9 @@ impl Books {
         let rows = ["done", "refused", "withdrawn", "expired"].map(count);
         if !balance.holds() || counters != rows || balance.accepted != self.ledgers.len() as u64 || balance.overdue != 0 {
             wrong.push(format!("G11 {balance:?}; ended rows {rows:?} of {}", self.ledgers.len()));
+        }
+        if expect.rejected.is_some_and(|rejected| balance.rejected != rejected as u64) {
+            wrong.push(format!("G1 {} messages were rejected, not {:?}", balance.rejected, expect.rejected));
         }
         if balance.ended() != expect.ended as u64 {
             wrong.push(format!("G12 {} requests ended, not {}", balance.ended(), expect.ended));

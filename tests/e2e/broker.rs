@@ -185,9 +185,17 @@ impl Sink {
 
     /// Reads until `done`; what was read stays.
     pub async fn read_until(&mut self, what: &str, done: impl Fn(&Sink) -> bool) {
+        let came = self.read_within(PATIENCE, done).await;
+        assert!(came, "waited in vain in {}: {what}; {} arrived", self.queue, self.seen.len());
+    }
+
+    /// Reads until `done`; false where that did not come within the deadline.
+    pub async fn read_within(&mut self, deadline: Duration, done: impl Fn(&Sink) -> bool) -> bool {
         let start = Instant::now();
         while !done(self) {
-            assert!(start.elapsed() < PATIENCE, "waited in vain in {}: {what}; {} arrived", self.queue, self.seen.len());
+            if start.elapsed() > deadline {
+                return false;
+            }
             let Some((connection, channel)) = channel(&self.url).await else { continue };
             channel.basic_qos(256, BasicQosOptions::default()).await.unwrap();
             let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
@@ -201,6 +209,7 @@ impl Sink {
             }
             drop(connection.close(200, "done".into()).await);
         }
+        true
     }
 
     fn keep(&mut self, delivery: &lapin::message::Delivery) {

@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 
 use mozhao::domain::request::chain;
-use mozhao::domain::request::fact::{EffectResult, Ending, Fact};
+use mozhao::domain::request::fact::{Accepted, EffectResult, Ending, Fact};
+use mozhao::domain::request::slot;
+use mozhao::domain::request::state::{Mark, State};
 use mozhao::domain::time::Time;
+use mozhao::domain::words::Choice;
 use mozhao::engine::ports::records::RequestRow;
 use mozhao::engine::ports::store::Store;
 use serde_json::Value;
@@ -87,14 +90,15 @@ pub struct Ledger {
     pub payload: Value,
     /// `facts[n]` is entry n + 1.
     pub facts: Vec<(Time, Fact)>,
+    /// What they come to.
+    effects: Effects,
     /// The entries as they are stored.
     pub text: String,
 }
 
-/// What became of one effect.
+/// What is looked at while one effect is tried.
 #[derive(Debug, Default)]
 struct Tried {
-    applied: u32,
     /// Written down, and no result yet.
     intended: bool,
     /// It may have happened.
@@ -102,6 +106,85 @@ struct Tried {
     /// A person has said something since.
     asked: bool,
     intents: usize,
+}
+
+/// What became of all effects, by the product's own reading of the ledger.
+#[derive(Debug, Clone)]
+struct Effects {
+    state: State,
+    /// How often each slot came to be applied.
+    applied: BTreeMap<String, u32>,
+    /// How often a person let it be called again although nobody knew.
+    let_again: BTreeMap<String, u32>,
+}
+
+impl Effects {
+    fn of(request: Uuid, payload: &Value, facts: &[(Time, Fact)]) -> Result<Effects, String> {
+        let Some((at, Fact::Accepted(accepted))) = facts.first() else { return Err("no acceptance".to_owned()) };
+        let state = State::begin(request, Accepted::clone(accepted), *at, payload.clone(), chain::GENESIS);
+        let mut effects = Effects { state, applied: BTreeMap::new(), let_again: BTreeMap::new() };
+        for (at, fact) in &facts[1..] {
+            let before = effects.state.slots.clone();
+            effects.state.apply(fact, *at).map_err(|error| error.to_string())?;
+            for (name, slot) in &effects.state.slots {
+                let before = before.get(name).map_or(&Mark::Open, |slot| &slot.mark);
+                let was_unknown = matches!(before, Mark::Intended { .. } | Mark::Unknown { .. });
+                if slot.mark == Mark::Applied && *before != Mark::Applied {
+                    *effects.applied.entry(name.clone()).or_default() += 1;
+                }
+                let again = matches!(fact, Fact::Decided(decided) if decided.choice == Choice::Retry);
+                if again && was_unknown && slot.mark == Mark::Open {
+                    *effects.let_again.entry(name.clone()).or_default() += 1;
+                }
+            }
+        }
+        Ok(effects)
+    }
+
+    fn applied(&self, slot: &str) -> u32 {
+        self.applied.get(slot).copied().unwrap_or_default()
+    }
+
+    /// May it have happened once more than it is known to have?
+    fn is_open(&self, slot: &str) -> bool {
+        matches!(self.state.mark(slot), Mark::Intended { .. } | Mark::Unknown { .. })
+    }
+
+    /// A person has said that the effect may stay although its undo failed.
+    fn may_stay(&self, step: &str) -> bool {
+        matches!(self.state.mark(&slot::undo(step)), Mark::Passed { by_person: true, .. })
+    }
+
+    /// G3, as far as the ledger alone shows it: each effect once; in the end all of them, or none that nobody let stay.
+    fn wrong(&self, ending: Option<&Ending>) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let tried = self
+            .state
+            .slots
+            .keys()
+            .filter(|name| slot::is_forward(name) || self.state.effects.iter().any(|step| **name == slot::undo(step)));
+        for name in tried.filter(|name| self.applied(name) > 1) {
+            wrong.push(format!("`{name}` was applied {} times", self.applied(name)));
+        }
+        let Some(ending) = ending else { return wrong };
+        for step in &self.state.effects {
+            let undo = slot::undo(step);
+            let (done, undone) = (self.applied(step), self.applied(&undo));
+            let right = match ending {
+                Ending::Done => (done, undone) == (1, 0) && !self.is_open(step) && *self.state.mark(&undo) == Mark::Open,
+                _ if self.may_stay(step) => true,
+                _ => done == undone && !self.is_open(step) && !self.is_open(&undo),
+            };
+            if !right {
+                let (it, way) = (self.state.mark(step), self.state.mark(&undo));
+                wrong.push(format!(
+                    "ended as {}: `{step}` was applied {done} times, undone {undone} times; {it:?}, {way:?}",
+                    ending.outcome()
+                ));
+            }
+        }
+        wrong
+    }
 }
 
 /// What a ledger says that must be found at the targets.
@@ -124,8 +207,10 @@ impl Ledger {
         let facts = loaded.entries.iter().map(|entry| entry.fact().map(|fact| (entry.at, fact)));
         let facts = facts.collect::<Result<Vec<_>, _>>().map_err(|error| format!("G8 {request}: {error}"))?;
         let payload = serde_json::from_slice(&loaded.payload).map_err(|error| format!("{request}: {error}"))?;
+        let effects = Effects::of(request, &payload, &facts)
+            .map_err(|error| format!("G8 {request}: its ledger cannot be replayed: {error}"))?;
         let text: Vec<_> = loaded.entries.iter().map(|entry| String::from_utf8_lossy(&entry.body)).collect();
-        Ok(Ledger { row: loaded.row, payload, facts, text: text.join("\n") })
+        Ok(Ledger { row: loaded.row, payload, facts, effects, text: text.join("\n") })
     }
 
     /// The outcome that the ledger ends with.
@@ -169,7 +254,6 @@ impl Ledger {
                     let at = slots.entry(&result.slot).or_default();
                     at.intended = false;
                     at.unknown = result.result == EffectResult::Unknown;
-                    at.applied += u32::from(result.result == EffectResult::Applied);
                 }
                 Fact::Decided(_) => slots.values_mut().for_each(|at| at.asked = true),
                 // Certainly without effect; what an earlier attempt came to is as unknown as before.
@@ -181,23 +265,21 @@ impl Ledger {
                 _ => {}
             }
         }
+        wrong.extend(self.effects.wrong(self.ending()).into_iter().map(|what| format!("G3 {}: {what}", self.row.id)));
         for (slot, at) in slots {
             let found = TARGETS.iter().find(|target| target.process == self.row.process && target.slot == slot);
             let Some(target) = found else {
                 wrong.push(format!("the test knows no target of {} `{slot}`", self.row.process));
                 continue;
             };
-            let open = at.intended || at.unknown;
-            if self.ending().is_some() && open && self.count("decided") == 0 {
-                wrong.push(format!("G3 {}: ended, but nobody knows whether `{slot}` happened", self.row.id));
-            }
-            if matches!(self.ending(), Some(Ending::Done)) && at.applied + u32::from(open) != 1 {
-                wrong.push(format!("G3 {}: done, but `{slot}` was applied {} times", self.row.id, at.applied));
-            }
-            let (applied, intents) = (at.applied, at.intents);
+            // A way back that a person called off may have happened all the same.
+            let called_off = slot != slot::step_of(slot) && self.effects.may_stay(slot::step_of(slot));
+            let open = u32::from(self.effects.is_open(slot) || called_off);
+            let again = self.effects.let_again.get(slot).copied().unwrap_or_default();
+            let (applied, intents) = (self.effects.applied(slot), at.intents);
             let object = self.payload[target.object].as_str().unwrap_or_default().to_owned();
             let at = expected.effects.entry((target.effect.to_owned(), object.clone())).or_default();
-            (at.0, at.1) = (at.0 + applied, at.1 + applied + u32::from(open));
+            (at.0, at.1) = (at.0 + applied, at.1 + applied + open + again);
             *expected.calls.entry(target.path.replace("{}", &object)).or_default() += intents;
         }
     }
