@@ -13,7 +13,7 @@ lint:
 
 mutants: ## known bugs, switched on one by one: which suite catches each, and how (the store suite's, on private servers)
 	cargo test --features faults --test simulation mutants -- --nocapture
-	MOZHAO_FEATURES=faults tests/run.sh --no-capture --test store -E 'test(mutants)'
+	MOZHAO_FEATURES=faults tests/run.sh --no-capture --test store --test chaos -E 'test(mutants) or test(known_bugs_show)'
 
 bench: ## what the core costs: throughput, CPU, latency, memory (private servers; see benches/README.md)
 	cargo bench --profile release --bench throughput

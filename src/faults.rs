@@ -1,7 +1,8 @@
 //! Known bugs on demand: what the tests would be worth if they caught none.
 //!
-//! Each promise could be broken by one wrong line. [`BUGS`] and [`DATABASE_BUGS`] name such lines; a program built with the feature
-//! `faults` has them as switches (`MOZHAO_BUG=<name>`), and `tests/simulation/mutants.rs` and `tests/store/mutants.rs` show that a suite catches each of them. Without the
+//! Each promise could be broken by one wrong line. [`BUGS`], [`DATABASE_BUGS`] and [`EDGE_BUGS`] name such lines; a program built with the
+//! feature `faults` has them as switches (`MOZHAO_BUG=<name>`), and `tests/simulation/mutants.rs`, `tests/store/mutants.rs` and
+//! `tests/chaos/judge.rs` show that a suite catches each of them. Without the
 //! feature [`bug`] is always false and leaves no trace in the program; with it a build without debug assertions is an error,
 //! so that no release can have it.
 
@@ -66,6 +67,14 @@ pub const DATABASE_BUGS: [(&str, &str); 16] = [
     ("other_dropped", "who has sent a held decision drops the one that is held by then"),
     ("item_sent_again", "an item of a batch that was decided is sent again"),
     ("signal_forgotten", "a decision that is stored is told to be stale when it is sent again under its id"),
+];
+
+/// Bugs at the edges, towards broker and targets, with what each breaks: scenarios with real servers must show them.
+#[cfg(feature = "faults")]
+pub const EDGE_BUGS: [(&str, &str); 3] = [
+    ("acked_at_delivery", "a message is acknowledged when it is delivered, before anybody has stored it"),
+    ("confirm_assumed", "an event without a confirm counts as confirmed"),
+    ("break_is_safe", "a connection that broke after the request was written counts as one that was never made"),
 ];
 
 /// Is this bug switched on? Always false without the feature `faults`.

@@ -16,8 +16,9 @@ const LAYERS: [(&str, &[&str]); 15] = [
     ("faults", &[]),
     ("engine", &["domain", "faults"]),
     ("store", &["domain", "engine", "faults"]),
-    ("queue", &["domain", "engine"]),
-    ("connectors", &["domain", "engine"]),
+    // As engine and store: an acknowledgement too early or a failure called safe is one line here, and tests must see it.
+    ("queue", &["domain", "engine", "faults"]),
+    ("connectors", &["domain", "engine", "faults"]),
     ("config", &["domain", "engine"]),
     ("telemetry", &["domain", "engine", "config"]),
     ("sandbox", &[]),
@@ -287,7 +288,7 @@ fn known_bugs_are_built_in_and_named() {
     let not_built_in = named.difference(&built_in).map(|name| format!("`{name}` is switched on nowhere"));
     let unnamed = built_in.difference(&named).map(|name| format!("`{name}` is not in src/faults.rs"));
     none("known bugs:", &not_built_in.chain(unnamed).collect::<Vec<_>>());
-    assert!(named.len() >= 46, "{} known bugs", named.len());
+    assert!(named.len() >= 49, "{} known bugs", named.len());
 }
 
 #[test]

@@ -20,6 +20,7 @@
 //! | other accepted status whose body is no JSON, or too large | as if it were not accepted | broken |
 
 use crate::domain::request::fact::FailureClass;
+use crate::faults::bug;
 
 /// What a connector's target promises about its statuses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,6 +58,7 @@ pub fn classify(seen: Seen, effect: bool, rules: &StatusRules) -> FailureClass {
     use FailureClass::{Broken, Permanent, Transient, Unknown};
     let for_effects = |unsure: FailureClass, read: FailureClass| if effect { unsure } else { read };
     match seen {
+        Seen::Broke if bug("break_is_safe") => Transient,
         Seen::Status { status, .. } if rules.safe_on.contains(&status) => Permanent,
         Seen::Status { status, .. } if rules.retry_on.contains(&status) => Transient,
         Seen::NotSent | Seen::Status { status: 429, .. } | Seen::Status { status: 503, asks_to_wait: true } => Transient,

@@ -22,6 +22,7 @@ use super::topology::{self, Names};
 use super::{QueueConfig, QueueError};
 use crate::engine::ports::broker::Publisher;
 use crate::engine::ports::records::Event;
+use crate::faults::bug;
 
 /// How long a queue named in `reply_to` has to take its copy.
 const REPLY_PATIENCE: Duration = Duration::from_secs(2);
@@ -170,7 +171,7 @@ impl Publisher for AmqpPublisher {
                 };
                 match told {
                     Some(ack) => *acked = ack,
-                    None => usable = false,
+                    None => (*acked, usable) = (bug("confirm_assumed"), false),
                 }
             }
             if !usable {

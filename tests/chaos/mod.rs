@@ -28,6 +28,7 @@ mod scenario;
 
 mod connections;
 mod data;
+mod judge;
 mod load;
 mod matrix;
 mod servers;
