@@ -145,6 +145,10 @@ async fn play(case: &mut Case, crash: Crash) {
             let arrived = || unbinding(false) >= count * 3 / 4 && unbinding(true) <= KINDS.len();
             wait::until_true("the calls to arrive and to be answered", PATIENCE, arrived).await;
             case.kill(0);
+            // What was given up before the answers came was written before: the others are the cells that this is about.
+            let (answered, written) = (unbinding(false) - unbinding(true), with(case, &["result", "failed"]).await);
+            println!("of {count} calls {answered} were answered before the crash; what {written} came to had been written");
+            assert!(answered.saturating_sub(written) * 4 >= count, "{answered} answered, {written} written of {count}");
             held.release().await;
             return;
         }
@@ -156,17 +160,22 @@ async fn play(case: &mut Case, crash: Crash) {
 
 /// Waits until so many requests have an intent in their ledgers.
 async fn intents(case: &Case, count: usize) {
-    let count = i64::try_from(count).unwrap();
-    let text = if case.world.is_embedded() { "CAST(body AS TEXT)" } else { "encode(packed, 'escape')" };
-    let sql = format!(r#"SELECT COUNT(DISTINCT request) FROM entries WHERE {text} LIKE '%"kind":"intent"%'"#);
     loop {
-        let found = case.world.number(&sql).await;
+        let found = with(case, &["intent"]).await;
         if found >= count {
             return;
         }
         let all = wait::until_some("the balance", PATIENCE, || case.world.balance()).await;
         assert!(all.ended() == 0, "{all:?}: something ended before every intent was written ({found} of {count})");
     }
+}
+
+/// How many requests have an entry of one of these kinds.
+async fn with(case: &Case, kinds: &[&str]) -> usize {
+    let text = if case.world.is_embedded() { "CAST(body AS TEXT)" } else { "encode(packed, 'escape')" };
+    let any: Vec<_> = kinds.iter().map(|kind| format!(r#"{text} LIKE '%"kind":"{kind}"%'"#)).collect();
+    let sql = format!("SELECT COUNT(DISTINCT request) FROM entries WHERE {}", any.join(" OR "));
+    usize::try_from(case.world.number(&sql).await).unwrap()
 }
 
 fn judge(case: &mut Case, books: &Books, crash: Crash) {

@@ -37,7 +37,7 @@ async fn workers_sleep_through_their_lease() {
             async |case| {
                 // Some calls are long, so that the sleep falls between a call and what is written of it.
                 let slow = Trouble::ApplyThenHang { answer_after_ms: Some(1_500) };
-                case.trouble(Fault::new("/bank/cards/*/unbind", slow).probability(0.3));
+                case.trouble(Fault::new("/bank/cards/*/unbind", slow).probability(0.5));
                 for _ in 0..rounds {
                     let some = case.dice.between(3..20);
                     case.more(some).await;
@@ -67,6 +67,7 @@ async fn workers_sleep_through_their_lease() {
                 let cut = books.ledgers.iter().filter(|ledger| ledger.row.process == "card_cut");
                 let asked = cut.filter(|ledger| ledger.count("decided") > 0).count();
                 println!("{} zombies; {asked} effects without keys were asked about", rounds * at_once);
+                assert!(asked > 0, "no worker slept between a call that nobody can recognise and what is written of it");
             },
         )
         .await;

@@ -106,7 +106,8 @@ async fn freeze_them(count: u64) {
     }
     eprintln!("{count} frozen, {dead} declared dead before they woke up, {} failed", failed.len());
     assert!(failed.is_empty(), "{}", failed.join("\n"));
-    assert!(dead * 2 >= count, "only {dead} of {count} were declared dead");
+    // Who was frozen after its last commit is not missed: of 48, one was.
+    assert!(count - dead <= count.div_ceil(10), "only {dead} of {count} were declared dead");
 }
 
 #[tokio::test]
