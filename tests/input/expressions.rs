@@ -1,5 +1,6 @@
 //! Expressions and templates, mutated, on data that remote systems and customers send, mutated too.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use mozhao::domain::expr::{Expr, JsonTemplate, Scope, Template};
@@ -43,21 +44,36 @@ fn scope(random: &mut Random) -> Scope {
     scope
 }
 
-fn try_one(source: &str, scope: &Scope, about: &str) {
+/// What became of an expression.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Came {
+    /// It gave a value.
+    Value,
+    /// It could not be evaluated on this data.
+    Failed,
+    /// It is none.
+    Refused,
+}
+
+fn try_one(source: &str, scope: &Scope, about: &str) -> Came {
     let began = Instant::now();
-    match Expr::compile(source) {
+    let came = match Expr::compile(source) {
         Ok(expr) => {
-            for message in [expr.eval(scope).err(), expr.test(scope).err()].into_iter().flatten().map(|error| error.message) {
+            let value = expr.eval(scope);
+            let came = if value.is_ok() { Came::Value } else { Came::Failed };
+            for message in [value.err(), expr.test(scope).err()].into_iter().flatten().map(|error| error.message) {
                 assert!(message.len() >= 8 && message.len() < 4_096, "{about}: {message}");
                 assert_ne!(message, "the interpreter failed", "{about}: {source:?} panics inside");
             }
+            came
         }
         Err(error) => {
             says_enough(&error.to_string(), about);
             assert!(error.offset.is_none_or(|at| at <= source.len() && source.is_char_boundary(at)), "{about}: {error:?}");
             assert_ne!(error.message, "the parser gave up on this expression", "{about}: {source:?}");
+            Came::Refused
         }
-    }
+    };
     if let Ok(template) = Template::compile(source) {
         drop(template.render(scope));
         drop(template.render_text(scope));
@@ -70,10 +86,12 @@ fn try_one(source: &str, scope: &Scope, about: &str) {
         drop(template.render(scope));
     }
     assert!(began.elapsed() < LONGEST, "{about}: {source:?} took {:?}", began.elapsed());
+    came
 }
 
 #[test]
 fn every_mutated_expression_gets_an_answer() {
+    let mut found = BTreeMap::<Came, usize>::new();
     for (case, mut random) in cases(Kind::Expressions) {
         let (seed, other) = (random.pick(SEEDS), random.pick(SEEDS));
         let source = match random.below(6) {
@@ -85,6 +103,7 @@ fn every_mutated_expression_gets_an_answer() {
             }
         };
         let scope = scope(&mut random);
-        try_one(&source, &scope, &format!("case {}", case.number));
+        *found.entry(try_one(&source, &scope, &format!("case {}", case.number))).or_default() += 1;
     }
+    println!("{found:?}");
 }

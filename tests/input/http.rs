@@ -167,6 +167,7 @@ async fn bodies(postgres: bool) {
     let (world, keep) = stored::database(postgres).await;
     let mut wire = Wire::to(world.addr);
     let mut things = Things::new(&world, 0).await;
+    let mut answered = std::collections::BTreeMap::<String, usize>::new();
     let mut statuses = std::collections::BTreeMap::<u16, usize>::new();
     // Half of the cases each: the databases differ in what they refuse.
     for (case, mut random) in cases(Kind::Bodies).half(postgres) {
@@ -187,8 +188,11 @@ async fn bodies(postgres: bool) {
             fits(&case, &what, &reply);
         }
         *statuses.entry(reply.status).or_default() += 1;
+        *answered.entry(operation.id.clone()).or_default() += usize::from((200..300).contains(&reply.status));
     }
+    println!("{answered:?}");
     println!("{statuses:?}");
+    stored::adds_up(&world).await;
     drop(keep);
 }
 

@@ -68,28 +68,8 @@ impl Books {
 
     /// At the end: every rejection has its event, the balance holds, and what was accepted can be read.
     pub(crate) async fn close(self) {
-        let store = &self.world.store;
-        let (mut told, mut after) = (0, None);
-        loop {
-            let page = store.events(after, 200).await.unwrap();
-            let Some(last) = page.last() else { break };
-            after = Some(last.id);
-            told += page.iter().filter(|event| event.topic == "intake.rejected").count() as u64;
-        }
+        let told = stored::adds_up(&self.world).await;
         assert_eq!(told, self.rejected, "each rejected message is answered by an event");
-        let balance = store.balance().await.unwrap();
-        let open = balance.queued + balance.running + balance.waiting + balance.parked + balance.in_review;
-        let ended = balance.done + balance.refused + balance.withdrawn + balance.expired;
-        assert_eq!(balance.accepted, open + ended, "{balance:?}");
-        let mut before = None;
-        loop {
-            let page = store.requests(&mozhao::engine::ports::records::RequestFilter::default(), before, 200).await.unwrap();
-            let Some(last) = page.last() else { break };
-            before = Some(last.id);
-            for row in &page {
-                store.load(row.id).await.unwrap();
-            }
-        }
         println!("{} messages: {} accepted, {} rejected", self.taken, self.accepted, self.rejected);
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use mozhao::domain::message::Incoming;
 use mozhao::engine::clock::SystemClock;
+use mozhao::engine::ports::records::RequestFilter;
 use mozhao::store::Role;
 use mozhao::store::memory::MemoryStore;
 use mozhao::store::open::open;
@@ -31,6 +32,35 @@ pub(crate) async fn database(postgres: bool) -> (World, Box<dyn std::any::Any + 
     };
     let store = open(&url, Role::Worker).await.unwrap();
     (World::on(store, MORE, |_| {}).await, keep)
+}
+
+/// The balance holds, every rejection has its event, and whatever was accepted can be read; gives how many of those events there are.
+pub(crate) async fn adds_up(world: &World) -> u64 {
+    let store = &world.store;
+    let (mut told, mut after) = (0, None);
+    loop {
+        let page = store.events(after, 200).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        told += page.iter().filter(|event| event.topic == "intake.rejected").count() as u64;
+    }
+    let (mut rows, mut before) = (0, None);
+    loop {
+        let page = store.requests(&RequestFilter::default(), before, 200).await.unwrap();
+        let Some(last) = page.last() else { break };
+        before = Some(last.id);
+        for row in &page {
+            rows += 1;
+            store.load(row.id).await.unwrap();
+            store.signals(row.id).await.unwrap();
+        }
+    }
+    let balance = store.balance().await.unwrap();
+    let open = balance.queued + balance.running + balance.waiting + balance.parked + balance.in_review;
+    let ended = balance.done + balance.refused + balance.withdrawn + balance.expired;
+    assert_eq!(balance.accepted, open + ended, "{balance:?}");
+    assert_eq!((balance.accepted, balance.rejected), (rows, told), "{balance:?}");
+    told
 }
 
 async fn messages(postgres: bool) {
