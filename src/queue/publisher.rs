@@ -169,9 +169,11 @@ impl Publisher for AmqpPublisher {
                     Some(one) => told(timeout_at(end, one.confirmed(event, copy_by)).await, event),
                     None => None,
                 };
-                match told {
-                    Some(ack) => *acked = ack,
-                    None => (*acked, usable) = (bug("confirm_assumed"), false),
+                if let Some(ack) = told {
+                    *acked = ack;
+                } else {
+                    *acked = bug("confirm_assumed");
+                    usable = false;
                 }
             }
             if !usable {
