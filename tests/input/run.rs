@@ -78,11 +78,6 @@ pub(crate) fn cases(kind: Kind) -> Cases {
     Cases { kind, seed, left: left.step_by(1), done: 0, began: Instant::now() }
 }
 
-/// Is one case replayed? Then nothing can be said about how many were what.
-pub(crate) fn replayed() -> bool {
-    number("MOZHAO_INPUT_CASE").is_some()
-}
-
 impl Cases {
     /// Every second case: the even ones, or the odd ones. One that is replayed stays.
     pub(crate) fn half(mut self, odd: bool) -> Cases {
