@@ -36,6 +36,8 @@ pub struct Scenario {
     settings: Vec<(&'static str, &'static str)>,
     /// How long each call to the bank takes at least.
     bank: u64,
+    /// How long an effect of `keyed` and `plain` may take, where it is not what their file says.
+    effects: Option<&'static str>,
     /// How long it may take until everything is at rest.
     patience: Duration,
 }
@@ -73,6 +75,7 @@ impl Scenario {
             // The log says little about an outage; missed heartbeats are in its details.
             settings: vec![("MOZHAO__LOG__LEVEL", "info,mozhao::engine::worker=debug")],
             bank: 5,
+            effects: None,
             patience: REST,
         }
     }
@@ -115,6 +118,12 @@ impl Scenario {
         self
     }
 
+    /// Effects of the connectors `keyed` and `plain` may take so long.
+    pub fn effects_within(mut self, timeout: &'static str) -> Scenario {
+        self.effects = Some(timeout);
+        self
+    }
+
     /// At most so many seeds, however many are wanted.
     pub fn seeds(mut self, most: u64) -> Scenario {
         self.seeds = Some(most);
@@ -149,6 +158,9 @@ impl Scenario {
     async fn begin(&self, seed: u64) -> Case {
         let plan = Plan { on: self.on, through: self.through.clone(), named: Some((self.name, seed)) };
         let mut world = World::new(plan).await;
+        if let Some(timeout) = self.effects {
+            world.effects_within(timeout);
+        }
         let sent = messages(&world, self.requests);
         let usual = Fault::new("/bank/**", Trouble::Delay { ms: self.bank });
         let usual_id = world.bank.fault(usual.clone());

@@ -1,5 +1,6 @@
 //! Workers that die, freeze past their lease, or are asked to stop, at moments that the seed chooses.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use mozhao::sandbox::{Fault, Trouble};
@@ -38,11 +39,16 @@ async fn workers_sleep_through_their_lease() {
                 // Some calls are long, so that the sleep falls between a call and what is written of it.
                 let slow = Trouble::ApplyThenHang { answer_after_ms: Some(1_500) };
                 case.trouble(Fault::new("/bank/cards/*/unbind", slow).probability(0.5));
-                for _ in 0..rounds {
+                for round in 0..rounds {
                     let some = case.dice.between(3..20);
                     case.more(some).await;
                     let mut order: Vec<usize> = (0..6).collect();
                     case.dice.shuffle(&mut order);
+                    if round == 0 {
+                        // Chance has the others; one at least sleeps where it matters most.
+                        let caller = in_a_keyless_call(case).await;
+                        order.sort_by_key(|worker| *worker != caller);
+                    }
                     let victims = &order[..at_once];
                     let lives: Vec<usize> =
                         victims.iter().map(|victim| case.count_in_log(*victim, "worker registered")).collect();
@@ -71,6 +77,23 @@ async fn workers_sleep_through_their_lease() {
             },
         )
         .await;
+}
+
+/// A worker that waits, for a second at least, for the answer to a call that nobody can recognise.
+async fn in_a_keyless_call(case: &Case) -> usize {
+    wait::until_some("a worker in the middle of a call without a key", PATIENCE, || async {
+        let calls = case.world.bank.calls(|_| true);
+        let now = calls.iter().map(|call| call.at_us).max()?;
+        let young = calls.into_iter().filter(|call| call.fault == Some("apply_then_hang") && now - call.at_us < 500_000);
+        let young: BTreeSet<String> = young.map(|call| call.path).collect();
+        let path = |message: &str| format!("/bank/cards/{}/unbind", message.replace("m-", "K"));
+        let rows = case.world.requests().await;
+        let caught = rows.into_iter().find(|row| row.process == "card_cut" && young.contains(&path(&row.message)))?;
+        let living = case.world.store.workers().await.ok()?;
+        let name = living.into_iter().find(|worker| Some(worker.id) == caught.owner)?.name;
+        case.workers.iter().position(|worker| name.ends_with(&format!(":{}", worker.process.pid())))
+    })
+    .await
 }
 
 /// SQLite: nobody else can declare the one worker dead, and it goes on where it was.

@@ -320,6 +320,17 @@ impl World {
         self.sandbox.addr().to_string()
     }
 
+    /// Effects of the connectors `keyed` and `plain` may take so long, for workers that are started from now on.
+    pub fn effects_within(&self, timeout: &str) {
+        let file = self.file("connectors.yaml");
+        let text = fs::read_to_string(&file).unwrap();
+        let (others, effects) = text.split_once("  keyed:").expect("the connectors for effects stand last");
+        let line =
+            |line: &str| if line.trim().starts_with("timeout:") { format!("    timeout: {timeout}") } else { line.to_owned() };
+        let effects: Vec<String> = effects.lines().map(line).collect();
+        fs::write(file, format!("{others}  keyed:{}\n", effects.join("\n"))).unwrap();
+    }
+
     /// A file or folder of the workers' configuration.
     pub fn file(&self, name: &str) -> PathBuf {
         self.files.path().join(name)

@@ -61,9 +61,12 @@ pub struct Record {
 impl Record {
     pub fn new(scenario: &str, seed: u64) -> Record {
         // The long run plays more of some scenarios: a seed repeats only what it was drawn for. Where nothing is drawn there is none.
+        let program = std::env::current_exe().unwrap_or_default();
+        let program = program.file_stem().unwrap_or_default().to_string_lossy();
+        let suite = program.split('-').next().unwrap_or_default();
         let again = match (seed, chaos()) {
-            (0, true) => format!("tests/chaos.sh --test e2e -E 'test(/::{scenario}$/)'"),
-            (0, false) => format!("tests/run.sh --test e2e -E 'test(/::{scenario}$/)'"),
+            (0, true) => format!("tests/chaos.sh --test {suite} -E 'test(/::{scenario}$/)'"),
+            (0, false) => format!("tests/run.sh --test {suite} -E 'test(/::{scenario}$/)'"),
             (_, true) => format!("tests/chaos.sh replay {scenario} {seed}"),
             (_, false) => format!("{SEED}={seed}"),
         };
