@@ -1,24 +1,31 @@
 //! The witness of stale writes is worth something: it sees each kind of them, and only them.
 
-use mozhao::sandbox::{Fault, Trouble};
+use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use uuid::Uuid;
 
 use super::bank;
 use super::books::{self, Expect};
 use super::broker::Message;
-use super::world::{PATIENCE, World};
+use super::world::{PATIENCE, Place, Plan, World};
+use crate::harness::proxy::{Flow, Way};
 use crate::harness::wait;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stale_writes_are_seen() {
-    let mut world = World::shared().await;
+    let mut world = World::new(Plan { through: vec![Place::Effects], ..Plan::default() }).await;
+    // The row stays as it is while it is played with, however long that takes: its effect gets no answer, and nobody gives it up.
+    world.effects_within("60s");
+    world.proxy(Place::Effects).flow(Way::Down, Flow::Hold);
     let (first, second) = (world.worker().await, world.worker().await);
-    let hang = world.bank.fault(Fault::new("/bank/cards/*/unbind", Trouble::ApplyThenHang { answer_after_ms: None }));
-    let messages = [Message::plain("app", "m-0", "card_unbind", &bank::card(&world.bank, 0, 1))];
+    bank::put_card(&world.bank, "U0", "K0");
+    let messages = [Message::plain("app", "m-0", "matrix_none", &json!({"customer_id": "U0", "card_id": "K0"}))];
     world.publish(&messages).await;
-    let row = wait::until_some("the effect to be on its way", PATIENCE, || async {
-        world.requests().await.into_iter().find(|row| row.owner.is_some() && row.step.as_deref() == Some("unbind"))
+    let bank = world.bank.clone();
+    let called = || !bank.calls(|call| call.path.ends_with("/unbind")).is_empty();
+    wait::until_true("the effect to be on its way", PATIENCE, called).await;
+    let row = wait::until_some("its row", PATIENCE, || async {
+        world.requests().await.into_iter().find(|row| row.owner.is_some() && row.step.as_deref() == Some("cut"))
     })
     .await;
     let (request, owner) = (row.id, row.owner.unwrap());
@@ -53,6 +60,6 @@ async fn stale_writes_are_seen() {
         sqlx::raw_sql("ROLLBACK").execute(&mut connection).await.unwrap();
         assert_eq!(seen, breaches, "{case}");
     }
-    world.bank.lift(hang);
+    world.heal();
     books::check(&mut world, Expect { sent: &messages, ended: 1, workers: &[&first, &second], ..Expect::default() }).await;
 }

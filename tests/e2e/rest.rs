@@ -21,6 +21,9 @@ const EMBEDDED_FILES: usize = 5 * 3;
 /// What the broker's library does first outside of our runtime, when it closes a lost connection, starts a small one, once per process.
 const FALLBACK_FILES: usize = 3;
 
+/// So many looks that find nothing new, a tenth of a second apart, end the start of a worker.
+const STEADY: usize = 5;
+
 /// What a worker has when it is at rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Idle {
@@ -52,10 +55,21 @@ fn to(world: &World, open: &Open, place: Place) -> usize {
     world.port_to(place).and_then(|port| open.servers.get(&port).copied()).unwrap_or(0)
 }
 
-/// What a worker has that has just become ready.
+/// What a worker has that has nothing to do yet. It is ready before all that is always there has started: this waits until nothing
+/// more comes.
 pub async fn measure(world: &World, worker: &Worker) -> Idle {
-    wait::until_some("a page of metrics", Duration::from_secs(20), || async { now(world, worker).await.map(|(idle, ..)| idle) })
-        .await
+    let look = || async { now(world, worker).await.map(|(idle, ..)| idle) };
+    let mut most = wait::until_some("a page of metrics", Duration::from_secs(20), look).await;
+    let mut same = 0;
+    while same < STEADY {
+        wait::let_pass(Duration::from_millis(100)).await;
+        let found = wait::until_some("a page of metrics", Duration::from_secs(20), look).await;
+        same = if found.tasks > most.tasks { 0 } else { same + 1 };
+        if same == 0 {
+            most = found;
+        }
+    }
+    most
 }
 
 /// Waits until a worker has no more than when it began.

@@ -49,18 +49,20 @@ fn read(text: &str, about: &str) -> bool {
 #[test]
 fn every_mutated_file_gets_an_answer() {
     let seeds = seeds();
-    for (number, seed) in seeds.iter().enumerate() {
-        println!("seed {number}: {}", read(seed, "a seed"));
-    }
+    // Most of the seeds are broken already, each in one way; what lies behind the reader is reached by the others.
+    let right: Vec<&String> = seeds.iter().filter(|seed| read(seed, "a seed")).collect();
+    assert!(right.len() >= 10, "only {} of the seeds are processes", right.len());
     let (mut good, mut all) = (0, 0);
     for (case, mut random) in cases(Kind::Files) {
-        let seed = &seeds[random.below(seeds.len())];
+        let seed = if random.one_in(2) { right[random.below(right.len())] } else { &seeds[random.below(seeds.len())] };
         let other = &seeds[random.below(seeds.len())];
         let bytes = mutate::bytes(&mut random, seed.as_bytes(), other.as_bytes());
         good += usize::from(read(&String::from_utf8_lossy(&bytes), &format!("case {}", case.number)));
         all += 1;
     }
     println!("{good} of {all} files are processes all the same");
+    // Of 600, 8 and 13 with two seeds.
+    assert!(all == 1 || good * 200 >= all, "only {good} of {all} mutated files are processes");
 }
 
 fn with_schema(schema: &str) -> String {
