@@ -24,10 +24,9 @@ async fn stale_writes_are_seen() {
     let bank = world.bank.clone();
     let called = || !bank.calls(|call| call.path.ends_with("/unbind")).is_empty();
     wait::until_true("the effect to be on its way", PATIENCE, called).await;
-    let row = wait::until_some("its row", PATIENCE, || async {
-        world.requests().await.into_iter().find(|row| row.owner.is_some() && row.step.as_deref() == Some("cut"))
-    })
-    .await;
+    let row =
+        wait::until_some("its row", PATIENCE, || async { world.requests().await.into_iter().find(|row| row.owner.is_some()) })
+            .await;
     let (request, owner) = (row.id, row.owner.unwrap());
     let workers = world.store.workers().await.unwrap();
     let other = workers.iter().map(|row| row.id).find(|id| *id != owner).unwrap();
