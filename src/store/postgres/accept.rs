@@ -1,16 +1,17 @@
 //! New requests, and messages that never became one.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use sqlx::Row as _;
+use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use super::commit::Beside;
-use super::db::Tx;
+use super::db::{Tx, fault};
 use super::rows;
 use crate::domain::request::chain::Hash;
 use crate::engine::ports::records::RequestRow;
-use crate::engine::ports::store::{Accept, StoreError, Written};
+use crate::engine::ports::store::{Accept, Advance, StoreError, Written};
 use crate::faults::bug;
 use crate::store::batch::Parts;
 use crate::store::rows::int;
@@ -18,21 +19,22 @@ use crate::store::rows::int;
 /// The unique key decides, and waits for whoever is about to take the same one.
 const TAKE_KEYS: &str = "\
     INSERT INTO inbox (producer, message, body_sha256, request, at)
-    SELECT * FROM unnest($1::TEXT[], $2::TEXT[], $3::BYTEA[], $4::UUID[], $5::BIGINT[])
+    SELECT unnest($1::TEXT[]), unnest($2::TEXT[]), unnest($3::BYTEA[]), unnest($4::UUID[]), unnest($5::BIGINT[])
     ON CONFLICT (producer, message) DO NOTHING RETURNING producer, message";
 const TAKEN: &str = "\
     SELECT i.producer, i.message, i.body_sha256, i.request
     FROM unnest($1::TEXT[], $2::TEXT[]) AS k (producer, message) JOIN inbox i USING (producer, message)
     WHERE i.producer = ANY($1::TEXT[]) AND i.message = ANY($2::TEXT[])";
 /// Locks all lanes that this batch may touch, in one order: those of new requests, which get numbers, and those of requests that
-/// end or are out of turn, whose rows are locked and not changed.
+/// end or are out of turn, whose rows are locked and not changed. (Out of turn can only be what ends or is queued: only these are
+/// looked up.)
 const LANES: &str = "\
     INSERT INTO lanes AS l (lane, next_no)
     SELECT k.lane, 1 + SUM(k.n)::BIGINT
     FROM (
-        SELECT new.lane, 1 AS n FROM unnest($1::TEXT[]) AS new (lane)
+        SELECT unnest($1::TEXT[]) AS lane, 1 AS n
         UNION ALL
-        SELECT r.lane, 0 FROM unnest($2::UUID[], $3::BOOLEAN[]) AS a (id, ended) JOIN requests r ON r.id = a.id
+        SELECT r.lane, 0 FROM (SELECT unnest($2::UUID[]) AS id, unnest($3::BOOLEAN[]) AS ended) AS a JOIN requests r ON r.id = a.id
         WHERE r.id = ANY($2::UUID[]) AND r.lane IS NOT NULL AND (a.ended OR NOT r.turn)) AS k
     GROUP BY k.lane ORDER BY k.lane COLLATE \"C\"
     ON CONFLICT (lane) DO UPDATE SET next_no = l.next_no + EXCLUDED.next_no - 1 WHERE EXCLUDED.next_no > 1
@@ -43,18 +45,20 @@ const TAKEN_LANES: &str = "\
     WHERE (SELECT MIN(r.lane_no) FROM requests r WHERE r.lane = new.lane AND r.ended_at IS NULL) IS NOT NULL";
 const COUNT: &str = "\
     INSERT INTO limits AS l (key, starts_at, ends_at, n)
-    SELECT * FROM unnest($1::TEXT[], $2::BIGINT[], $3::BIGINT[], $4::BIGINT[])
+    SELECT unnest($1::TEXT[]), unnest($2::BIGINT[]), unnest($3::BIGINT[]), unnest($4::BIGINT[])
     ON CONFLICT (key, starts_at) DO UPDATE SET n = l.n + EXCLUDED.n RETURNING key, starts_at, n";
 /// Requests with their payloads.
 const REQUESTS: &str = "\
-    WITH payloads_written AS (INSERT INTO payloads (request, body) SELECT * FROM unnest($1::UUID[], $31::BYTEA[]))
+    WITH payloads_written AS (INSERT INTO payloads (request, body) SELECT unnest($1::UUID[]), unnest($31::BYTEA[]))
     INSERT INTO requests (id, process, version, customer, producer, message, channel, reply_to, correlation, traceparent, lane, lane_no,
         turn, over_limit, seq, head, state, step, reason, parked, review, owner, wake_at, signalled, seen, deaths, person, accepted_at,
         updated_at, expires_at)
-    SELECT * FROM unnest($1::UUID[], $2::TEXT[], $3::BIGINT[], $4::TEXT[], $5::TEXT[], $6::TEXT[], $7::TEXT[], $8::TEXT[], $9::TEXT[],
-        $10::TEXT[], $11::TEXT[], $12::BIGINT[], $13::BOOLEAN[], $14::BOOLEAN[], $15::BIGINT[], $16::BYTEA[], $17::TEXT[], $18::TEXT[],
-        $19::TEXT[], $20::TEXT[], $21::UUID[], $22::UUID[], $23::BIGINT[], $24::BIGINT[], $25::BIGINT[], $26::BIGINT[], $27::BOOLEAN[],
-        $28::BIGINT[], $29::BIGINT[], $30::BIGINT[])";
+    SELECT unnest($1::UUID[]), unnest($2::TEXT[]), unnest($3::BIGINT[]), unnest($4::TEXT[]), unnest($5::TEXT[]), unnest($6::TEXT[]),
+        unnest($7::TEXT[]), unnest($8::TEXT[]), unnest($9::TEXT[]), unnest($10::TEXT[]), unnest($11::TEXT[]), unnest($12::BIGINT[]),
+        unnest($13::BOOLEAN[]), unnest($14::BOOLEAN[]), unnest($15::BIGINT[]), unnest($16::BYTEA[]), unnest($17::TEXT[]),
+        unnest($18::TEXT[]), unnest($19::TEXT[]), unnest($20::TEXT[]), unnest($21::UUID[]), unnest($22::UUID[]),
+        unnest($23::BIGINT[]), unnest($24::BIGINT[]), unnest($25::BIGINT[]), unnest($26::BIGINT[]), unnest($27::BOOLEAN[]),
+        unnest($28::BIGINT[]), unnest($29::BIGINT[]), unnest($30::BIGINT[])";
 const REJECTED: &str = "\
     INSERT INTO rejected (id, producer, message, channel, process, code, detail, raw, raw_len, raw_sha256, at)
     SELECT * FROM unnest($1::UUID[], $2::TEXT[], $3::TEXT[], $4::TEXT[], $5::TEXT[], $6::TEXT[], $7::TEXT[], $8::BYTEA[], $9::BIGINT[],
@@ -64,6 +68,14 @@ const REJECTED: &str = "\
 type Key<'a> = (&'a str, &'a str);
 /// Who has a key: the body's hash, the request, and its place in this batch where that is where it comes from.
 type Holder = (Hash, Option<Uuid>, Option<usize>);
+/// A new request's row, and what only the store can know of it.
+struct Placed<'a> {
+    row: &'a RequestRow,
+    lane_no: Option<u64>,
+    turn: bool,
+    over_limit: bool,
+}
+
 /// Lanes of new requests by name: the next number to give, and whether it is that one's turn.
 type Lanes = HashMap<String, (u64, bool)>;
 
@@ -88,34 +100,33 @@ pub(super) async fn keys<'a>(tx: &mut Tx<'_>, parts: &mut Parts<'a>) -> Result<V
         .bind(wanted.values().map(|(hash, ..)| &hash[..]).collect::<Vec<_>>())
         .bind(wanted.values().map(|(_, request, ..)| *request).collect::<Vec<_>>())
         .bind(wanted.values().map(|(_, _, at, _)| *at).collect::<Vec<_>>());
-    let key = |row: &_| -> Result<(String, String), sqlx::Error> {
-        let row: &sqlx::postgres::PgRow = row;
-        Ok((row.try_get("producer")?, row.try_get("message")?))
-    };
-    let won: HashSet<(String, String)> = tx.read(query, key).await?.into_iter().collect();
-    let mut holders: HashMap<(String, String), Holder> = HashMap::new();
-    let mut lost: Vec<Key<'_>> = Vec::new();
-    for ((producer, message), (hash, request, _, place)) in &wanted {
-        let key = ((*producer).to_owned(), (*message).to_owned());
-        if won.contains(&key) {
-            holders.insert(key, (**hash, *request, Some(*place)));
-        } else {
-            lost.push((producer, message));
+    let key = |row: &PgRow| -> Result<(String, String), sqlx::Error> { Ok((row.try_get("producer")?, row.try_get("message")?)) };
+    let taken = tx.rows(query).await?;
+    // Mostly all of them are new: there is nothing to look up then.
+    let mut lost: BTreeSet<Key<'_>> = BTreeSet::new();
+    let mut before: HashMap<(String, String), Holder> = HashMap::new();
+    if taken.len() < wanted.len() {
+        let won = taken.iter().map(key).collect::<Result<HashSet<_>, _>>().map_err(|error| fault(&error))?;
+        lost.extend(wanted.keys().filter(|(producer, message)| !won.contains(&((*producer).to_owned(), (*message).to_owned()))));
+        let (producers, messages): (Vec<&str>, Vec<&str>) = lost.iter().copied().unzip();
+        let held = |row: &PgRow| Ok((key(row)?, (rows::hash(row, "body_sha256")?, row.try_get("request")?, None)));
+        before.extend(tx.read(sqlx::query(TAKEN).bind(producers).bind(messages), held).await?);
+    }
+    let holder = |accept: &'a Accept| -> Option<Holder> {
+        let key = (accept.producer.as_str(), accept.message.as_str());
+        if lost.contains(&key) {
+            return before.get(&(accept.producer.clone(), accept.message.clone())).copied();
         }
-    }
-    if !lost.is_empty() {
-        let (producers, messages): (Vec<&str>, Vec<&str>) = lost.into_iter().unzip();
-        let held = |row: &_| Ok((key(row)?, (rows::hash(row, "body_sha256")?, row.try_get("request")?, None)));
-        holders.extend(tx.read(sqlx::query(TAKEN).bind(producers).bind(messages), held).await?);
-    }
+        wanted.get(&key).map(|(hash, request, _, place)| (**hash, *request, Some(*place)))
+    };
     let mut new = Vec::new();
     for (place, accept) in &parts.accepts {
-        match holders.get(&(accept.producer.clone(), accept.message.clone())) {
-            Some((.., Some(winner))) if winner == place => new.push((*place, *accept)),
-            Some((hash, Some(request), _)) if *hash == accept.body_sha256 || bug("body_unread") => {
-                parts.answers[*place] = Written::Duplicate(*request);
+        match holder(accept) {
+            Some((.., Some(winner))) if winner == *place => new.push((*place, *accept)),
+            Some((hash, Some(request), _)) if hash == accept.body_sha256 || bug("body_unread") => {
+                parts.answers[*place] = Written::Duplicate(request);
             }
-            Some((_, request, _)) => parts.answers[*place] = Written::KeyConflict(*request),
+            Some((_, request, _)) => parts.answers[*place] = Written::KeyConflict(request),
             // Swept between the two statements: the sender will try again.
             None => return Err(StoreError::Transient("an inbox key was removed just now".into())),
         }
@@ -126,7 +137,11 @@ pub(super) async fn keys<'a>(tx: &mut Tx<'_>, parts: &mut Parts<'a>) -> Result<V
 /// Locks the lanes and takes numbers for the new requests: the first free number per lane, and whose turn it is.
 pub(super) async fn lanes(tx: &mut Tx<'_>, new: &[(usize, &Accept)], parts: &Parts<'_>) -> Result<Lanes, StoreError> {
     let names: Vec<&str> = new.iter().filter_map(|(_, accept)| accept.row.lane.as_deref()).collect();
-    if names.is_empty() && parts.advances.is_empty() {
+    let all = parts.advances.iter().map(|(_, advance)| *advance);
+    // Who does anything else has its turn (the table's constraint `waits_for_its_turn`) and keeps its place in the lane.
+    let leaving: Vec<&Advance> =
+        all.filter(|advance| advance.summary.ended_at.is_some() || advance.summary.state == "queued").collect();
+    if names.is_empty() && leaving.is_empty() {
         return Ok(Lanes::new());
     }
     let mut taken: HashMap<&str, u64> = HashMap::new();
@@ -135,8 +150,8 @@ pub(super) async fn lanes(tx: &mut Tx<'_>, new: &[(usize, &Accept)], parts: &Par
     }
     let query = sqlx::query(LANES)
         .bind(&names)
-        .bind(parts.advances.iter().map(|(_, advance)| advance.request).collect::<Vec<_>>())
-        .bind(parts.advances.iter().map(|(_, advance)| advance.summary.ended_at.is_some()).collect::<Vec<_>>());
+        .bind(leaving.iter().map(|advance| advance.request).collect::<Vec<_>>())
+        .bind(leaving.iter().map(|advance| advance.summary.ended_at.is_some()).collect::<Vec<_>>());
     let lane = |row: &_| {
         let name: String = sqlx::postgres::PgRow::try_get(row, "lane")?;
         Ok((name, rows::number::<u64>(row, "next_no")?))
@@ -171,11 +186,10 @@ pub(super) async fn requests<'a>(
         return Ok(());
     }
     let over = over_limits(tx, &new).await?;
-    let mut rows: Vec<RequestRow> = Vec::with_capacity(new.len());
+    let mut rows: Vec<Placed<'_>> = Vec::with_capacity(new.len());
     for ((place, accept), over_limit) in new.iter().zip(over) {
-        let mut row = accept.row.clone();
-        row.over_limit = over_limit;
-        (row.lane_no, row.turn) = match row.lane.as_ref().and_then(|lane| lanes.get_mut(lane)) {
+        let row = &accept.row;
+        let (lane_no, turn) = match row.lane.as_ref().and_then(|lane| lanes.get_mut(lane)) {
             None => (None, true),
             Some((next, turn)) => {
                 let (no, turn) = (*next, std::mem::replace(turn, false));
@@ -183,14 +197,11 @@ pub(super) async fn requests<'a>(
                 (Some(no), turn)
             }
         };
-        if !row.turn {
-            (row.owner, row.wake_at) = (None, Some(row.expires_at));
-        }
-        parts.answers[*place] = Written::Accepted { lane_no: row.lane_no, turn: row.turn, over_limit };
+        parts.answers[*place] = Written::Accepted { lane_no, turn, over_limit };
         beside.entries.push((row.id, std::slice::from_ref(&accept.first)));
         beside.events.extend(&accept.events);
         beside.tally.count("accepted");
-        rows.push(row);
+        rows.push(Placed { row, lane_no, turn, over_limit });
     }
     insert(tx, &rows, new.iter().map(|(_, accept)| &accept.payload[..]).collect()).await
 }
@@ -227,42 +238,46 @@ async fn over_limits(tx: &mut Tx<'_>, new: &[(usize, &Accept)]) -> Result<Vec<bo
     Ok(limits().map(|limit| limit.is_some_and(&mut over)).collect())
 }
 
-async fn insert(tx: &mut Tx<'_>, all: &[RequestRow], payloads: Vec<&[u8]>) -> Result<(), StoreError> {
-    let seqs = all.iter().map(|row| int(row.seq)).collect::<Result<Vec<_>, _>>()?;
-    let signalled = all.iter().map(|row| int(row.signalled)).collect::<Result<Vec<_>, _>>()?;
-    let seen = all.iter().map(|row| int(row.seen)).collect::<Result<Vec<_>, _>>()?;
-    let lane_nos = all.iter().map(|row| row.lane_no.map(int).transpose()).collect::<Result<Vec<_>, _>>()?;
+async fn insert(tx: &mut Tx<'_>, placed: &[Placed<'_>], payloads: Vec<&[u8]>) -> Result<(), StoreError> {
+    let all = || placed.iter().map(|placed| placed.row);
+    // Whose turn has not come is nobody's, until it comes or expires.
+    let owners = placed.iter().map(|placed| placed.row.owner.filter(|_| placed.turn));
+    let wakes = placed.iter().map(|placed| if placed.turn { placed.row.wake_at } else { Some(placed.row.expires_at) });
+    let seqs = all().map(|row| int(row.seq)).collect::<Result<Vec<_>, _>>()?;
+    let signalled = all().map(|row| int(row.signalled)).collect::<Result<Vec<_>, _>>()?;
+    let seen = all().map(|row| int(row.seen)).collect::<Result<Vec<_>, _>>()?;
+    let lane_nos = placed.iter().map(|placed| placed.lane_no.map(int).transpose()).collect::<Result<Vec<_>, _>>()?;
     let query = sqlx::query(REQUESTS)
-        .bind(all.iter().map(|row| row.id).collect::<Vec<_>>())
-        .bind(all.iter().map(|row| row.process.as_str()).collect::<Vec<_>>())
-        .bind(all.iter().map(|row| i64::from(row.version)).collect::<Vec<_>>())
-        .bind(all.iter().map(|row| row.customer.as_str()).collect::<Vec<_>>())
-        .bind(all.iter().map(|row| row.producer.as_str()).collect::<Vec<_>>())
-        .bind(all.iter().map(|row| row.message.as_str()).collect::<Vec<_>>())
-        .bind(all.iter().map(|row| row.channel.as_str()).collect::<Vec<_>>())
-        .bind(all.iter().map(|row| row.reply_to.as_deref()).collect::<Vec<_>>())
-        .bind(all.iter().map(|row| row.correlation.as_deref()).collect::<Vec<_>>())
-        .bind(all.iter().map(|row| row.traceparent.as_deref()).collect::<Vec<_>>())
-        .bind(all.iter().map(|row| row.lane.as_deref()).collect::<Vec<_>>())
+        .bind(all().map(|row| row.id).collect::<Vec<_>>())
+        .bind(all().map(|row| row.process.as_str()).collect::<Vec<_>>())
+        .bind(all().map(|row| i64::from(row.version)).collect::<Vec<_>>())
+        .bind(all().map(|row| row.customer.as_str()).collect::<Vec<_>>())
+        .bind(all().map(|row| row.producer.as_str()).collect::<Vec<_>>())
+        .bind(all().map(|row| row.message.as_str()).collect::<Vec<_>>())
+        .bind(all().map(|row| row.channel.as_str()).collect::<Vec<_>>())
+        .bind(all().map(|row| row.reply_to.as_deref()).collect::<Vec<_>>())
+        .bind(all().map(|row| row.correlation.as_deref()).collect::<Vec<_>>())
+        .bind(all().map(|row| row.traceparent.as_deref()).collect::<Vec<_>>())
+        .bind(all().map(|row| row.lane.as_deref()).collect::<Vec<_>>())
         .bind(lane_nos)
-        .bind(all.iter().map(|row| row.turn).collect::<Vec<_>>())
-        .bind(all.iter().map(|row| row.over_limit).collect::<Vec<_>>())
+        .bind(placed.iter().map(|placed| placed.turn).collect::<Vec<_>>())
+        .bind(placed.iter().map(|placed| placed.over_limit).collect::<Vec<_>>())
         .bind(seqs)
-        .bind(all.iter().map(|row| &row.head[..]).collect::<Vec<_>>())
-        .bind(all.iter().map(|row| row.state.as_str()).collect::<Vec<_>>())
-        .bind(all.iter().map(|row| row.step.as_deref()).collect::<Vec<_>>())
-        .bind(all.iter().map(|row| row.reason.as_deref()).collect::<Vec<_>>())
-        .bind(all.iter().map(|row| row.parked.as_deref()).collect::<Vec<_>>())
-        .bind(all.iter().map(|row| row.review).collect::<Vec<_>>())
-        .bind(all.iter().map(|row| row.owner).collect::<Vec<_>>())
-        .bind(all.iter().map(|row| row.wake_at.map(|at| at.0)).collect::<Vec<_>>())
+        .bind(all().map(|row| &row.head[..]).collect::<Vec<_>>())
+        .bind(all().map(|row| row.state.as_str()).collect::<Vec<_>>())
+        .bind(all().map(|row| row.step.as_deref()).collect::<Vec<_>>())
+        .bind(all().map(|row| row.reason.as_deref()).collect::<Vec<_>>())
+        .bind(all().map(|row| row.parked.as_deref()).collect::<Vec<_>>())
+        .bind(all().map(|row| row.review).collect::<Vec<_>>())
+        .bind(owners.collect::<Vec<_>>())
+        .bind(wakes.map(|at| at.map(|at| at.0)).collect::<Vec<_>>())
         .bind(signalled)
         .bind(seen)
-        .bind(all.iter().map(|row| i64::from(row.deaths)).collect::<Vec<_>>())
-        .bind(all.iter().map(|row| row.person).collect::<Vec<_>>())
-        .bind(all.iter().map(|row| row.accepted_at.0).collect::<Vec<_>>())
-        .bind(all.iter().map(|row| row.updated_at.0).collect::<Vec<_>>())
-        .bind(all.iter().map(|row| row.expires_at.0).collect::<Vec<_>>())
+        .bind(all().map(|row| i64::from(row.deaths)).collect::<Vec<_>>())
+        .bind(all().map(|row| row.person).collect::<Vec<_>>())
+        .bind(all().map(|row| row.accepted_at.0).collect::<Vec<_>>())
+        .bind(all().map(|row| row.updated_at.0).collect::<Vec<_>>())
+        .bind(all().map(|row| row.expires_at.0).collect::<Vec<_>>())
         .bind(payloads);
     tx.execute(query).await?;
     Ok(())

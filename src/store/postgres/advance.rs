@@ -30,12 +30,15 @@ const ADVANCE: &str = "\
             WHEN a.state = 'queued' AND NOT a.owned THEN COALESCE(a.wake_at, r.expires_at)
             ELSE a.wake_at END,
         ended_at = a.ended_at, person = a.person, updated_at = a.at, seen = a.seen
-    FROM unnest($2::UUID[], $3::BIGINT[], $4::BIGINT[], $5::BYTEA[], $6::BIGINT[], $7::TEXT[], $8::TEXT[], $9::TEXT[], $10::TEXT[],
-        $11::UUID[], $12::BOOLEAN[], $13::BIGINT[], $14::BIGINT[], $15::BOOLEAN[], $16::BIGINT[], $17::BIGINT[], $18::BOOLEAN[])
-        AS a (id, expect, seq, head, version, state, step, reason, parked, review, owned, wake_at, ended_at, person, at, seen, quiet)
+    FROM (
+        SELECT unnest($2::UUID[]) AS id, unnest($3::BIGINT[]) AS expect, unnest($4::BIGINT[]) AS seq, unnest($5::BYTEA[]) AS head,
+            unnest($6::BIGINT[]) AS version, unnest($7::TEXT[]) AS state, unnest($8::TEXT[]) AS step, unnest($9::TEXT[]) AS reason,
+            unnest($10::TEXT[]) AS parked, unnest($11::UUID[]) AS review, unnest($12::BOOLEAN[]) AS owned,
+            unnest($13::BIGINT[]) AS wake_at, unnest($14::BIGINT[]) AS ended_at, unnest($15::BOOLEAN[]) AS person,
+            unnest($16::BIGINT[]) AS at, unnest($17::BIGINT[]) AS seen, unnest($18::BOOLEAN[]) AS quiet) AS a
     WHERE r.id = a.id AND r.id = ANY($2::UUID[])
         AND r.owner = $1 AND r.seq = a.expect AND (NOT a.quiet OR r.signalled <= a.seen)
-    RETURNING r.id, r.lane";
+    RETURNING r.id, CASE WHEN a.ended_at IS NOT NULL THEN r.lane END";
 const SIGNALLED: &str = "\
     SELECT r.id FROM unnest($2::UUID[], $3::BIGINT[], $4::BIGINT[]) AS a (id, expect, seen) JOIN requests r ON r.id = a.id
     WHERE r.id = ANY($2::UUID[]) AND r.owner = $1 AND r.seq = a.expect AND r.signalled > a.seen";
@@ -130,7 +133,7 @@ fn guarded() -> impl sqlx::SqlSafeStr {
     sql(ADVANCE, "signals_unread", " AND (NOT a.quiet OR r.signalled <= a.seen)", "")
 }
 
-/// The guarded update: the requests that it reached, with their lanes.
+/// The guarded update: the requests that it reached, and the lanes of those that it ended.
 async fn update(
     tx: &mut Tx<'_>,
     worker: WorkerId,
@@ -157,7 +160,7 @@ async fn update(
         .bind(summaries().map(|summary| summary.at.0).collect::<Vec<_>>())
         .bind(all().map(|advance| int(advance.seen)).collect::<Result<Vec<_>, _>>()?)
         .bind(all().map(|advance| advance.quiet).collect::<Vec<_>>());
-    let written = tx.read(query, |row| Ok((row.try_get("id")?, row.try_get("lane")?))).await?;
+    let written = tx.read(query, |row| Ok((row.try_get(0)?, row.try_get(1)?))).await?;
     Ok(written.into_iter().collect())
 }
 

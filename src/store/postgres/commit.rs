@@ -1,5 +1,8 @@
 //! One batch in one transaction, one statement per table: the fence, then new requests and rejections, then steps, then the lanes
 //! that were released, then what all of them send.
+//!
+//! Arrays become rows by `SELECT unnest($1), unnest($2)`, side by side. As a table (`FROM unnest($1, $2)`) PostgreSQL would keep each
+//! array in a store of its own first, which costs more than what most of these statements do with them.
 
 use uuid::Uuid;
 
@@ -21,12 +24,13 @@ const FENCE: &str = "SELECT set_config('mozhao.worker', $1::TEXT, TRUE) FROM wor
 /// for another.
 const BESIDE: &str = "\
     WITH entries_written AS (
-        INSERT INTO entries (request, seq, packed) SELECT * FROM unnest($2::UUID[], $3::BIGINT[], $4::BYTEA[])),
+        INSERT INTO entries (request, seq, packed) SELECT unnest($2::UUID[]), unnest($3::BIGINT[]), unnest($4::BYTEA[])),
     to_publish AS (INSERT INTO unpublished (worker, first, ids) SELECT $1, $5::UUID, $6::UUID[] WHERE $5 IS NOT NULL),
     events_written AS (
         INSERT INTO outbox (id, request, seq, topic, body, reply_to, correlation, at)
-        SELECT * FROM unnest($6::UUID[], $7::UUID[], $8::BIGINT[], $9::TEXT[], $10::BYTEA[], $11::TEXT[], $12::TEXT[], $13::BIGINT[]))
-    INSERT INTO tallies AS t (worker, name, n) SELECT $1, * FROM unnest($14::TEXT[], $15::BIGINT[])
+        SELECT unnest($6::UUID[]), unnest($7::UUID[]), unnest($8::BIGINT[]), unnest($9::TEXT[]), unnest($10::BYTEA[]),
+            unnest($11::TEXT[]), unnest($12::TEXT[]), unnest($13::BIGINT[]))
+    INSERT INTO tallies AS t (worker, name, n) SELECT $1, unnest($14::TEXT[]), unnest($15::BIGINT[])
     ON CONFLICT (worker, name) DO UPDATE SET n = t.n + EXCLUDED.n";
 
 /// What a batch writes beside its requests' rows.

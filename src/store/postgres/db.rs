@@ -167,8 +167,13 @@ impl Tx<'_> {
 
     /// Reads rows.
     pub(super) async fn read<T>(&mut self, query: Query<'_>, one: impl Fn(&PgRow) -> Read<T>) -> Result<Vec<T>, StoreError> {
+        self.rows(query).await?.iter().map(one).collect::<Read<_>>().map_err(|error| fault(&error))
+    }
+
+    /// Reads rows as they come.
+    pub(super) async fn rows(&mut self, query: Query<'_>) -> Result<Vec<PgRow>, StoreError> {
         let rows = within(self.end, query.fetch_all(&mut self.lease.conn)).await;
-        self.checked(rows)?.iter().map(one).collect::<Read<_>>().map_err(|error| fault(&error))
+        self.checked(rows)
     }
 
     /// Reads one row or none.
