@@ -43,6 +43,11 @@ pub(super) fn client(connect_timeout: Duration, idle: usize, https: bool, ca: Op
         // Plain HTTP needs no certificates: do not load the system's.
         builder = builder.tls_certs_only([]);
     }
+    if !https {
+        // What the library sends again by itself is what an HTTP/2 server says it did not look at. Plain HTTP is HTTP/1, where nothing
+        // can be: do not copy each request for it.
+        builder = builder.retry(reqwest::retry::never().max_retries_per_request(0));
+    }
     builder.build().map_err(|error| format!("the HTTP client cannot be built: {}", cause(&error)))
 }
 
