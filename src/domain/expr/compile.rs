@@ -19,6 +19,7 @@ use cel::parser::{ParseErrors, Parser};
 use super::budget;
 use super::check::Checker;
 use super::error::{EvalError, ExprError, plain_type};
+use super::quick::{MAX_PATH, Quick};
 use super::scan;
 use super::scope::Scope;
 use super::value::to_json;
@@ -38,10 +39,9 @@ struct Compiled {
     functions: BTreeSet<String>,
     /// It is nothing but this path.
     path: Option<Vec<String>>,
+    /// It is a condition that needs no interpreter.
+    quick: Option<Quick>,
 }
-
-/// The deepest path that is looked up without the interpreter: far from where data is too deep for it.
-const MAX_PATH: usize = 8;
 
 impl Expr {
     /// Parses and checks `source`: at most 2 KiB, 200 nodes, 32 levels, no comprehension inside another's
@@ -90,6 +90,19 @@ impl Expr {
 
     /// Its value in `scope`, which must be a bool: nothing else counts as true or false.
     pub fn test(&self, scope: &Scope) -> Result<bool, EvalError> {
+        match self.quickly(scope) {
+            Some(truth) => Ok(truth),
+            None => self.thoroughly(scope),
+        }
+    }
+
+    /// The condition's value, where it can be told without the interpreter.
+    pub(super) fn quickly(&self, scope: &Scope) -> Option<bool> {
+        self.0.quick.as_ref()?.holds(scope)
+    }
+
+    /// The condition's value as the interpreter tells it.
+    pub(super) fn thoroughly(&self, scope: &Scope) -> Result<bool, EvalError> {
         self.resolve(scope, |value| {
             value.downcast_ref::<CelBool>().map(|truth| *truth.inner()).ok_or_else(|| {
                 let found = plain_type(value.get_type().name());
@@ -137,11 +150,12 @@ impl fmt::Display for Expr {
 fn parse_and_check(source: &str) -> Result<Compiled, ExprError> {
     let (mut tree, info): (IdedExpr, SourceInfo) =
         Parser::new().error_recovery_limit(2).parse_with_source_info(source).map_err(|errors| syntax_error(source, &errors))?;
+    let quick = Quick::of(&tree);
     let mut checker = Checker::new(source, &info);
     checker.check(&mut tree)?;
     let (names, paths, functions) = checker.into_findings();
     let path = paths.first().filter(|path| path.len() <= MAX_PATH && path.join(".") == source.trim()).cloned();
-    Ok(Compiled { source: source.to_owned(), tree, names, paths, functions, path })
+    Ok(Compiled { source: source.to_owned(), tree, names, paths, functions, path, quick })
 }
 
 /// The first error, without the parser's list of every token it would have liked.

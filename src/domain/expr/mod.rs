@@ -40,6 +40,7 @@ mod json_template;
 mod mask;
 mod mrz;
 mod path;
+mod quick;
 mod scan;
 mod scope;
 mod template;
