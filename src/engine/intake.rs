@@ -102,8 +102,12 @@ pub struct Fresh {
     pub process: Arc<Process>,
     /// Its state after the first entry.
     pub state: State,
-    /// Its row as it was inserted.
-    pub row: RequestRow,
+    /// A queue that gets the outcome too.
+    pub reply_to: Option<String>,
+    /// The correlation id for `reply_to`.
+    pub correlation: Option<String>,
+    /// W3C trace context.
+    pub traceparent: Option<String>,
 }
 
 /// A message that passed every check and is ready to be written.
@@ -188,13 +192,15 @@ pub fn prepare(core: &Core, submission: &mut Submission, run_now: bool) -> Resul
         producer: submission.producer.clone(),
         message,
         body_sha256: body_digest(&process.name, &canonical),
-        row: row.clone(),
+        row,
         payload: canonical.into_bytes().into(),
         first,
         limit,
         events,
     };
-    Ok(Ready { accept, fresh: Fresh { process, state, row } })
+    let (reply_to, correlation) = (submission.reply_to.clone(), submission.correlation.clone());
+    let traceparent = submission.traceparent.clone();
+    Ok(Ready { accept, fresh: Fresh { process, state, reply_to, correlation, traceparent } })
 }
 
 /// The row as it is inserted; the store sets what only it can know.

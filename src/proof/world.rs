@@ -136,7 +136,7 @@ impl World {
         let core = &self.worker.core;
         let permit = self.worker.try_permit().filter(|_| run_now);
         let ready = intake::prepare(core, &mut submission.clone(), permit.is_some()).map_err(WorldError::Rejected)?;
-        let id = ready.fresh.row.id;
+        let id = ready.fresh.state.id;
         match core.committer.write(Write::Accept(Box::new(ready.accept))).await? {
             Written::Accepted { turn, over_limit, .. } => {
                 if let Some(permit) = permit.filter(|_| turn) {

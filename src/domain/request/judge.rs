@@ -3,6 +3,7 @@
 //! defect (for an effect: of an unknown), never a pass or a refusal.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -233,12 +234,30 @@ fn keep(keep: Option<&BTreeMap<String, Expr>>, call: Option<&Call>, seen: Option
             None => Value::clone(&seen.body),
         },
     };
-    let size = kept.to_string().len();
+    let size = size(&kept);
     if size > MAX_KEPT {
         let detail = format!("{size} bytes of the answer would be kept; name the parts that are needed with `keep`");
         return Err(broken_at(call, Some(seen), "kept_too_large", &detail));
     }
     Ok(kept)
+}
+
+/// The bytes of a value as JSON, counted without writing them anywhere.
+fn size(value: &Value) -> usize {
+    struct Count(usize);
+    impl Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    // Counting does not fail.
+    serde_json::to_writer(&mut count, value).map_or(usize::MAX, |()| count.0)
 }
 
 fn expression(call: Option<&Call>, seen: Option<&Seen>, error: &EvalError) -> Cause {

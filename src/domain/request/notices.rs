@@ -29,7 +29,7 @@ pub struct Notice {
 #[must_use]
 pub fn notices(process: &Process, state: &State, fact: &Fact, seq: u64) -> Vec<Notice> {
     let name = &state.accepted.process;
-    let told = |topic: String, extra: Value| tell(state, topic, &extra, seq, matches!(fact, Fact::Ended { .. }));
+    let told = |topic: String, extra: Value| tell(state, topic, extra, seq, matches!(fact, Fact::Ended { .. }));
     let (topic, extra) = match fact {
         Fact::Accepted(accepted) => (
             format!("request.{name}.accepted"),
@@ -69,10 +69,10 @@ pub fn notices(process: &Process, state: &State, fact: &Fact, seq: u64) -> Vec<N
 /// `seq` is the entry's by which it was cancelled.
 #[must_use]
 pub fn cancelled(state: &State, review: Uuid, seq: u64) -> Notice {
-    tell(state, format!("review.{}.cancelled", state.accepted.process), &json!({ "review": review }), seq, false)
+    tell(state, format!("review.{}.cancelled", state.accepted.process), json!({ "review": review }), seq, false)
 }
 
-fn tell(state: &State, topic: String, extra: &Value, seq: u64, outcome: bool) -> Notice {
+fn tell(state: &State, topic: String, extra: Value, seq: u64, outcome: bool) -> Notice {
     let mut data = json!({
         "request": state.id,
         "process": state.accepted.process,
@@ -82,7 +82,7 @@ fn tell(state: &State, topic: String, extra: &Value, seq: u64, outcome: bool) ->
         "seq": seq,
     });
     if let (Value::Object(data), Value::Object(extra)) = (&mut data, extra) {
-        data.extend(extra.clone());
+        data.extend(extra);
     }
     Notice { topic, seq, data, outcome }
 }

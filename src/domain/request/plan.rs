@@ -164,19 +164,19 @@ impl Planner<'_> {
                 return Err(Next::Write(vec![Fact::Skipped { step: step.name.clone() }]));
             }
             match &step.kind {
-                StepKind::Verify(_) => match self.later(&at) {
+                StepKind::Verify(_) => match self.later(at) {
                     None => ready.push(index),
                     Some(due) => soonest = Some(soonest.map_or(due, |at| at.min(due))),
                 },
                 StepKind::Execute(_) => {
-                    let next = self.effect(&step.name, &at, true);
+                    let next = self.effect(&step.name, at, true);
                     // An unknown is cleared up first: what a check sees now may be the effect's own doing.
                     if matches!(next, Next::Effect(_)) && matches!(at.mark, Mark::Open) {
                         self.fresh(index)?;
                     }
                     return Err(next);
                 }
-                StepKind::Wait(_) => return Err(self.wait(step, &at)),
+                StepKind::Wait(_) => return Err(self.wait(step, at)),
                 StepKind::Review { review } => {
                     return Err(Next::Ask(Ask { slot: step.name.clone(), review: review.clone() }));
                 }
@@ -210,7 +210,7 @@ impl Planner<'_> {
         if stale.is_empty() {
             return Ok(());
         }
-        let due = |index: &usize| self.process.steps.get(*index).and_then(|step| self.later(&self.state.slot(&step.name)));
+        let due = |index: &usize| self.process.steps.get(*index).and_then(|step| self.later(self.state.slot(&step.name)));
         let ready: Vec<usize> = stale.iter().copied().filter(|index| due(index).is_none()).collect();
         if ready.is_empty() { Err(Next::Rest(stale.iter().filter_map(due).min())) } else { Err(Next::Verify(ready)) }
     }
@@ -253,7 +253,7 @@ impl Planner<'_> {
         }
         if effect.reconcile.is_some() {
             let read = self.state.slot(&slot::reconcile(name));
-            return self.later(&read).map_or_else(|| Next::Reconcile(name.to_owned()), |due| Next::Rest(Some(due)));
+            return self.later(read).map_or_else(|| Next::Reconcile(name.to_owned()), |due| Next::Rest(Some(due)));
         }
         match at.mark {
             // Whoever looks before the call has given up may miss what a frozen worker is still about to do.
@@ -287,7 +287,7 @@ impl Planner<'_> {
         if matches!(at.mark, Mark::Passed { .. }) {
             return Next::Write(vec![Fact::Ended { ending: Ending::Done }]);
         }
-        if let Some(due) = self.later(&at) {
+        if let Some(due) = self.later(at) {
             return Next::Rest(Some(due));
         }
         if at.first_try.is_some_and(|first| self.around.now >= first.plus(done.within)) {
@@ -307,10 +307,10 @@ impl Planner<'_> {
             }
             let at = self.state.slot(step);
             if !matches!(at.mark, Mark::Applied) {
-                return self.effect(step, &at, false);
+                return self.effect(step, at, false);
             }
             let undo = slot::undo(step);
-            return self.effect(&undo, &self.state.slot(&undo), true);
+            return self.effect(&undo, self.state.slot(&undo), true);
         }
         Next::Write(vec![Fact::Ended { ending: ending.clone() }])
     }

@@ -5,7 +5,7 @@
 //! rebuilt by replaying the ledger through [`State::apply`], the one place that says which fact may follow which.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -199,9 +199,9 @@ impl State {
     }
 
     /// The slot's state; an untouched one where nothing happened.
-    #[must_use]
-    pub fn slot(&self, name: &str) -> Slot {
-        self.slots.get(name).cloned().unwrap_or_default()
+    pub fn slot(&self, name: &str) -> &Slot {
+        static UNTOUCHED: LazyLock<Slot> = LazyLock::new(Slot::default);
+        self.slots.get(name).unwrap_or(&UNTOUCHED)
     }
 
     /// The slot's mark.

@@ -201,19 +201,19 @@ impl Drive {
             self.checkpoint().await?;
             return self.core.may_start_effects().await;
         }
-        let at = self.state.slot(name);
+        let (generation, attempts) = (self.state.slot(name).generation, self.state.slot(name).attempts);
         let scope = self.scope_at(name);
         let window = self.core.caller.remote.key_window(&effect.call.connector);
-        let of_attempt = if bug("key_changes") { at.attempts } else { 0 };
-        let key = window.map(|_| format!("{}:{name}:{}", self.state.id, at.generation + of_attempt));
+        let of_attempt = if bug("key_changes") { attempts } else { 0 };
+        let key = window.map(|_| format!("{}:{name}:{}", self.state.id, generation + of_attempt));
         let rendered = match render(name, effect.call, &scope, key, true) {
             Ok(rendered) => rendered,
             Err(cause) => return self.park_defect(name, cause).await,
         };
         let timeout = effect.call.timeout.unwrap_or_else(|| self.core.caller.remote.timeout(&effect.call.connector));
-        let attempt = at.attempts + 1;
+        let attempt = attempts + 1;
         let deadline = now.plus(timeout);
-        let intent = Fact::Intent { slot: name.to_owned(), generation: at.generation, attempt, deadline };
+        let intent = Fact::Intent { slot: name.to_owned(), generation, attempt, deadline };
         if bug("skipped_intent") {
             self.push(intent)?;
         } else if self.guarded(intent).await? == Guarded::Overtaken {
@@ -246,7 +246,7 @@ impl Drive {
             Some(StepKind::Execute(execute)) if slot::is_forward(name) => Some(execute),
             _ => None,
         };
-        self.take_effect(name, at.generation, attempt, execute, &effect, scope, result).await
+        self.take_effect(name, generation, attempt, execute, &effect, scope, result).await
     }
 
     #[expect(clippy::too_many_arguments, reason = "one place that needs everything about one attempt")]
@@ -320,6 +320,7 @@ impl Drive {
         let (yes, seen) = happened;
         let now = self.core.clock.now();
         let at = self.state.slot(name);
+        let (generation, attempts) = (at.generation, at.attempts);
         let believed = match at.mark {
             Mark::Unknown { deadline } if !bug("settle_ignored") => deadline.plus(reconcile.settle),
             _ => now,
@@ -327,13 +328,13 @@ impl Drive {
         let (result, retry_at) = match (yes, now >= believed) {
             (true, _) => (EffectResult::Applied, None),
             (false, true) => {
-                (EffectResult::NotApplied, Some(now.plus(backoff(effect.retry, at.attempts, self.core.clock.jitter()))))
+                (EffectResult::NotApplied, Some(now.plus(backoff(effect.retry, attempts, self.core.clock.jitter()))))
             }
             (false, false) => (EffectResult::Unknown, Some(believed)),
         };
         self.push(Fact::Result(ResultFact {
             slot: name.to_owned(),
-            generation: at.generation,
+            generation,
             result,
             via: Via::Reconcile,
             status: Some(seen.status),
@@ -344,7 +345,7 @@ impl Drive {
         }))?;
         // On the way back an effect that did not happen is not wanted any more; an undo still is.
         let wanted = self.state.turned.is_none() || !slot::is_forward(name);
-        if result == EffectResult::NotApplied && wanted && at.attempts >= effect.retry.attempts {
+        if result == EffectResult::NotApplied && wanted && attempts >= effect.retry.attempts {
             let cause = Cause {
                 class: FailureClass::Transient,
                 code: "exhausted".to_owned(),
@@ -385,7 +386,8 @@ impl Drive {
                 let now = self.core.clock.now();
                 let first = at.first_try.unwrap_or(now);
                 // The longer it has taken, the longer it may take: a look is an entry in the ledger.
-                let pause = backoff(&CONFIRM, at.attempts + 1, self.core.clock.jitter()).max(now.since(first) / 20);
+                let attempt = at.attempts + 1;
+                let pause = backoff(&CONFIRM, attempt, self.core.clock.jitter()).max(now.since(first) / 20);
                 let end = first.plus(done.within).max(now);
                 let cause = Cause {
                     class: FailureClass::Transient,
@@ -395,7 +397,7 @@ impl Drive {
                     detail: "the outcome does not show yet".to_owned(),
                 };
                 let retry_at = Some(now.plus(pause).min(end));
-                self.push(Fact::Failed(Failed { slot: DONE_WHEN.to_owned(), attempt: at.attempts + 1, cause, retry_at }))
+                self.push(Fact::Failed(Failed { slot: DONE_WHEN.to_owned(), attempt, cause, retry_at }))
             }
             Err(failure) => match self.failed(DONE_WHEN, &failure, &CONFIRM)? {
                 Road::Retry { .. } | Road::Unknown { .. } => Ok(()),

@@ -166,17 +166,17 @@ impl Drive {
     /// Starts from what intake has in its hands, without reading it back.
     #[must_use]
     pub fn fresh(core: Arc<Core>, fresh: Fresh, turn: bool, over_limit: bool, mailbox: Arc<Mailbox>) -> Drive {
-        let Fresh { process, state, row } = fresh;
+        let Fresh { process, state, reply_to, correlation, traceparent } = fresh;
         Drive {
             durable_seq: state.seq,
             durable_head: state.head,
             seen: 0,
             turn,
             over_limit,
-            reply_to: row.reply_to,
-            correlation: row.correlation,
-            traceparent: row.traceparent,
-            callbacks: core.callback_urls(row.id, &process),
+            reply_to,
+            correlation,
+            traceparent,
+            callbacks: core.callback_urls(state.id, &process),
             aside: None,
             process,
             core,

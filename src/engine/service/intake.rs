@@ -48,7 +48,7 @@ impl Engine {
                 return Ok(Submitted::Rejected { code: rejection.code.to_owned(), detail: rejection.detail });
             }
         };
-        let id = ready.fresh.row.id;
+        let id = ready.fresh.state.id;
         let written = core.committer.write(Write::Accept(Box::new(ready.accept))).await;
         match written {
             Ok(Written::Accepted { turn, over_limit, .. }) => {

@@ -101,7 +101,7 @@ impl Worker {
 
     /// Starts a request that was just accepted.
     pub fn start(self: &Arc<Self>, fresh: Fresh, turn: bool, over_limit: bool, permit: OwnedSemaphorePermit) {
-        let id = fresh.row.id;
+        let id = fresh.state.id;
         self.spawn(id, Start::Fresh { fresh: Box::new(fresh), turn, over_limit }, permit);
     }
 
