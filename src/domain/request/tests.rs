@@ -186,7 +186,7 @@ fn the_first_no_gives_the_reason_and_beats_a_question() {
 fn an_effect_that_did_not_happen_gets_a_new_generation() {
     let state = after(&[Fact::Started, intent(), result(EffectResult::Unknown), result(EffectResult::NotApplied)]);
     let slot = state.slot("e");
-    assert_eq!((slot.mark, slot.generation, slot.first_intent, slot.attempts), (Mark::Open, 1, None, 1));
+    assert_eq!((slot.mark.clone(), slot.generation, slot.first_intent, slot.attempts), (Mark::Open, 1, None, 1));
     assert!(!state.has_effects());
 }
 
