@@ -5,12 +5,20 @@
 
 #[path = "console/aside.rs"]
 mod aside;
+#[path = "console/asked.rs"]
+mod asked;
 #[path = "console/browser.rs"]
 mod browser;
 #[path = "api/contract.rs"]
 mod contract;
+#[path = "console/drafts.rs"]
+mod drafts;
 #[path = "console/identity.rs"]
 mod identity;
+#[path = "console/live.rs"]
+mod live;
+#[path = "console/next.rs"]
+mod next;
 #[path = "console/pages.rs"]
 mod pages;
 #[path = "console/provider.rs"]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::process::model::{Process, StepKind, Texts};
+use crate::domain::process::model::{Process, RefuseRule, StepKind, Texts};
 use crate::domain::request::slot;
 use crate::domain::words::Choice;
 
@@ -126,6 +126,50 @@ pub(super) fn expected(process: &Process, slot_name: &str) -> Option<String> {
     }
 }
 
+/// The rules that did not decide: what a reader needs to say how far what was seen is from passing and from being refused.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RulesBody {
+    /// It passes by itself where this is true; left out: where nothing refuses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pass_when: Option<String>,
+    /// It is refused where one of these is true, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    refuse_when: Vec<RuleBody>,
+    /// What each kept value is, by its name; left out: the whole answer is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keep: Option<BTreeMap<String, String>>,
+}
+
+/// A rule that refuses.
+#[derive(Debug, Serialize, ToSchema)]
+struct RuleBody {
+    /// The condition.
+    #[serde(rename = "if")]
+    when: String,
+    /// The name in the process's reasons.
+    reason: String,
+}
+
+/// The rules of the step which raised the question.
+pub(super) fn rules(process: &Process, slot_name: &str) -> Option<RulesBody> {
+    if slot_name == slot::DONE_WHEN {
+        let is = process.done_when.is.source().to_owned();
+        return Some(RulesBody { pass_when: Some(is), refuse_when: Vec::new(), keep: None });
+    }
+    let (pass_when, refuse_when, keep) = match &process.step(slot_name)?.kind {
+        StepKind::Verify(verify) => (verify.rules.pass_when.as_ref(), &verify.rules.refuse_when, &verify.keep),
+        StepKind::Wait(wait) => (wait.pass_when.as_ref(), &wait.refuse_when, &wait.keep),
+        StepKind::Execute(execute) => (None, &execute.refuse_when, &execute.keep),
+        StepKind::Review { .. } => return None,
+    };
+    let rule = |rule: &RefuseRule| RuleBody { when: rule.when.source().to_owned(), reason: rule.reason.clone() };
+    Some(RulesBody {
+        pass_when: pass_when.map(|expr| expr.source().to_owned()),
+        refuse_when: refuse_when.iter().map(rule).collect(),
+        keep: keep.as_ref().map(|keep| keep.iter().map(|(name, expr)| (name.clone(), expr.source().to_owned())).collect()),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::facts::tests::process;
@@ -156,5 +200,7 @@ mod tests {
         assert_eq!(undecided_clause(&process, "done_when"), None);
         assert_eq!(expected(&process, "known").as_deref(), Some("answer.sure == true"));
         assert_eq!(expected(&process, "change"), None);
+        let rules = serde_json::to_value(rules(&process, "known")).unwrap_or_default();
+        assert_eq!(rules["pass_when"], "answer.sure == true");
     }
 }

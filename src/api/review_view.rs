@@ -3,7 +3,7 @@
 //!
 //! The evidence comes from the ledger, not from asking again: a decision must rest on what the engine saw.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -12,11 +12,12 @@ use uuid::Uuid;
 
 use super::facts::{Reader, show_customer};
 use super::kept::show_kept;
-use super::outlook::{OptionBody, expected, options, undecided_clause};
+use super::outlook::{OptionBody, RulesBody, expected, options, rules, undecided_clause};
 use super::request_view::{ReasonBody, RequestBody, full};
 use super::setting_aside::{HeldBody, NotAppliedBody, SnoozedBody};
 use super::stamp::Stamp;
 use crate::domain::process::model::Process;
+use crate::domain::request::amend::fixed;
 use crate::domain::request::chain::{ChainError, Entry};
 use crate::domain::request::fact::{EffectResult, Fact, Verdict};
 use crate::domain::time::Time;
@@ -127,6 +128,12 @@ pub(super) struct ReviewPage {
     /// What would have let it pass without a person.
     #[serde(skip_serializing_if = "Option::is_none")]
     expected: Option<String>,
+    /// The rules of the step which raised it, with what they look at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rules: Option<RulesBody>,
+    /// Fields of the payload that no amendment can change: what they say was settled when the request was accepted.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    fixed: BTreeSet<String>,
     /// What was checked and done, in order.
     evidence: Vec<Evidence>,
     /// Notes of people, in order.
@@ -253,6 +260,8 @@ pub(super) fn page(row: &ReviewRow, loaded: &Loaded, process: Option<&Process>, 
         reasons: reasons.unwrap_or_default(),
         clause: process.and_then(|process| undecided_clause(process, &row.slot)).map(ClauseBody::from),
         expected: process.and_then(|process| expected(process, &row.slot)),
+        rules: process.and_then(|process| rules(process, &row.slot)),
+        fixed: process.map(fixed).unwrap_or_default(),
         evidence,
         notes,
         request_body: full(&loaded.row, &loaded.payload, &loaded.entries, process, Reader::Staff),
@@ -361,6 +370,7 @@ pub(super) mod tests {
         assert_eq!(shown["question"]["zh-CN"], "确定吗？");
         assert_eq!(shown["clause"]["id"], "A-1");
         assert_eq!(shown["expected"], "answer.sure == true");
+        assert_eq!(shown["fixed"], serde_json::json!(["who"]));
         assert_eq!(shown["evidence"][0]["kept"]["score"], 0.7);
         assert_eq!(shown["notes"][0]["text"], "called");
         assert_eq!(shown["reasons"][0]["name"], "gone");

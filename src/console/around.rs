@@ -47,6 +47,7 @@ pub(super) async fn around(State(console): State<Console>, request: Request, nex
     let here = local(path).filter(|_| request.method() == Method::GET).unwrap_or_default().to_owned();
     let back = page_before(request.headers()).filter(|back| *back != here).unwrap_or_default();
     let part = request.headers().contains_key("hx-request");
+    let acts = request.method() == Method::POST;
     let answering = Answering { nonce: links::secret(), here, back };
     let look = Look::of(request.headers());
     let foreign = request.method() != Method::GET && request.method() != Method::HEAD && !own_form(request.headers());
@@ -61,6 +62,12 @@ pub(super) async fn around(State(console): State<Console>, request: Request, nex
         })
     };
     let mut response = ANSWERING.scope(answering.clone(), answer).await;
+    // Whoever looks at the same thing sees what came of it: not every act leaves an event behind, a claim leaves none.
+    let to = response.headers().get(header::LOCATION).and_then(|to| to.to_str().ok()).unwrap_or_default();
+    let done = response.status().is_success() || response.status().is_redirection();
+    if acts && done && !to.starts_with("/console/sign-in") {
+        console.0.live.tell();
+    }
     // A part of a page cannot be another page: its script is told where to go instead.
     if part && response.status().is_redirection() {
         let to = response.headers_mut().remove(header::LOCATION);

@@ -4,102 +4,166 @@
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{Redirect, Response};
 use serde_json::{Map, Value, json};
 
-use super::form::{Fields, Form};
+use super::draft::Draft;
+use super::form::{Fields, Form, Unproven, encoded};
 use super::home::after;
 use super::inbox::take_next;
 use super::read::{Process, Review};
-use super::review::{Draft, Extra, made, segment};
+use super::review::{Extra, made, segment};
 use super::session::Seat;
-use super::{Console, trouble};
+use super::{Console, refusals, trouble};
 use crate::api::Refused;
 use crate::domain::time::show_duration;
 
-fn here(id: &str) -> String {
-    format!("/console/reviews/{}", segment(id))
+/// A review's page, with the process that somebody works through.
+pub(super) fn here(id: &str, process: Option<&str>) -> String {
+    let process = process.map(|name| format!("?process={}", encoded(name))).unwrap_or_default();
+    format!("/console/reviews/{}{process}", segment(id))
 }
 
-/// An act that either happened, or is shown on the page with why not.
-async fn done(console: &Console, seat: &Seat, id: &str, result: Result<(), Refused>, told: &str) -> Response {
-    match result {
-        Ok(()) => after(console, &here(id), told),
-        Err(refused) if matches!(refused.status, 409 | 423) => after(console, &here(id), "too-late"),
-        Err(refused) if refused.status == 422 => {
-            let draft = Draft { why: refused.detail, ..Draft::default() };
-            let status = StatusCode::UNPROCESSABLE_ENTITY;
-            made(console, seat, id, Extra { draft: Some(draft), status, ..Extra::default() }).await
+/// An act that is no decision: who sent it from where, and what was written on the page besides.
+struct Sent<'a> {
+    console: &'a Console,
+    seat: &'a Seat,
+    id: &'a str,
+    fields: &'a Fields,
+}
+
+impl<'a> Sent<'a> {
+    fn new(console: &'a Console, form: &'a Form, id: &'a str) -> Sent<'a> {
+        Sent { console, seat: &form.seat, id, fields: &form.fields }
+    }
+
+    /// What was written for this act; the decision has a `note` of its own.
+    fn said(&self, act: &str) -> &'a str {
+        self.fields.one(&format!("said.{act}"))
+    }
+
+    /// Under the page's key, so that the same form sent twice acts once.
+    async fn act(&self, what: &str, body: &Value) -> Result<(), Refused> {
+        let address = format!("/v1/reviews/{}/{what}", segment(self.id));
+        let key = segment(self.fields.one("key"));
+        self.console.desk().post_once(&self.seat.person, &address, body, &key).await.map(drop)
+    }
+
+    /// The act either happened, or is shown on the page with why not. A draft comes back with the page; without one the
+    /// browser is sent there, so that a reload does nothing again.
+    async fn done(&self, what: &'static str, result: Result<(), Refused>, told: &'static str) -> Response {
+        let mut draft = Draft::of(self.fields);
+        let process = self.fields.some("process");
+        let (told, status) = match result {
+            Ok(()) => (told, StatusCode::OK),
+            Err(refused) if matches!(refused.status, 409 | 423) => ("too-late", StatusCode::CONFLICT),
+            Err(refused) if refused.status == 422 => {
+                draft.why = refusals::why(&refused, self.seat);
+                let (within, status) = (process.map(str::to_owned), StatusCode::UNPROCESSABLE_ENTITY);
+                let extra = Extra { draft: Some(draft), within, status, ..Extra::default() };
+                return made(self.console, self.seat, self.id, extra).await;
+            }
+            Err(refused) => return trouble::refused(self.seat, &refused),
+        };
+        if status == StatusCode::OK {
+            draft = draft.without(what);
         }
-        Err(refused) => trouble::refused(seat, &refused),
+        if draft.is_empty() {
+            return after(self.console, &here(self.id, process), told);
+        }
+        let mut seat = self.seat.clone();
+        seat.look.told = Some(told.to_owned());
+        let extra = Extra { draft: Some(draft), within: process.map(str::to_owned), status, ..Extra::default() };
+        made(self.console, &seat, self.id, extra).await
     }
 }
 
-async fn act(console: &Console, seat: &Seat, id: &str, what: &str, body: &Value) -> Result<(), Refused> {
-    console.desk().post(&seat.person, &format!("/v1/reviews/{}/{what}", segment(id)), body).await.map(drop)
+/// Where an act's address is opened like a page's: to the review.
+pub(super) async fn there(Path(id): Path<String>) -> Redirect {
+    Redirect::to(&here(&id, None))
 }
 
 /// Claims it, or takes it over with a reason.
 pub(super) async fn claim(State(console): State<Console>, Path(id): Path<String>, form: Form) -> Response {
-    let body = match form.fields.some("note") {
-        Some(note) => json!({"steal": true, "note": note}),
-        None => json!({}),
+    let sent = Sent::new(&console, &form, &id);
+    let body = match sent.said("claim") {
+        "" => json!({}),
+        note => json!({"steal": true, "note": note}),
     };
-    let result = act(&console, &form.seat, &id, "claim", &body).await;
-    done(&console, &form.seat, &id, result, "claimed").await
+    let result = sent.act("claim", &body).await;
+    sent.done("claim", result, "claimed").await
 }
 
 /// Gives it back.
 pub(super) async fn release(State(console): State<Console>, Path(id): Path<String>, form: Form) -> Response {
-    let result = act(&console, &form.seat, &id, "release", &json!({})).await;
-    done(&console, &form.seat, &id, result, "released").await
+    let sent = Sent::new(&console, &form, &id);
+    let result = sent.act("release", &json!({})).await;
+    sent.done("release", result, "released").await
 }
 
 /// Escalates it.
 pub(super) async fn escalate(State(console): State<Console>, Path(id): Path<String>, form: Form) -> Response {
-    let result = act(&console, &form.seat, &id, "escalate", &json!({"note": form.fields.one("note")})).await;
-    done(&console, &form.seat, &id, result, "escalated").await
+    let sent = Sent::new(&console, &form, &id);
+    let result = sent.act("escalate", &json!({"note": sent.said("escalate")})).await;
+    sent.done("escalate", result, "escalated").await
 }
 
 /// Takes a decision back that has not taken effect.
 pub(super) async fn undo(State(console): State<Console>, Path(id): Path<String>, form: Form) -> Response {
-    let result = act(&console, &form.seat, &id, "undo", &json!({})).await;
-    done(&console, &form.seat, &id, result, "undone").await
+    let sent = Sent::new(&console, &form, &id);
+    let result = sent.act("undo", &json!({})).await;
+    sent.done("undo", result, "undone").await
 }
 
 /// Puts it aside.
 pub(super) async fn snooze(State(console): State<Console>, Path(id): Path<String>, form: Form) -> Response {
-    let body = json!({"for": form.fields.one("for"), "note": form.fields.one("note")});
-    let result = act(&console, &form.seat, &id, "snooze", &body).await;
-    done(&console, &form.seat, &id, result, "snoozed").await
+    let sent = Sent::new(&console, &form, &id);
+    let result = sent.act("snooze", &json!({"for": form.fields.one("for"), "note": sent.said("snooze")})).await;
+    sent.done("snooze", result, "snoozed").await
 }
 
 /// Takes up what was put aside.
 pub(super) async fn wake(State(console): State<Console>, Path(id): Path<String>, form: Form) -> Response {
-    let result = act(&console, &form.seat, &id, "wake", &json!({})).await;
-    done(&console, &form.seat, &id, result, "woken").await
+    let sent = Sent::new(&console, &form, &id);
+    let result = sent.act("wake", &json!({})).await;
+    sent.done("wake", result, "woken").await
 }
 
 /// Writes a note.
 pub(super) async fn note(State(console): State<Console>, Path(id): Path<String>, form: Form) -> Response {
-    let result = act(&console, &form.seat, &id, "notes", &json!({"note": form.fields.one("note")})).await;
+    let sent = Sent::new(&console, &form, &id);
+    let result = sent.act("notes", &json!({"note": sent.said("note")})).await;
     renew(&console, &form.seat, &id).await;
-    done(&console, &form.seat, &id, result, "noted").await
+    sent.done("note", result, "noted").await
+}
+
+/// Shows the page again with what was written on it, and does nothing else. No token is asked for: who signed in anew puts
+/// back what they had written, with a form of their former session.
+pub(super) async fn draft(
+    State(console): State<Console>,
+    Path(id): Path<String>,
+    Unproven { seat, fields }: Unproven,
+) -> Response {
+    let (asks, within) = (fields.some("reveal").map(str::to_owned), fields.some("process").map(str::to_owned));
+    let draft = Some(Draft::of(&fields));
+    made(&console, &seat, &id, Extra { asks, draft, within, status: StatusCode::OK, ..Extra::default() }).await
 }
 
 /// Shows a masked value, once: the answer to this form is the page with the value in it.
 pub(super) async fn reveal(State(console): State<Console>, Path(id): Path<String>, form: Form) -> Response {
-    let (seat, field) = (&form.seat, form.fields.one("field"));
-    match revealed(&console, seat, &id, field, form.fields.one("reason")).await {
+    let (seat, field) = (&form.seat, form.fields.one("reveal"));
+    let mut draft = Draft::of(&form.fields);
+    let within = form.fields.some("process").map(str::to_owned);
+    match revealed(&console, seat, &id, field, form.fields.one("seen_for")).await {
         Ok(value) => {
             renew(&console, seat, &id).await;
-            let revealed = Some((field.to_owned(), value));
-            made(&console, seat, &id, Extra { revealed, status: StatusCode::OK, ..Extra::default() }).await
+            let (draft, revealed) = (Some(draft), Some((field.to_owned(), value)));
+            made(&console, seat, &id, Extra { revealed, draft, within, status: StatusCode::OK, ..Extra::default() }).await
         }
         Err(refused) if refused.status == 422 => {
-            let draft = Some(Draft { why: refused.detail, ..Draft::default() });
-            let (asks, status) = (Some(field.to_owned()), StatusCode::UNPROCESSABLE_ENTITY);
-            made(&console, seat, &id, Extra { asks, draft, status, ..Extra::default() }).await
+            draft.why = refusals::why(&refused, seat);
+            let (asks, draft, status) = (Some(field.to_owned()), Some(draft), StatusCode::UNPROCESSABLE_ENTITY);
+            made(&console, seat, &id, Extra { asks, draft, within, status, ..Extra::default() }).await
         }
         Err(refused) => trouble::refused(seat, &refused),
     }
@@ -116,7 +180,8 @@ async fn revealed(console: &Console, seat: &Seat, id: &str, field: &str, reason:
 async fn renew(console: &Console, seat: &Seat, id: &str) {
     let review: Result<Review, Refused> = console.desk().get(&seat.person, &format!("/v1/reviews/{}", segment(id))).await;
     let mine = review.is_ok_and(|review| review.claimed_by.as_deref() == Some(seat.person.name.as_str()));
-    if mine && let Err(refused) = act(console, seat, id, "claim", &json!({})).await {
+    let address = format!("/v1/reviews/{}/claim", segment(id));
+    if mine && let Err(refused) = console.desk().post(&seat.person, &address, &json!({})).await {
         tracing::debug!(status = refused.status, "a claim was not renewed");
     }
 }
@@ -124,28 +189,25 @@ async fn renew(console: &Console, seat: &Seat, id: &str) {
 /// Decides, and goes on to the next one where that was asked for.
 pub(super) async fn decide(State(console): State<Console>, Path(id): Path<String>, form: Form) -> Response {
     let Form { seat, fields } = form;
-    let mut draft = Draft {
-        choice: fields.one("choice").to_owned(),
-        reason: fields.one("reason").to_owned(),
-        note: fields.one("note").to_owned(),
-        fields: fields.starting("field.").map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-        ..Draft::default()
-    };
+    let mut draft = Draft::of(&fields);
+    let within = fields.some("process").map(str::to_owned);
     match decided(&console, &seat, &id, &fields, &draft).await {
         Ok(told) => onwards(&console, &seat, &id, &fields, &told).await,
         Err(NotDecided::Missing(why)) => {
             draft.why = why;
             let status = StatusCode::UNPROCESSABLE_ENTITY;
-            made(&console, &seat, &id, Extra { draft: Some(draft), status, ..Extra::default() }).await
+            made(&console, &seat, &id, Extra { draft: Some(draft), within, status, ..Extra::default() }).await
         }
         Err(NotDecided::Refused(refused)) if matches!(refused.status, 409 | 422 | 423) => {
             if refused.code() == "stale" || refused.status == 423 {
                 let seen = ["version", "seen_state", "seen_holder"].map(|name| fields.one(name).to_owned());
                 draft.seen = Some(seen);
             }
-            draft.why.clone_from(&refused.detail);
+            // What is shown beside it from now on is how it is now.
+            draft.version = None;
+            draft.why = refusals::why(&refused, &seat);
             let status = StatusCode::from_u16(refused.status).unwrap_or(StatusCode::CONFLICT);
-            made(&console, &seat, &id, Extra { draft: Some(draft), status, ..Extra::default() }).await
+            made(&console, &seat, &id, Extra { draft: Some(draft), within, status, ..Extra::default() }).await
         }
         Err(NotDecided::Refused(refused)) => trouble::refused(&seat, &refused),
     }
@@ -225,15 +287,18 @@ async fn amended(console: &Console, seat: &Seat, id: &str, draft: &Draft) -> Res
 
 /// To the next review where that was asked for, else back to the inbox or, where it is not over yet, to the same one.
 async fn onwards(console: &Console, seat: &Seat, id: &str, fields: &Fields, told: &str) -> Response {
+    let process = fields.some("process");
     if fields.one("then") != "next" {
-        return after(console, &here(id), told);
+        return after(console, &here(id, process), told);
     }
-    match take_next(console, seat, None).await {
-        Ok(Some(next)) => after(console, &here(&next), told),
-        Ok(None) => after(console, "/console/reviews?tab=unassigned", told),
-        Err(refused) => {
-            tracing::debug!(status = refused.status, "the next review could not be taken");
-            Redirect::to("/console/reviews").into_response()
+    match take_next(console, seat, process, &segment(id)).await {
+        Ok(Some(next)) => after(console, &here(&next, process), told),
+        left => {
+            if let Err(refused) = left {
+                tracing::debug!(status = refused.status, "the next review could not be taken");
+            }
+            let process = process.map(|name| format!("&process={}", encoded(name))).unwrap_or_default();
+            after(console, &format!("/console/reviews?tab=unassigned{process}"), told)
         }
     }
 }

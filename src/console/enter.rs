@@ -46,7 +46,8 @@ pub(super) async fn how(State(console): State<Console>, headers: HeaderMap, Quer
         Ok(None) => {}
         Err(_) => return trouble::unavailable(&look),
     }
-    sign_in_page(&console, &look, to, "", String::new()).await
+    let lost = if query.some("lost").is_some() { look.lang.texts().enter.lost } else { "" };
+    sign_in_page(&console, &look, to, "", lost.to_owned()).await
 }
 
 pub(super) async fn sign_in_page(console: &Console, look: &Look, to: &str, name: &str, wrong: String) -> Response {

@@ -10,8 +10,8 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use super::session::Seat;
-use super::{Console, trouble};
+use super::session::{Seat, find, unknown};
+use super::{Console, signed_out, trouble};
 
 /// The largest form.
 const MOST: usize = 64 * 1024;
@@ -53,6 +53,11 @@ impl Fields {
         Some(self.one(name)).filter(|value| !value.is_empty())
     }
 
+    /// All names and values.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// All that are not empty, with names that begin so, without that beginning.
     pub(super) fn starting<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.0.iter().filter_map(move |(name, value)| Some((name.strip_prefix(prefix)?, value.trim())))
@@ -84,13 +89,45 @@ impl FromRequest<Console> for Form {
     type Rejection = Response;
 
     async fn from_request(request: Request, console: &Console) -> Result<Self, Response> {
-        let (mut parts, body) = request.into_parts();
-        let seat = Seat::from_request_parts(&mut parts, console).await?;
-        let fields = read(&parts, body).await.ok_or_else(|| trouble::bad_form(&seat))?;
+        let (parts, seat, fields) = arrived(request, console).await?;
         if !seat.csrf_fits(fields.one("csrf")) {
-            return Err(trouble::foreign(&seat.look));
+            return Err(signed_out::foreign(&seat.look, &parts, &fields));
         }
         Ok(Form { seat, fields })
+    }
+}
+
+/// A form of a signed-in person, whose session it may not belong to: for what changes nothing.
+#[derive(Debug)]
+pub(super) struct Unproven {
+    /// Who sent it.
+    pub(super) seat: Seat,
+    /// What.
+    pub(super) fields: Fields,
+}
+
+impl FromRequest<Console> for Unproven {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, console: &Console) -> Result<Self, Response> {
+        let (_, seat, fields) = arrived(request, console).await?;
+        Ok(Unproven { seat, fields })
+    }
+}
+
+async fn arrived(request: Request, console: &Console) -> Result<(Parts, Seat, Fields), Response> {
+    let (parts, body) = request.into_parts();
+    match find(console, &parts.headers).await {
+        Ok(Some(seat)) => {
+            let fields = read(&parts, body).await.ok_or_else(|| trouble::bad_form(&seat))?;
+            Ok((parts, seat, fields))
+        }
+        // Nothing is done; but nothing that was written is lost either.
+        Ok(None) => {
+            let fields = read(&parts, body).await.unwrap_or_default();
+            Err(signed_out::signed_out(console, &parts, &fields))
+        }
+        Err(error) => Err(unknown(&parts.headers, &error)),
     }
 }
 

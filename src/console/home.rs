@@ -52,7 +52,6 @@ pub(super) async fn settings(State(console): State<Console>, form: Form) -> Resp
 
 /// A redirect after an act; the next page says what it came to.
 pub(super) fn after(console: &Console, to: &str, told: &str) -> Response {
-    console.0.live.tell();
     let cookie = set_cookie(console, "mozhao_told", told, Some(Duration::from_secs(10)), false);
     ([(header::SET_COOKIE, cookie)], Redirect::to(to)).into_response()
 }

@@ -3,15 +3,17 @@
 use askama::Template;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::Response;
 use jiff::Timestamp;
 use serde_json::json;
 
 use super::batch::any;
+use super::decide::here;
 use super::form::{Fields, Form, Query, encoded};
 use super::frame::{Frame, page};
 use super::home::{after, shown};
 use super::read::{List, Process, Review};
+use super::review::has_role;
 use super::session::Seat;
 use super::show::{self, When, by_language};
 use super::together::groups;
@@ -19,11 +21,15 @@ use super::views::{Named, may_save, named};
 use super::{Console, trouble};
 use crate::api::Refused;
 use crate::api::permit::Action;
+use crate::domain::request::signal::person;
 
 /// Rows of a page.
 const PAGE: usize = 50;
-/// How many are tried when the next one is taken: others take some at the same moment.
+/// How many claims are tried when the next one is taken: others take some at the same moment.
 const TRIES: usize = 10;
+/// How many reviews are read at once when the next one is looked for, and how often.
+const MANY: usize = 200;
+const LOOKED_AT: usize = 10;
 
 /// A tab: its word in the address, and what it asks the interface for.
 const TABS: [(&str, &str); 5] = [
@@ -123,7 +129,7 @@ async fn view(console: &Console, seat: &Seat, query: &Fields, part: bool) -> Res
     let list: List<Review> = console.desk().get(&seat.person, &format!("{asked}{kept}{cursor}&limit={PAGE}")).await?;
     let next = list.next().map(|cursor| format!("/console/reviews?tab={tab}{kept}&cursor={}", encoded(&cursor)));
     let now = now(console);
-    let rows: Vec<Row> = list.items.iter().map(|review| row(review, seat, now)).collect();
+    let rows: Vec<Row> = list.items.iter().map(|review| row(review, seat, now, query.some("process"))).collect();
     let again = format!("/console/reviews?tab={tab}{kept}{cursor}");
     let empty = match tab {
         "mine" => t.inbox.empty_mine,
@@ -200,7 +206,7 @@ pub(super) fn now(console: &Console) -> Timestamp {
 }
 
 /// A row of a list of reviews.
-pub(super) fn row(review: &Review, seat: &Seat, now: Timestamp) -> Row {
+pub(super) fn row(review: &Review, seat: &Seat, now: Timestamp, within: Option<&str>) -> Row {
     let t = seat.look.lang.texts();
     let (opened, due) = (show::read(&review.opened_at).unwrap_or(now), show::read(&review.due_at).unwrap_or(now));
     let open = matches!(review.state.as_str(), "open" | "deciding");
@@ -212,7 +218,7 @@ pub(super) fn row(review: &Review, seat: &Seat, now: Timestamp) -> Row {
     };
     let question = by_language(&review.question, &seat.look);
     Row {
-        href: format!("/console/reviews/{}", review.id),
+        href: here(&review.id, within),
         question: if question.is_empty() { review.name.clone() } else { question },
         process: review.process.clone(),
         customer: review.customer.clone(),
@@ -234,26 +240,60 @@ pub(super) fn row(review: &Review, seat: &Seat, now: Timestamp) -> Row {
 
 /// Claims the review with the least time left that nobody holds, and goes there.
 pub(super) async fn next(State(console): State<Console>, form: Form) -> Response {
-    let process = form.fields.some("process").map(encoded);
-    match take_next(&console, &form.seat, process.as_deref()).await {
-        Ok(Some(id)) => Redirect::to(&format!("/console/reviews/{id}")).into_response(),
-        Ok(None) => after(&console, "/console/reviews?tab=mine", "nothing-left"),
+    if !form.seat.may(Action::Review) {
+        return trouble::not_allowed(&form.seat, None);
+    }
+    let process = form.fields.some("process");
+    match take_next(&console, &form.seat, process, "").await {
+        Ok(Some(id)) => after(&console, &here(&id, process), "claimed"),
+        Ok(None) => {
+            let process = process.map(|name| format!("&process={}", encoded(name))).unwrap_or_default();
+            after(&console, &format!("/console/reviews?tab=mine{process}"), "nothing-left")
+        }
         Err(refused) => trouble::refused(&form.seat, &refused),
     }
 }
 
-/// Claims the next one; which.
-pub(super) async fn take_next(console: &Console, seat: &Seat, process: Option<&str>) -> Result<Option<String>, Refused> {
-    let process = process.map(|name| format!("&process={name}")).unwrap_or_default();
-    let address = format!("/v1/reviews?unclaimed=true&snoozed=false&limit={TRIES}{process}");
-    let list: List<Review> = console.desk().get(&seat.person, &address).await?;
-    for review in list.items.iter().filter(|review| review.first_by.as_deref() != Some(seat.person.name.as_str())) {
-        match console.desk().post(&seat.person, &format!("/v1/reviews/{}/claim", review.id), &json!({})).await {
-            Ok(_) => return Ok(Some(review.id.clone())),
-            // Somebody was faster: the one after it.
-            Err(refused) if matches!(refused.status, 409 | 423 | 404) => {}
-            Err(refused) => return Err(refused),
+/// Claims the next one that this person can decide, of one process where one is named; which. Not the one that they come from.
+///
+/// What they cannot take — asked of other roles, decided first by themselves — is stepped over, page by page.
+pub(super) async fn take_next(
+    console: &Console,
+    seat: &Seat,
+    process: Option<&str>,
+    but: &str,
+) -> Result<Option<String>, Refused> {
+    let process = process.map(|name| format!("&process={}", encoded(name))).unwrap_or_default();
+    let (mut cursor, mut tries) = (String::new(), 0);
+    for _ in 0..LOOKED_AT {
+        let address = format!("/v1/reviews?unclaimed=true&snoozed=false&limit={MANY}{process}{cursor}");
+        let list: List<Review> = console.desk().get(&seat.person, &address).await?;
+        for review in list.items.iter().filter(|review| review.id != but && takes(seat, review)) {
+            match console.desk().post(&seat.person, &format!("/v1/reviews/{}/claim", review.id), &json!({})).await {
+                Ok(_) => return Ok(Some(review.id.clone())),
+                // Somebody was faster, or it is not for them after all: the one after it.
+                Err(refused) if matches!(refused.status, 403 | 404 | 409 | 423) => tries += 1,
+                Err(refused) => return Err(refused),
+            }
+            if tries >= TRIES {
+                return Ok(None);
+            }
+        }
+        match list.next() {
+            Some(next) => cursor = format!("&cursor={}", encoded(&next)),
+            None => break,
         }
     }
     Ok(None)
+}
+
+/// Can this person decide it? Nobody is their own second pair of eyes, under whichever of their names.
+pub(super) fn takes(seat: &Seat, review: &Review) -> bool {
+    let first = review.first_by.as_deref().is_some_and(|first| same(first, &seat.person.name));
+    !first && has_role(seat, review.role.as_deref())
+}
+
+/// Is it the same person behind two names?
+pub(super) fn same(one: &str, other: &str) -> bool {
+    person(one) == person(other)
 }

@@ -23,6 +23,8 @@ use crate::engine::service::Engine;
 
 /// How often the watcher looks.
 const LOOK: Duration = Duration::from_secs(1);
+/// How many events one look reads at most.
+const AT_ONCE: usize = 200;
 /// One page is told in each such time, the next page in the next.
 const TURN: Duration = Duration::from_millis(50);
 /// The most open streams of one worker; more pages are not live.
@@ -56,6 +58,8 @@ impl Live {
 /// Watches for as long as the console lives; ends the streams when the worker stops.
 pub(super) async fn watch(console: Weak<Inner>, engine: Engine) {
     let mut after: Uuid = engine.clock().id();
+    // There were more events than one look reads.
+    let mut burst = false;
     loop {
         engine.clock().sleep(LOOK).await;
         let Some(console) = console.upgrade() else { return };
@@ -68,11 +72,18 @@ pub(super) async fn watch(console: Weak<Inner>, engine: Engine) {
             after = engine.clock().id();
             continue;
         }
-        match engine.store().events(Some(after), 200).await {
+        match engine.store().events(Some(after), AT_ONCE).await {
             Ok(events) => {
-                if let Some(last) = events.last() {
-                    after = last.id;
+                if burst || !events.is_empty() {
                     console.live.tell();
+                }
+                // Pages are told one word, whatever it was: nobody is behind a burst for longer than it lasts. It is told once
+                // more afterwards, for what was written down under an earlier number than the one that was jumped to.
+                burst = events.len() >= AT_ONCE;
+                if burst {
+                    after = engine.clock().id();
+                } else if let Some(last) = events.last() {
+                    after = last.id;
                 }
             }
             Err(error) => tracing::debug!(%error, "live pages wait"),

@@ -10,6 +10,7 @@
 //! A page is three things: a route here, a file that asks the desk and makes a view model, and a template of the same name.
 //! All texts are in `text`, in both languages side by side.
 
+mod answers;
 mod around;
 mod assets;
 mod attention;
@@ -19,6 +20,7 @@ mod decide;
 mod defects;
 mod dependencies;
 mod diagram;
+mod draft;
 mod enter;
 mod form;
 mod frame;
@@ -32,17 +34,20 @@ pub mod passwords;
 mod plot;
 mod processes;
 mod read;
+mod refusals;
 mod request;
 mod requests;
 mod review;
 mod session;
 mod show;
+mod signed_out;
 mod text;
 mod timeline;
 mod together;
 mod trouble;
 mod versions;
 mod views;
+mod why;
 mod words;
 
 use std::sync::Arc;
@@ -150,15 +155,16 @@ pub fn router(desk: Desk, engine: Engine, doors: Doors) -> Router {
         .route("/console/reviews/views/{id}", post(views::rename))
         .route("/console/reviews/views/{id}/remove", post(views::remove))
         .route("/console/reviews/{id}", get(review::review))
-        .route("/console/reviews/{id}/claim", post(decide::claim))
-        .route("/console/reviews/{id}/release", post(decide::release))
-        .route("/console/reviews/{id}/escalate", post(decide::escalate))
-        .route("/console/reviews/{id}/undo", post(decide::undo))
-        .route("/console/reviews/{id}/snooze", post(decide::snooze))
-        .route("/console/reviews/{id}/wake", post(decide::wake))
-        .route("/console/reviews/{id}/note", post(decide::note))
-        .route("/console/reviews/{id}/reveal", post(decide::reveal))
-        .route("/console/reviews/{id}/decide", post(decide::decide))
+        .route("/console/reviews/{id}/claim", post(decide::claim).get(decide::there))
+        .route("/console/reviews/{id}/release", post(decide::release).get(decide::there))
+        .route("/console/reviews/{id}/escalate", post(decide::escalate).get(decide::there))
+        .route("/console/reviews/{id}/undo", post(decide::undo).get(decide::there))
+        .route("/console/reviews/{id}/snooze", post(decide::snooze).get(decide::there))
+        .route("/console/reviews/{id}/wake", post(decide::wake).get(decide::there))
+        .route("/console/reviews/{id}/note", post(decide::note).get(decide::there))
+        .route("/console/reviews/{id}/reveal", post(decide::reveal).get(decide::there))
+        .route("/console/reviews/{id}/draft", post(decide::draft).get(decide::there))
+        .route("/console/reviews/{id}/decide", post(decide::decide).get(decide::there))
         .route("/console/overview", get(overview::overview))
         .route("/console/requests", get(requests::requests))
         .route("/console/requests/words", get(words::words))

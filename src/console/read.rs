@@ -212,9 +212,30 @@ pub(super) struct ReviewPage {
     pub(super) reasons: Vec<Reason>,
     pub(super) clause: Option<Clause>,
     pub(super) expected: Option<String>,
+    pub(super) rules: Option<Rules>,
+    #[serde(default)]
+    pub(super) fixed: Vec<String>,
     pub(super) evidence: Vec<Evidence>,
     pub(super) notes: Vec<Note>,
     pub(super) request_body: Request,
+}
+
+/// The rules of the step which raised a question.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Rules {
+    pub(super) pass_when: Option<String>,
+    pub(super) refuse_when: Vec<Rule>,
+    pub(super) keep: Option<BTreeMap<String, String>>,
+}
+
+/// A rule that refuses.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Rule {
+    #[serde(rename = "if")]
+    pub(super) when: String,
+    pub(super) reason: String,
 }
 
 /// An answer and what follows from it.

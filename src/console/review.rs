@@ -5,20 +5,24 @@
 
 use askama::Template;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::answers::{Answer, Changed, Letter, answers, changes, letters};
+use super::decide::here;
+use super::draft::Draft;
 use super::form::{Query, encoded};
 use super::frame::{Frame, page};
 use super::home::shown;
-use super::inbox::now;
+use super::inbox::{now, same};
 use super::read::{Entry, List, Process, Request, Review, ReviewPage};
 use super::session::Seat;
 use super::show::{self, When, by_language, plain};
 use super::text::{Texts, put};
 use super::timeline::{Line, leaves, lines};
+use super::why::why;
 use super::{Console, links, trouble};
 use crate::api::Refused;
 use crate::api::permit::Action;
@@ -39,21 +43,10 @@ pub(super) struct Extra {
     pub(super) revealed: Option<(String, Value)>,
     /// What was written and not done.
     pub(super) draft: Option<Draft>,
+    /// The process that somebody works through.
+    pub(super) within: Option<String>,
     /// The page's status.
     pub(super) status: StatusCode,
-}
-
-/// A decision that was not made.
-#[derive(Debug, Default)]
-pub(super) struct Draft {
-    pub(super) choice: String,
-    pub(super) reason: String,
-    pub(super) note: String,
-    pub(super) fields: Vec<(String, String)>,
-    /// Why not.
-    pub(super) why: String,
-    /// What was seen, where it has changed: version, state, holder.
-    pub(super) seen: Option<[String; 3]>,
 }
 
 struct Shown {
@@ -62,6 +55,8 @@ struct Shown {
     query: String,
     label: String,
     value: String,
+    /// What hides it again.
+    mask: String,
     masked: bool,
     revealed: bool,
     asked: bool,
@@ -80,30 +75,10 @@ struct Seen {
     passed: bool,
 }
 
-struct Answer {
-    value: String,
-    label: String,
-    checked: bool,
-    then: String,
-    steps: Vec<String>,
-}
-
-struct Letter {
-    name: String,
-    texts: Vec<(String, String, String)>,
-    selected: bool,
-}
-
 struct Difference {
     label: &'static str,
     seen: String,
     is: String,
-}
-
-struct Changed {
-    name: String,
-    kind: &'static str,
-    value: String,
 }
 
 struct Other {
@@ -122,7 +97,7 @@ struct NoteRow {
 
 #[expect(clippy::struct_excessive_bools, reason = "what the template asks")]
 #[derive(Template)]
-#[template(path = "review.html")]
+#[template(path = "review.html", blocks = ["now", "bar"])]
 struct Page {
     f: Frame,
     id: String,
@@ -132,6 +107,8 @@ struct Page {
     version: u32,
     customer: String,
     raised: String,
+    /// Why a person is asked.
+    why_asked: String,
     left: String,
     urgency: &'static str,
     opened: Option<When>,
@@ -148,8 +125,14 @@ struct Page {
     notes: Vec<NoteRow>,
     timeline: Vec<Line>,
     mine: bool,
+    /// There is a decision's form, and all other acts take along what is in it.
+    drafts: bool,
     holder: String,
-    holder_until: String,
+    /// Who works on it, and until when.
+    claimed_text: String,
+    /// This page's address when it is asked for one of its parts.
+    here_now: String,
+    here_bar: String,
     first: String,
     may_claim: bool,
     may_note: bool,
@@ -157,6 +140,8 @@ struct Page {
     /// A decision that waits, in words.
     held: String,
     held_mine: bool,
+    /// The key that takes back is for this one, and not for the one before.
+    undo_here: bool,
     /// What came of a decision that was held and not applied.
     not_applied: String,
     /// By whom it is put aside, until when and why.
@@ -164,32 +149,74 @@ struct Page {
     may_snooze: bool,
     lengths: Vec<(&'static str, String)>,
     no_role: String,
+    /// There are others that wait for this person.
+    takes_next: bool,
     seen_version: u32,
     key: String,
     answers: Vec<Answer>,
-    letters: Vec<Letter>,
+    /// Reasons of the asking step's rules, then the process's others.
+    letters: [Vec<Letter>; 2],
     changes: Vec<Changed>,
+    /// What another form takes along.
+    carried: Vec<(String, String)>,
     note: String,
+    /// What was written for other acts, by their names.
+    said: Vec<(String, String)>,
+    said_claim: String,
+    within: String,
+    /// This page's own address.
+    here: String,
     why: String,
     differences: Vec<Difference>,
 }
 
 impl Page {
-    /// Who works on it, and until when.
-    fn claimed_text(&self) -> String {
-        let t = &self.f.t.review;
-        if self.mine {
-            put(t.claimed_by_me, &[&self.holder_until])
-        } else {
-            put(t.claimed_by, &[&self.holder, &self.holder_until])
-        }
+    /// What was written for another act, where it was not done.
+    fn said(&self, act: &str) -> &str {
+        said(&self.said, act)
     }
 }
 
-/// The page.
-pub(super) async fn review(State(console): State<Console>, seat: Seat, Path(id): Path<String>, Query(query): Query) -> Response {
-    let asks = query.some("reveal").map(str::to_owned);
-    let response = made(&console, &seat, &id, Extra { asks, status: StatusCode::OK, ..Extra::default() }).await;
+fn said<'a>(all: &'a [(String, String)], act: &str) -> &'a str {
+    all.iter().find(|(known, _)| known == act).map_or("", |(_, text)| text)
+}
+
+/// An address with one more part of the query.
+fn with(address: &str, part: &str) -> String {
+    format!("{address}{}{part}", if address.contains('?') { '&' } else { '?' })
+}
+
+/// Who works on it, and until when.
+fn claimed_text(mine: bool, review: &Review, seat: &Seat) -> String {
+    let (t, until) = (&seat.look.lang.texts().review, until(review, seat));
+    match &review.claimed_by {
+        Some(_) if mine => put(t.claimed_by_me, &[&until]),
+        Some(holder) => put(t.claimed_by, &[holder, &until]),
+        None => String::new(),
+    }
+}
+
+/// The page; one of its parts where a script asks for that anew.
+pub(super) async fn review(
+    State(console): State<Console>,
+    seat: Seat,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    Query(query): Query,
+) -> Response {
+    let (asks, within) = (query.some("reveal").map(str::to_owned), query.some("process").map(str::to_owned));
+    let extra = Extra { asks, within, status: StatusCode::OK, ..Extra::default() };
+    if headers.contains_key("hx-request") {
+        // What the last act came to is for the whole page.
+        let mut seat = seat;
+        seat.look.told = None;
+        return match view(&console, &seat, &id, extra).await {
+            Ok(view) if query.one("part") == "bar" => page(&seat.look, &view.as_bar()),
+            Ok(view) => page(&seat.look, &view.as_now()),
+            Err(refused) => trouble::refused(&seat, &refused),
+        };
+    }
+    let response = made(&console, &seat, &id, extra).await;
     shown(&console, &seat, response)
 }
 
@@ -219,17 +246,27 @@ async fn view(console: &Console, seat: &Seat, id: &str, extra: Extra) -> Result<
     let has_role = has_role(seat, review.role.as_deref());
     let decides = open && has_role && seat.may(Action::Review);
     let mine = decides && review.claimed_by.as_deref() == Some(person.name.as_str());
-    let was_first = review.first_by.as_deref() == Some(person.name.as_str());
+    let was_first = review.first_by.as_deref().is_some_and(|first| same(first, &person.name));
     let draft = extra.draft.unwrap_or_default();
+    let here = here(&id, extra.within.as_deref());
+    let mut f = Frame::of(seat, t.review.title, "/console/reviews");
+    // The page may be the answer to a form: settings come back to its address.
+    f.here.clone_from(&here);
+    // What can be taken back here is among what follows, and goes away when it cannot be any more.
+    if let Some(told) = f.told.as_mut().filter(|told| told.undo == id) {
+        told.undo.clear();
+    }
+    let undo_here = f.told.as_ref().is_none_or(|told| told.undo.is_empty());
     let question = by_language(&review.question, &seat.look);
     Ok(Page {
-        f: Frame::of(seat, t.review.title, "/console/reviews"),
+        f,
         request: review.request.clone(),
         question: if question.is_empty() { review.name.clone() } else { question },
         process: review.process.clone(),
         version: review.process_version,
         customer: review.customer.clone(),
-        raised: put(t.review.raised_by, &[&review.slot, &review.process]),
+        raised: raised(review, process.as_ref(), t),
+        why_asked: why(&data, process.as_ref(), seat),
         left,
         urgency,
         opened: Some(When::new(opened, now, &seat.look)),
@@ -238,6 +275,7 @@ async fn view(console: &Console, seat: &Seat, id: &str, extra: Extra) -> Result<
         escalated: review.escalated > 0,
         state_notice: closed(review, t),
         held: held(review, seat, now),
+        undo_here,
         held_mine: review.held.as_ref().is_some_and(|held| held.by == person.name),
         not_applied: not_applied(review, seat, now),
         snoozed: aside(review, seat, now),
@@ -252,18 +290,28 @@ async fn view(console: &Console, seat: &Seat, id: &str, extra: Extra) -> Result<
         notes: notes(&data, seat, now),
         timeline: lines(&entries.items, seat, now),
         mine,
+        drafts: mine && review.held.is_none(),
         holder: review.claimed_by.clone().filter(|_| !mine).unwrap_or_default(),
-        holder_until: until(review, seat),
+        claimed_text: claimed_text(mine, review, seat),
+        here_now: with(&here, "part=now"),
+        here_bar: with(&here, "part=bar"),
         first: first(review, &person.name, t),
         may_claim: decides && !mine && !was_first,
         may_note: seat.may(Action::Note),
         may_escalate: open && seat.may(Action::Escalate),
         no_role: if open && !decides { not_yours(review, t) } else { String::new() },
-        seen_version: review.version,
+        takes_next: seat.may(Action::Review),
+        // A draft is for what was seen when it was begun: what has changed since is told when it is sent.
+        seen_version: draft.version.unwrap_or(review.version),
         key: links::secret(),
         answers: answers(&data, &draft, seat),
-        letters: letters(&data, &draft),
-        changes: changes(process.as_ref(), &draft),
+        letters: letters(&data, &draft.reason, seat),
+        changes: changes(process.as_ref(), &data.fixed, &draft),
+        carried: draft.carried(),
+        said_claim: said(&draft.said, "claim").to_owned(),
+        said: draft.said,
+        within: extra.within.unwrap_or_default(),
+        here,
         differences: differences(review, draft.seen.as_ref(), t),
         note: draft.note,
         why: draft.why,
@@ -276,7 +324,8 @@ pub(super) fn segment(text: &str) -> String {
     text.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')).take(128).collect()
 }
 
-fn has_role(seat: &Seat, role: Option<&str>) -> bool {
+/// Is it for a role that this person has?
+pub(super) fn has_role(seat: &Seat, role: Option<&str>) -> bool {
     let admin = seat.person.roles.iter().any(|word| word == "admin");
     role.is_none_or(|role| admin || seat.person.review_roles.iter().any(|known| known == role))
 }
@@ -338,9 +387,18 @@ fn until(review: &Review, seat: &Seat) -> String {
 fn first(review: &Review, name: &str, t: &Texts) -> String {
     match review.first_by.as_deref() {
         None => String::new(),
-        Some(first) if first == name => t.review.first_you.to_owned(),
+        Some(first) if same(first, name) => t.review.first_you.to_owned(),
         Some(first) => put(t.review.first_other, &[first]),
     }
+}
+
+/// Where in the process it was asked: at a step, or by the engine itself.
+fn raised(review: &Review, process: Option<&Process>, t: &Texts) -> String {
+    let step = review.slot.strip_prefix("undo.").unwrap_or(&review.slot);
+    if process.is_some_and(|process| process.steps.iter().any(|known| known.name == step)) {
+        return put(t.review.raised_by, &[&review.slot, &review.process]);
+    }
+    put(t.review.raised_in, &[&review.process])
 }
 
 /// What became of it, where it is not open any more.
@@ -389,6 +447,7 @@ fn fields(request: &Request, asks: Option<&str>, revealed: Option<&(String, Valu
             masked: may_reveal && granted.is_none() && request.masked.contains(&pointer),
             revealed: granted.is_some(),
             asked: may_reveal && asks == Some(pointer.as_str()) && request.masked.contains(&pointer),
+            mask: value.clone(),
             value: granted.unwrap_or(value),
             query: encoded(&pointer),
             pointer,
@@ -415,46 +474,6 @@ fn notes(data: &ReviewPage, seat: &Seat, now: Timestamp) -> Vec<NoteRow> {
         at: When::parse(&note.at, now, &seat.look),
     };
     data.notes.iter().map(note).collect()
-}
-
-fn answers(data: &ReviewPage, draft: &Draft, seat: &Seat) -> Vec<Answer> {
-    let t = seat.look.lang.texts();
-    let answer = |choice: &super::read::Choice| Answer {
-        label: t.choice(&choice.choice).to_owned(),
-        checked: draft.choice == choice.choice,
-        then: by_language(&choice.then, &seat.look),
-        steps: choice.next_steps.clone(),
-        value: choice.choice.clone(),
-    };
-    data.options.iter().map(answer).collect()
-}
-
-/// What the customer reads for each reason, in every language of the process.
-fn letters(data: &ReviewPage, draft: &Draft) -> Vec<Letter> {
-    let letter = |reason: &super::read::Reason| {
-        let remedy = |lang: &String| reason.remedy.as_ref().and_then(|texts| texts.get(lang)).cloned().unwrap_or_default();
-        let texts = reason.customer.iter().map(|(lang, text)| (lang.clone(), text.clone(), remedy(lang))).collect();
-        Letter { name: reason.name.clone(), texts, selected: draft.reason == reason.name }
-    };
-    data.reasons.iter().map(letter).collect()
-}
-
-/// The fields that can be amended on a page: the payload's own texts, numbers and truth values.
-fn changes(process: Option<&Process>, draft: &Draft) -> Vec<Changed> {
-    let Some(properties) = process.and_then(|process| process.schema.get("properties")).and_then(Value::as_object) else {
-        return Vec::new();
-    };
-    let simple = |schema: &Value| match schema.get("type").and_then(Value::as_str) {
-        Some("string") => Some("string"),
-        Some("integer" | "number") => Some("number"),
-        Some("boolean") => Some("boolean"),
-        _ => None,
-    };
-    let changed = |(name, schema): (&String, &Value)| {
-        let value = draft.fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()).unwrap_or_default();
-        simple(schema).map(|kind| Changed { name: name.clone(), kind, value })
-    };
-    properties.iter().filter_map(changed).collect()
 }
 
 fn differences(review: &Review, seen: Option<&[String; 3]>, t: &Texts) -> Vec<Difference> {

@@ -2,7 +2,8 @@
 //!
 //! A session's secret lives in a cookie that scripts cannot read and, where the public address is https, that only https
 //! carries; the database holds its hash. It ends by itself after eight hours without use or a day in any case, at once when it is
-//! signed out or revoked: each page asks the database, so that there is nothing to forget.
+//! signed out or revoked: each page asks the database, so that there is nothing to forget. What an open page asks for by itself
+//! is no use: a screen that nobody sits at signs its person out.
 
 use std::time::Duration;
 
@@ -94,8 +95,12 @@ pub(super) fn secret<'a>(console: &Console, headers: &'a HeaderMap) -> Option<&'
     cookie(headers, cookie_name(console)).filter(|secret| secret.len() == 43)
 }
 
-/// The valid session of these headers.
+/// The valid session of these headers, which is used by this.
 pub(super) async fn find(console: &Console, headers: &HeaderMap) -> Result<Option<Seat>, StoreError> {
+    found(console, headers, true).await
+}
+
+async fn found(console: &Console, headers: &HeaderMap, used: bool) -> Result<Option<Seat>, StoreError> {
     let Some(secret) = secret(console, headers) else { return Ok(None) };
     let (sessions, now) = (console.engine().store().sessions(), console.engine().clock().now());
     let row: SessionRow = match sessions.session(&hash(secret)).await {
@@ -106,7 +111,7 @@ pub(super) async fn find(console: &Console, headers: &HeaderMap) -> Result<Optio
     if row.ended_at.is_some() || row.expires_at <= now || now.since(row.seen_at) > IDLE {
         return Ok(None);
     }
-    if now.since(row.seen_at) > SEEN_WITHIN {
+    if now.since(row.seen_at) > SEEN_WITHIN && used {
         sessions.session_seen(&row.sha256, now).await?;
     }
     Ok(Some(Seat { person: row.person, csrf: csrf(secret), look: Look::of(headers) }))
@@ -116,15 +121,20 @@ impl FromRequestParts<Console> for Seat {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, console: &Console) -> Result<Self, Response> {
-        match find(console, &parts.headers).await {
+        // What a page asks for by itself: its live parts, and whether there is anything to ask for.
+        let by_itself = parts.headers.contains_key("hx-request") || parts.uri.path() == "/console/live";
+        match found(console, &parts.headers, !by_itself).await {
             Ok(Some(seat)) => Ok(seat),
             Ok(None) => Err(to_sign_in(parts)),
-            Err(error) => {
-                tracing::warn!(%error, "a session cannot be looked up at the moment");
-                Err(trouble::unavailable(&Look::of(&parts.headers)))
-            }
+            Err(error) => Err(unknown(&parts.headers, &error)),
         }
     }
+}
+
+/// Nobody knows at the moment who that is.
+pub(super) fn unknown(headers: &HeaderMap, error: &StoreError) -> Response {
+    tracing::warn!(%error, "a session cannot be looked up at the moment");
+    trouble::unavailable(&Look::of(headers))
 }
 
 /// To the sign-in page, and from there back to here where here is a page.

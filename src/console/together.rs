@@ -8,18 +8,21 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::answers::{Letter, letters};
 use super::form::{Fields, Form, Query, encoded};
 use super::frame::{Frame, page};
-use super::inbox::{Row, now, row};
+use super::inbox::{Row, now, row, takes};
 use super::read::{List, Review, ReviewPage};
 use super::review::segment;
 use super::session::Seat;
 use super::show::by_language;
 use super::text::put;
+use super::why::{bounds, seen};
 use super::{Console, links, trouble};
 use crate::api::Refused;
 use crate::api::permit::Action;
@@ -27,6 +30,8 @@ use crate::domain::time::show_duration;
 
 /// The most reviews that are decided together.
 const MOST: usize = 200;
+/// How many are read at the same time.
+const AT_ONCE: usize = 8;
 /// More than these have to be counted by who decides them.
 const COUNTED: usize = 10;
 /// What can be answered to several at once.
@@ -36,12 +41,9 @@ struct Pick {
     id: String,
     version: u32,
     row: Row,
-}
-
-struct Letter {
-    name: String,
-    text: String,
-    selected: bool,
+    /// What its check saw of what decides.
+    seen: String,
+    ticked: bool,
 }
 
 #[derive(Template)]
@@ -55,7 +57,9 @@ struct TogetherPage {
     counted: bool,
     picks: Vec<Pick>,
     choices: Vec<(&'static str, &'static str, bool)>,
-    letters: Vec<Letter>,
+    letters: [Vec<Letter>; 2],
+    /// What would have let them pass, in words.
+    asked: String,
     note: String,
     key: String,
     why: &'static str,
@@ -100,33 +104,33 @@ async fn view(console: &Console, seat: &Seat, fields: &Fields, why: &'static str
     let (process, name) = (segment(fields.one("process")), segment(fields.one("name")));
     let address = format!("/v1/reviews?unclaimed=true&snoozed=false&process={process}&name={name}&limit={MOST}");
     let mut list: List<Review> = desk.get(&seat.person, &address).await?;
-    // Nobody is their own second pair of eyes.
-    list.items.retain(|review| review.first_by.as_deref() != Some(seat.person.name.as_str()));
+    // What this person cannot decide is not offered to them.
+    list.items.retain(|review| takes(seat, review));
     // What was looked at before the form lacked something, and no more.
-    let seen: Vec<&str> = fields.starting("pick.").map(|(id, _)| id).collect();
-    if !seen.is_empty() {
-        list.items.retain(|review| seen.contains(&review.id.as_str()));
+    let shown: Vec<&str> = fields.one("shown").split(' ').filter(|id| !id.is_empty()).collect();
+    let ticked: Vec<&str> = fields.starting("pick.").map(|(id, _)| id).collect();
+    if !shown.is_empty() || !ticked.is_empty() {
+        list.items.retain(|review| shown.contains(&review.id.as_str()) || ticked.contains(&review.id.as_str()));
     }
-    let one: Option<ReviewPage> = match list.items.first() {
-        Some(first) => Some(desk.get(&seat.person, &format!("/v1/reviews/{}", segment(&first.id))).await?),
-        None => None,
-    };
+    // What each of them rests on: nobody is to decide what they have not seen.
+    let addresses: Vec<String> = list.items.iter().map(|review| format!("/v1/reviews/{}", segment(&review.id))).collect();
+    let asked = addresses.into_iter().map(|address| async move { desk.get(&seat.person, &address).await.ok() });
+    let pages: Vec<Option<ReviewPage>> = stream::iter(asked).buffered(AT_ONCE).collect().await;
+    let one = pages.iter().flatten().next();
+    let evidence: Vec<String> = pages.iter().map(|page| page.as_ref().map(|page| seen(page, seat)).unwrap_or_default()).collect();
     let options = one.iter().flat_map(|one| &one.options);
     let choices = options.filter_map(|option| CHOICES.into_iter().find(|known| *known == option.choice));
-    let letters = one.iter().flat_map(|one| &one.reasons).map(|reason| Letter {
-        name: reason.name.clone(),
-        text: by_language(&reason.customer, &seat.look),
-        selected: fields.one("reason") == reason.name,
-    });
-    let question = one.as_ref().map(|one| by_language(&one.review.question, &seat.look)).unwrap_or_default();
+    let letters = one.map(|one| letters(one, fields.one("reason"), seat)).unwrap_or_default();
+    let question = one.map(|one| by_language(&one.review.question, &seat.look)).unwrap_or_default();
     Ok(TogetherPage {
         f: Frame::of(seat, t.together.title, "/console/reviews"),
         question: if question.is_empty() { name.clone() } else { question },
         count: put(t.together.count, &[&list.items.len().to_string()]),
         counted: list.items.len() > COUNTED,
         choices: choices.map(|word| (word, t.choice(word), fields.one("choice") == word)).collect(),
-        letters: letters.collect(),
-        picks: picks(list.items, seat, now),
+        letters,
+        asked: one.map(|one| bounds(one, seat)).unwrap_or_default(),
+        picks: picks(list.items, evidence, (!shown.is_empty() || !ticked.is_empty()).then_some(&ticked), seat, now),
         note: fields.one("note").to_owned(),
         key: links::secret(),
         process,
@@ -135,9 +139,16 @@ async fn view(console: &Console, seat: &Seat, fields: &Fields, why: &'static str
     })
 }
 
-fn picks(reviews: Vec<Review>, seat: &Seat, now: Timestamp) -> Vec<Pick> {
-    let pick = |review: Review| Pick { row: row(&review, seat, now), version: review.version, id: review.id };
-    reviews.into_iter().map(pick).collect()
+fn picks(reviews: Vec<Review>, evidence: Vec<String>, ticked: Option<&Vec<&str>>, seat: &Seat, now: Timestamp) -> Vec<Pick> {
+    let pick = |(review, seen): (Review, String)| Pick {
+        row: row(&review, seat, now, None),
+        version: review.version,
+        // All of them, or what was ticked before the form lacked something.
+        ticked: ticked.is_none_or(|ticked| ticked.contains(&review.id.as_str())),
+        id: review.id,
+        seen,
+    };
+    reviews.into_iter().zip(evidence).map(pick).collect()
 }
 
 /// Makes a batch of those that were ticked; it is decided in the background.

@@ -5,9 +5,9 @@ use axum::extract::OriginalUri;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 
-use super::around;
 use super::frame::{Frame, Look};
 use super::session::Seat;
+use super::{around, refusals};
 use crate::api::Refused;
 
 #[derive(Template)]
@@ -16,7 +16,9 @@ struct TroublePage {
     f: Frame,
     heading: &'static str,
     text: &'static str,
+    /// Why, in the reader's language where there are words for it, else in the interface's.
     detail: String,
+    foreign_detail: bool,
     request_id: String,
     /// The same page once more, where that may help.
     again: String,
@@ -31,11 +33,21 @@ const AGAIN: HeaderValue = HeaderValue::from_static("5");
 
 fn made(frame: Frame, status: StatusCode, heading: &'static str, text: &'static str, refused: Option<&Refused>) -> Response {
     let detail = refused.map(|refused| refused.detail.clone()).unwrap_or_default();
+    told(frame, status, (heading, text), refused, (detail, true))
+}
+
+fn told(
+    frame: Frame,
+    status: StatusCode,
+    (heading, text): (&'static str, &'static str),
+    refused: Option<&Refused>,
+    (detail, foreign_detail): (String, bool),
+) -> Response {
     let request_id = refused.and_then(|refused| refused.request_id.clone()).unwrap_or_default();
     let unavailable = status == StatusCode::SERVICE_UNAVAILABLE;
     let again = if status.is_server_error() { around::here() } else { String::new() };
     let (back, searches) = (around::back(), frame.searches && status == StatusCode::NOT_FOUND);
-    let page = TroublePage { f: frame, heading, text, detail, request_id, again, back, searches };
+    let page = TroublePage { f: frame, heading, text, detail, foreign_detail, request_id, again, back, searches };
     let mut response = match page.render() {
         Ok(text) => (status, Html(text)).into_response(),
         Err(_) => status.into_response(),
@@ -91,6 +103,12 @@ pub(super) fn internal(look: &Look) -> Response {
 pub(super) fn refused(seat: &Seat, refused: &Refused) -> Response {
     let t = &seat.look.lang.texts().trouble;
     let framed = |title| Frame::of(seat, title, "");
+    if let Some(why) = refusals::known(refused, seat) {
+        let status = StatusCode::from_u16(refused.status).unwrap_or(StatusCode::BAD_REQUEST);
+        let says =
+            if status == StatusCode::FORBIDDEN { (t.not_allowed, t.not_allowed_text) } else { (t.refused, t.refused_text) };
+        return told(framed(says.0), status, says, Some(refused), (why, false));
+    }
     match refused.status {
         404 => not_found(seat),
         403 => not_allowed(seat, Some(refused)),

@@ -84,7 +84,7 @@ try {
   await step("a reviewer's morning, by mouse", async () => {
     await goto(root, "/console/reviews?tab=unassigned&process=card_unbind");
     await root.locator("[data-next]").click();
-    await root.waitForURL(/\/console\/reviews\/[0-9a-f-]{36}$/);
+    await root.waitForURL(/\/console\/reviews\/[0-9a-f-]{36}(\?|$)/);
     await root.getByText("You work on this until").waitFor();
     assert.equal(await root.locator("input[name=choice]").count() > 1, true);
     await root.locator("input[name=choice][value=refuse]").check();
@@ -97,12 +97,21 @@ try {
     await accessible(root, "a claimed review");
     // Behind the mask, once.
     await root.locator("input[name=choice][value=approve]").check();
-    await root.locator("a[href*='reveal=']").first().click();
-    await root.locator("input[name=reason]").first().fill("the picture has to be compared");
-    await root.locator("#reveal button").click();
+    await root.locator("textarea[name=note]").fill("same person, older picture");
+    await root.locator("button[name=reveal]").first().click();
+    await root.locator("input[name=seen_for]").fill("the picture has to be compared");
+    // Enter means the act that its field belongs to, and not the decision.
+    await root.keyboard.press("Enter");
     await root.locator(".seen").waitFor();
-    await root.locator("input[name=choice][value=approve]").check();
-    await root.locator("textarea[name=note]").last().fill("same person, older picture");
+    await root.locator("textarea[name='said.note']").fill("compared with the picture on file");
+    await root.keyboard.press("Control+Enter");
+    await root.getByText("Noted in the ledger.").waitFor();
+    // What was chosen and written is still there.
+    assert.equal(await root.locator("input[value=approve]").isChecked(), true);
+    assert.equal(await root.locator("textarea[name=note]").inputValue(), "same person, older picture");
+    await root.locator("main h1").click();
+    await root.keyboard.press("n");
+    assert.equal(await root.evaluate(() => document.activeElement.value), "next", "what is begun is not left behind by a key");
     await root.locator("button[name=then][value=stay]").click();
     // A moment to take it back; nothing has happened until then.
     await root.getByText("You decided: Approve.").waitFor();
@@ -111,10 +120,10 @@ try {
     await root.getByText("Taken back: nothing has happened.").waitFor();
     assert.equal(await root.getByText("Decided: Approve by root").count(), 0);
     // Put aside, and taken up again from its tab.
-    const here = root.url();
+    const here = root.url().split("?")[0];
     await root.locator("[data-snooze] summary").click();
     await root.locator("[data-snooze] select[name=for]").selectOption("4h");
-    await root.locator("[data-snooze] input[name=note]").fill("the branch opens at nine");
+    await root.locator("[data-snooze] input[name='said.snooze']").fill("the branch opens at nine");
     await root.locator("[data-snooze] button").click();
     await root.getByText("Put aside. It comes back at its time").waitFor();
     await root.getByText("root put it aside until").waitFor();
@@ -141,7 +150,7 @@ try {
     await li.keyboard.press("j");
     assert.equal(await li.evaluate(() => document.activeElement.classList.contains("go")), true);
     await li.keyboard.press("Enter");
-    await li.waitForURL(/\/console\/reviews\/[0-9a-f-]{36}$/);
+    await li.waitForURL(/\/console\/reviews\/[0-9a-f-]{36}(\?|$)/);
     await li.keyboard.press("c");
     await li.getByText("You work on this until").waitFor();
     await li.keyboard.press("a");
@@ -169,6 +178,19 @@ try {
     await li.waitForURL(/\/console\/help/);
     await li.keyboard.press("/");
     assert.equal(await li.evaluate(() => document.activeElement.name ?? ""), "q");
+    quiet(li);
+  });
+
+  await step("a lost connection is said", async () => {
+    await goto(li, "/console/reviews?tab=team");
+    await li.locator("[data-live-button][data-state=live]").waitFor();
+    await li.context().setOffline(true);
+    await li.locator("[data-live-button][data-state=lost]").waitFor();
+    assert.match(await li.locator("[data-live-said]").textContent(), /no connection/);
+    await accessible(li, "a page without a connection");
+    await li.context().setOffline(false);
+    await li.locator("[data-live-button][data-state=live]").waitFor();
+    li.complaints = li.complaints.filter((text) => !/ERR_INTERNET_DISCONNECTED|ERR_NETWORK/.test(text));
     quiet(li);
   });
 
@@ -206,9 +228,13 @@ try {
     await root.locator("input[name=choice]").first().check();
     await root.locator("textarea[name=note]").last().fill("my long explanation");
     await goto(wang, href);
-    await wang.locator("input[name=note]").last().fill("root went home");
+    await wang.locator("input[name='said.claim']").fill("root went home");
     await wang.getByRole("button", { name: "Take over" }).click();
     await wang.getByText("You work on this until").waitFor();
+    // Whoever held it sees that on the open page, and keeps what they wrote.
+    await root.locator("[data-lost-claim]:not([hidden])").waitFor();
+    assert.equal(await root.locator("textarea[name=note]").inputValue(), "my long explanation");
+    await accessible(root, "a claim that was taken over");
     await root.locator("button[name=then][value=stay]").click();
     await root.getByText("This has changed since you looked").waitFor();
     await picture(root, "stale");
@@ -317,10 +343,14 @@ try {
     const plain = await person(browser, "plain", ["admin"], { javaScriptEnabled: false });
     await goto(plain, "/console/reviews?tab=unassigned");
     await plain.locator("[data-next]").click();
-    await plain.waitForURL(/\/console\/reviews\/[0-9a-f-]{36}$/);
+    await plain.waitForURL(/\/console\/reviews\/[0-9a-f-]{36}(\?|$)/);
     await plain.locator("input[name=choice]").first().check();
     assert.ok((await plain.locator(".for:visible").count()) > 0, "what follows is shown without a script");
     await plain.locator("textarea[name=note]").last().fill("no scripts needed");
+    await plain.locator("textarea[name='said.note']").fill("a note beside it");
+    await plain.getByRole("button", { name: "Add a note" }).click();
+    await plain.getByText("Noted in the ledger.").waitFor();
+    assert.equal(await plain.locator("textarea[name=note]").inputValue(), "no scripts needed");
     await plain.locator("button[name=then][value=stay]").click();
     await plain.locator(".notice").first().waitFor();
     await plain.locator("details.menu > summary").click();

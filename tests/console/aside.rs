@@ -66,8 +66,8 @@ async fn a_review_is_put_aside_and_taken_up() {
     let (here, path) = (format!("/console/reviews/{review}"), |act: &str| format!("/console/reviews/{review}/{act}"));
     let mut li = Browser::signed_in(&world, "li", &["reviewer"]).await;
     li.get(&here).await.expect(200).says(&path("snooze"));
-    li.act(&path("snooze"), &[("for", "4h"), ("note", "")]).await.expect(422);
-    assert_eq!(li.act(&path("snooze"), &[("for", "4h"), ("note", "<b>opens</b> at nine")]).await.to(), here);
+    li.act(&path("snooze"), &[("for", "4h"), ("said.snooze", "")]).await.expect(422);
+    assert_eq!(li.act(&path("snooze"), &[("for", "4h"), ("said.snooze", "<b>opens</b> at nine")]).await.to(), here);
     let page = li.get(&here).await.expect(200);
     page.says("Put aside. It comes back").says("li put it aside until").says("&#60;b&#62;opens").silent_about("<b>opens");
     li.get("/console/reviews?tab=unassigned").await.expect(200).silent_about(&here);
@@ -81,7 +81,7 @@ async fn a_review_is_put_aside_and_taken_up() {
     audit.cookies.insert("mozhao_lang".to_owned(), "zh-CN".to_owned());
     audit.get("/console/reviews?tab=snoozed").await.expect(200).says("没有已暂缓的复核。");
     audit.get(&here).await.expect(200).silent_about(&path("snooze"));
-    audit.act(&path("snooze"), &[("for", "4h"), ("note", "x")]).await.expect(403);
+    audit.act(&path("snooze"), &[("for", "4h"), ("said.snooze", "x")]).await.expect(403);
 }
 
 /// What was done is on the auditors' page; what came to nothing, on the review's.

@@ -123,8 +123,8 @@ async fn markup_is_shown_and_never_is_any() {
     let mut li = Browser::signed_in(&world, "li", &["reviewer"]).await;
     let here = format!("/console/reviews/{review}");
     li.act(&format!("{here}/claim"), &[]).await.expect(303);
-    li.act(&format!("{here}/note"), &[("note", MARKUP)]).await.expect(303);
-    li.act(&format!("{here}/escalate"), &[("note", MARKUP)]).await.expect(303);
+    li.act(&format!("{here}/note"), &[("said.note", MARKUP)]).await.expect(303);
+    li.act(&format!("{here}/escalate"), &[("said.escalate", MARKUP)]).await.expect(303);
     li.act(&format!("{here}/claim"), &[]).await.expect(303);
     let search = format!("/console/requests?q={}", "%3Cscript%3Ealert(1)%3C%2Fscript%3E%22%27%3E");
     let paths = [
@@ -141,7 +141,7 @@ async fn markup_is_shown_and_never_is_any() {
         li.act(&format!("{here}/decide"), &[("choice", MARKUP), ("note", MARKUP), ("version", "1"), ("reason", MARKUP)]).await,
         li.act(&format!("{here}/decide"), &[("choice", "amend"), ("note", MARKUP), ("version", "1"), ("field.phone", MARKUP)])
             .await,
-        li.act(&format!("{here}/reveal"), &[("field", "/phone"), ("reason", MARKUP)]).await,
+        li.act(&format!("{here}/reveal"), &[("reveal", "/phone"), ("seen_for", MARKUP)]).await,
     ];
     for page in &answers {
         clean("an answer", &page.text);

@@ -28,9 +28,35 @@
     for (const form of document.forms) delete form.dataset.sent;
   });
 
-  // What was shown of a masked value goes away by itself.
+  // What was shown of a masked value goes away by itself; the page and what is written on it stay.
   const seen = find("[data-hide-after]");
-  if (seen) setTimeout(() => location.replace(seen.dataset.hideTo), Number(seen.dataset.hideAfter) * 1000);
+  if (seen) {
+    setTimeout(() => {
+      seen.textContent = seen.dataset.mask;
+      seen.className = "mask";
+      for (const other of document.querySelectorAll("[data-hidden-too]")) other.remove();
+    }, Number(seen.dataset.hideAfter) * 1000);
+  }
+
+  // How many are ticked, and all or none of them.
+  const ticks = find("[data-ticks]");
+  if (ticks) {
+    const boxes = [...document.querySelectorAll("input[type=checkbox][name^='pick.']")];
+    const count = () => {
+      const number = boxes.filter((box) => box.checked).length;
+      ticks.textContent = ticks.dataset.ticks.replace("{}", number);
+      for (const label of document.querySelectorAll("[data-over]")) label.hidden = number <= Number(label.dataset.over);
+    };
+    for (const box of boxes) box.addEventListener("change", count);
+    for (const button of document.querySelectorAll("[data-tick]")) {
+      button.hidden = false;
+      button.addEventListener("click", () => {
+        for (const box of boxes) box.checked = button.dataset.tick === "all";
+        count();
+      });
+    }
+    count();
+  }
 
   // A refusal's text follows its reason.
   for (const select of document.querySelectorAll("select[data-texts]")) {
@@ -51,26 +77,81 @@
   }
 
   // Live: the server says that something has changed, and the parts that follow are asked for anew — not while
-  // somebody points at them, works in them with the keyboard, or types.
-  const parts = document.querySelectorAll("[data-follow]");
-  if (body.dataset.live === "true" && parts.length && window.EventSource) {
+  // somebody points at them, works in them with the keyboard, or types. The button says what holds for what is on the
+  // screen: it is followed, something waits, or nobody knows because the connection is lost.
+  const parts = () => document.querySelectorAll("[data-follow]");
+  const button = find("[data-live-button]");
+  if (body.dataset.live === "true" && parts().length && window.EventSource) {
     let due = false;
+    let lost = false;
     const busy = (part) => part.matches(":hover") || part.contains(document.activeElement);
+    const show = () => {
+      const state = lost ? "lost" : due ? "waiting" : "live";
+      if (!button || button.dataset.state === state) return;
+      button.dataset.state = state;
+      button.querySelector(".word").textContent = button.dataset[state];
+      const said = find("[data-live-said]");
+      // Nobody has to hear that all is well, unless it was not.
+      if (said) said.textContent = state === "waiting" ? "" : button.dataset[state];
+    };
     const refresh = () => {
       due = false;
-      for (const part of parts) {
+      for (const part of parts()) {
         if (busy(part) || document.hidden) due = true;
         else htmx.trigger(part, "refresh");
       }
+      show();
     };
-    const source = new EventSource("/console/live");
-    source.addEventListener("changed", refresh);
-    for (const part of parts) {
-      part.addEventListener("mouseleave", () => due && refresh());
-      part.addEventListener("focusout", () => due && setTimeout(refresh));
-    }
+    let source;
+    let again;
+    const open = () => {
+      source = new EventSource("/console/live");
+      source.addEventListener("changed", refresh);
+      source.addEventListener("open", () => {
+        clearTimeout(again);
+        again = undefined;
+        // Whatever happened meanwhile was told to nobody.
+        if (lost) refresh();
+        lost = false;
+        show();
+      });
+      source.addEventListener("error", () => {
+        // Streams end by themselves now and then, and browsers open the next one: that is no loss.
+        again ??= setTimeout(() => {
+          again = undefined;
+          if (source.readyState === EventSource.OPEN) return;
+          lost = true;
+          show();
+          if (source.readyState === EventSource.CLOSED) setTimeout(() => source.readyState === EventSource.CLOSED && open(), 15000);
+        }, source.readyState === EventSource.CLOSED ? 0 : 6000);
+      });
+    };
+    open();
+    window.addEventListener("online", () => {
+      if (!lost) return;
+      source.close();
+      open();
+    });
+    window.addEventListener("offline", () => {
+      lost = true;
+      show();
+    });
+    document.addEventListener("mouseout", (event) => {
+      const part = due && event.target.closest && event.target.closest("[data-follow]");
+      if (part && !part.contains(event.relatedTarget)) refresh();
+    });
+    document.addEventListener("focusout", () => due && setTimeout(refresh));
     document.addEventListener("visibilitychange", () => due && !document.hidden && refresh());
     window.addEventListener("pagehide", () => source.close());
+    window.addEventListener("pageshow", (event) => event.persisted && open());
+    // A claim that was lost while its holder writes: what is written stays.
+    const claim = find("[data-lost-claim]");
+    if (claim && find("[data-decide]")) {
+      new MutationObserver(() => {
+        const mark = find("#now [data-mine]");
+        if (mark) claim.hidden = mark.dataset.mine === "true";
+      }).observe(body, { subtree: true, childList: true, attributes: true, attributeFilter: ["data-mine"] });
+    }
   }
 
   // Keys.
@@ -78,11 +159,17 @@
     if (event.isComposing || event.keyCode === 229) return;
     const field = event.target.closest("input:not([type=radio]):not([type=checkbox]), textarea, select, [contenteditable]");
     if ((event.ctrlKey || event.metaKey) && event.key === "Enter") {
-      const form = event.target.closest("form") || find("[data-decide]");
-      if (form) {
+      const part = event.target.closest("[data-act], form") || find("[data-decide]");
+      if (part) {
         event.preventDefault();
-        form.requestSubmit(form.querySelector("button.primary") || undefined);
+        send(part);
       }
+      return;
+    }
+    // In one of the acts whose fields belong to the decision's form, Enter means that act.
+    if (event.key === "Enter" && event.target.matches("[data-act] input")) {
+      event.preventDefault();
+      send(event.target.closest("[data-act]"));
       return;
     }
     if (event.key === "Escape") {
@@ -104,6 +191,16 @@
     if (act && act(event) !== false) event.preventDefault();
   });
 
+  const send = (part) => {
+    const button = part.querySelector("button.primary") || part.querySelector("button[formaction], button:not([type=button])");
+    if (button) button.form.requestSubmit(button);
+    else if (part.requestSubmit) part.requestSubmit();
+  };
+  // Something is chosen or written, and would be left behind.
+  const written = () => {
+    const form = find("[data-decide]");
+    return form && (form.querySelector("[name=choice]:checked") || form.querySelector("textarea").value.trim()) ? form : null;
+  };
   let goes = false;
   const rows = () => [...document.querySelectorAll("tr.link a.go, li.link a.go")];
   const move = (by) => {
@@ -139,7 +236,11 @@
     j: () => move(1),
     k: () => move(-1),
     c: () => press("[data-claim]"),
-    n: () => press("[data-next]"),
+    n: () => {
+      const form = written();
+      if (form) form.querySelector("button.primary").focus();
+      else return press("[data-next]");
+    },
     z: () => press("[data-undo]"),
     s: () => {
       const aside = find("[data-snooze]");

@@ -21,6 +21,13 @@ texts! { Enter {
     about_to: "You are about to sign in as", "即将登录为";
     with_roles: "with the roles", "角色";
     button: "Sign in", "登录";
+    signed_out: "You are signed out", "您已退出登录";
+    signed_out_text: "Your session had ended before this was sent. Nothing was done. What you wrote is kept on this page only.", "提交之前会话已结束，未执行任何操作。您填写的内容仅保留在本页。";
+    lost: "Your session had ended. What you sent was not done; sign in and send it again.", "会话已结束，您的提交未执行；请登录后重新提交。";
+    sign_in_beside: "Sign in, in a new tab", "在新标签页中登录";
+    put_back_text: "Then come back to this tab: this fills in the review's form again, and decides nothing.", "登录后回到本标签页：以下按钮会重新填入复核表单，不会作出任何决定。";
+    put_back: "Put it back into the review", "重新填入复核页面";
+    copy_it: "Copy it before you leave this page.", "离开本页前请先复制。";
     once: "The link is good once. Nobody else can use it afterwards.", "该链接仅可使用一次，之后任何人都无法再用。";
     gone: "This link does not let anybody in any more", "该链接已失效";
     gone_text: "It was used, it was revoked, or its time is over. Ask for a new one.", "链接已被使用、已被撤销或已过期。请重新申请。";
@@ -87,6 +94,7 @@ texts! { Trouble {
     bad_form_text: "Go back, look at what you entered, and send it again.", "请返回检查输入后重新提交。";
     foreign: "This form was not sent from your session", "表单不属于当前会话";
     foreign_text: "You signed in anew meanwhile, or the form came from another site. Nothing was done; go back, reload the page, and send it again.", "您可能已重新登录，或表单来自其他站点。未执行任何操作；请返回并刷新页面后重试。";
+    foreign_kept: "You signed in anew meanwhile, or the form came from another site. Nothing was done. What you wrote is kept on this page only.", "您可能已重新登录，或表单来自其他站点。未执行任何操作。您填写的内容仅保留在本页。";
     unavailable: "Not available at the moment", "暂不可用";
     unavailable_text: "The database does not answer. Nothing was lost; try again in a moment.", "数据库未响应。数据没有丢失，请稍后重试。";
     internal: "Something went wrong on our side", "系统出错";

@@ -10,7 +10,7 @@ mod words;
 
 pub(super) use acts::{Enter, Help, Told, Trouble};
 pub(super) use operate::{Decisions, Defects, Dependencies, Ledger, Overview, Processes, Versions, Workers};
-pub(super) use review::{Inbox, Review, Together, Views};
+pub(super) use review::{Inbox, Refusals, Review, Together, Views, Why};
 pub(super) use words::{Common, Kinds, Nav, Requests};
 
 /// Declares one group of texts: a struct, and one of it per language.
@@ -64,6 +64,8 @@ groups! {
     trouble: Trouble;
     inbox: Inbox;
     review: Review;
+    refusals: Refusals;
+    why: Why;
     together: Together;
     views: Views;
     overview: Overview;

@@ -43,6 +43,14 @@ texts! { Review {
     undecided: "The clause that did not decide it", "未能自动判定的条款";
     expected: "It would have passed by itself with", "满足以下条件可自动通过";
     raised_by: "Raised by step {} of {}", "由 {} 步骤（{}）提出";
+    raised_in: "Asked in {}", "由 {} 流程提出";
+    reasons_own: "What this check refuses with", "该核查的拒绝原因";
+    reasons_other: "Other reasons of the process", "流程的其他原因";
+    choose_reason: "Choose a reason", "请选择原因";
+    draft_kept: "What you had written is kept: claim it, and go on.", "已保留您填写的内容：领取后可继续。";
+    reload: "Load it anew", "刷新页面";
+    not_any_more: "You do not hold this any more. What you write here stays, but cannot be sent before you have claimed it again.", "您已不再持有该复核。此处填写的内容会保留，但需重新领取后才能提交。";
+    back_to: "Hide", "隐藏";
     evidence: "Evidence", "证据";
     failed_only: "Only what did not pass", "仅显示未通过";
     col_clause: "Clause", "条款";
@@ -106,11 +114,71 @@ texts! { Review {
     holder_row: "Assigned to", "处理人";
 } }
 
+texts! { Refusals {
+    held: "{} has decided. That takes effect {}, and can be taken back until then.", "{} 已作出决定，将于 {} 生效，此前仍可撤回。";
+    first_you: "You have decided first; a second person must decide, too.", "您已首先作出决定，需由另一人再作决定。";
+    taken: "{} is working on it.", "{} 正在处理。";
+    taken_until: "{} is working on it, until {} at least.", "{} 正在处理，至少到 {}。";
+    not_yours: "You have not claimed it, or the claim is over.", "您尚未领取，或领取已过期。";
+    stale: "It has changed since you looked.", "内容在您查看后已变化。";
+    stale_state: "It has changed since you looked: {}.", "内容在您查看后已变化：{}。";
+    ended: "The request has ended: {}.", "请求已结束：{}。";
+    not_applied: "The request went on in the meantime, and the decision does not fit it any more.", "请求在此期间已继续处理，该决定不再适用。";
+    sent_before: "This form was sent before with something else in it. Reload the page and send it again.", "该表单此前已以其他内容提交过。请刷新页面后重新提交。";
+    too_large: "That is too much text.", "内容过长。";
+    other_role: "It is for reviewers with the role {}.", "仅限角色为 {} 的复核员。";
+    note: "Write between 1 and 4000 characters, and no control characters.", "请填写 1 至 4000 个字符，不含控制字符。";
+    reveal_reason: "Say in 1 to 500 characters why you have to see it.", "请用 1 至 500 个字符说明查看原因。";
+    snooze: "It can be put aside for one second to 14 days.", "暂缓时长须在 1 秒至 14 天之间。";
+    take_over: "Say why you take it over.", "请说明接手原因。";
+    nothing_masked: "There is no masked value of this name.", "没有此名称的掩码字段。";
+    no_option: "This answer is not offered here.", "此处不提供该选项。";
+    no_reason: "Choose one of the reasons.", "请从列出的原因中选择。";
+    settled: "One of these values says whose request it is or what it counts towards. That was settled when it was accepted: withdraw this request and let a new one be sent.", "其中某个值决定了请求的归属或计数，受理时已确定，无法更改：请撤回本请求并重新提交。";
+    carried_out: "“{}” cannot change any more: something was carried out with it, or may have been.", "“{}”已用于执行操作（或可能已执行），无法再更改。";
+    longer: "{}: at most {} characters.", "{}：最多 {} 个字符。";
+    shorter: "{}: at least {} characters.", "{}：至少 {} 个字符。";
+    one_of: "{}: one of {}.", "{}：须为 {} 之一。";
+    less: "{}: at least {}.", "{}：不得小于 {}。";
+    more: "{}: at most {}.", "{}：不得大于 {}。";
+    other_form: "{}: not in the form that is expected.", "{}：格式不符合要求。";
+} }
+
+texts! { Why {
+    title: "Why is this here?", "为何需要复核？";
+    undecided: "“{}” could not decide by itself: {}.", "“{}” 无法自动判定：{}。";
+    seen: "{} {}", "{} 为 {}";
+    passes: "passes {}", "{} 时通过";
+    refused: "refused {}", "{} 时拒绝";
+    refused_as: "refused {} ({})", "{} 时拒绝（{}）";
+    when: "where {}", "满足 {}";
+    from: "from {}", "达到 {}";
+    above: "above {}", "高于 {}";
+    up_to: "up to {}", "不超过 {}";
+    under: "under {}", "低于 {}";
+    with: "with {}", "等于 {}";
+    without: "with anything but {}", "不等于 {}";
+    both: " and ", " 且 ";
+    handed_over: "{} handed it over: {}", "{} 转交人工处理：{}";
+    handed_over_plain: "A colleague handed it over.", "由同事转交人工处理。";
+    overdue: "The request's time was up before it could be finished.", "请求超过时限仍未办结。";
+    unknown: "“{}” was begun, and nobody knows whether it happened.", "“{}” 已发起，但无法确认是否生效。";
+    undo_failed: "“{}” could not be reversed by itself.", "“{}” 未能自动撤销。";
+    not_shown: "Everything was carried out, but the target does not show what is expected: {}.", "操作均已执行，但目标系统未显示结果：{}。";
+    asked: "The process asks a person at “{}”, whatever was checked.", "流程在 “{}” 步骤要求人工确认。";
+    asked_when: "The process asks a person at “{}” where {}.", "流程在 “{}” 步骤，满足 {} 时要求人工确认。";
+} }
+
 texts! { Together {
     title: "Decided together", "批量决定";
     link: "Decide {} together: {}", "批量决定 {} 项：{}";
     these: "These reviews, and no others", "仅限以下复核";
     count: "{} wait for an answer", "{} 项待答复";
+    bounds: "What would have decided it:", "自动判定的界限：";
+    ticked: "{} ticked", "已勾选 {} 项";
+    tick_all: "All", "全选";
+    tick_none: "None", "全不选";
+    not_seen: "see its page", "见其页面";
     frozen: "Each is decided by itself with the same words. One that changes before that is skipped.", "每项单独提交，使用相同理由；提交前已变化的会被跳过。";
     reason: "Reason, where you refuse", "拒绝时的原因";
     note: "Why?", "理由";

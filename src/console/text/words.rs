@@ -24,6 +24,8 @@ texts! { Common {
     live: "Live", "实时更新";
     live_on: "Live: follows what happens", "实时：自动更新";
     live_off: "Paused", "已暂停";
+    live_lost: "Not live: no connection", "连接已断开，未更新";
+    live_waiting: "Changes waiting", "有更新待显示";
     pause: "Pause", "暂停";
     go_live: "Follow", "恢复更新";
     more: "Next page", "下一页";

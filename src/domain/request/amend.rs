@@ -50,6 +50,16 @@ pub fn check(process: &Process, state: &State, fields: &BTreeMap<String, Value>)
     Ok(())
 }
 
+/// Fields of the payload that no amendment can change, whatever is done by then: whose request it is, in which order it stands
+/// and what it counts towards are read from them as they are.
+#[must_use]
+pub fn fixed(process: &Process) -> BTreeSet<String> {
+    let exprs = settled(process).flat_map(|(_, template)| template.exprs());
+    // What is computed from a field may stay what it is with another value of it: that is asked when it is sent.
+    let plain = exprs.filter_map(|expr| expr.source().trim().strip_prefix("request."));
+    plain.filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')).map(str::to_owned).collect()
+}
+
 /// What was settled at acceptance.
 fn settled(process: &Process) -> impl Iterator<Item = (&'static str, &Template)> {
     let order = process.serialize_by.as_ref().map(|by| ("serialize_by", &by.key));
