@@ -7,21 +7,22 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use jiff::Timestamp;
 use serde_json::Value;
 
 use super::answers::{Answer, Changed, Letter, answers, changes, letters};
 use super::decide::here;
 use super::draft::Draft;
-use super::form::{Query, encoded};
+use super::form::Query;
 use super::frame::{Frame, page};
 use super::home::shown;
-use super::inbox::{now, same};
+use super::inbox::now;
 use super::read::{Entry, List, Process, Request, Review, ReviewPage};
+use super::seen::{Difference, NoteRow, Other, Seen, Shown, differences, evidence, fields, notes, other};
 use super::session::Seat;
-use super::show::{self, When, by_language, plain};
+use super::show::{self, When, by_language};
+use super::standing::{Bar, Now, Part, Rights, claimed_text};
 use super::text::{Texts, put};
-use super::timeline::{Line, leaves, lines};
+use super::timeline::{Line, lines};
 use super::why::why;
 use super::{Console, links, trouble};
 use crate::api::Refused;
@@ -49,57 +50,14 @@ pub(super) struct Extra {
     pub(super) status: StatusCode,
 }
 
-struct Shown {
-    pointer: String,
-    /// The pointer as a part of an address.
-    query: String,
-    label: String,
-    value: String,
-    /// What hides it again.
-    mask: String,
-    masked: bool,
-    revealed: bool,
-    asked: bool,
-}
-
-struct Seen {
-    slot: String,
-    clause: String,
-    kept: Vec<(String, String)>,
-    status: String,
-    rule: String,
-    detail: String,
-    verdict: String,
-    word: String,
-    at: Option<When>,
-    passed: bool,
-}
-
-struct Difference {
-    label: &'static str,
-    seen: String,
-    is: String,
-}
-
-struct Other {
-    href: String,
-    process: String,
-    state: String,
-    label: String,
-    at: Option<When>,
-}
-
-struct NoteRow {
-    by: String,
-    text: String,
-    at: Option<When>,
-}
-
 #[expect(clippy::struct_excessive_bools, reason = "what the template asks")]
 #[derive(Template)]
-#[template(path = "review.html", blocks = ["now", "bar"])]
+#[template(path = "review.html")]
 struct Page {
     f: Frame,
+    /// How it stands, and what can be done about that: an open page asks for these parts anew.
+    stands: Now,
+    bar: Bar,
     id: String,
     request: String,
     question: String,
@@ -115,7 +73,6 @@ struct Page {
     open: bool,
     four_eyes: bool,
     escalated: bool,
-    state_notice: String,
     clause: Option<super::read::Clause>,
     expected: String,
     evidence: Vec<Seen>,
@@ -127,28 +84,13 @@ struct Page {
     mine: bool,
     /// There is a decision's form, and all other acts take along what is in it.
     drafts: bool,
-    holder: String,
     /// Who works on it, and until when.
     claimed_text: String,
-    /// This page's address when it is asked for one of its parts.
-    here_now: String,
-    here_bar: String,
-    first: String,
     may_claim: bool,
     may_note: bool,
     may_escalate: bool,
-    /// A decision that waits, in words.
-    held: String,
-    held_mine: bool,
-    /// The key that takes back is for this one, and not for the one before.
-    undo_here: bool,
-    /// What came of a decision that was held and not applied.
-    not_applied: String,
-    /// By whom it is put aside, until when and why.
-    snoozed: String,
     may_snooze: bool,
     lengths: Vec<(&'static str, String)>,
-    no_role: String,
     /// There are others that wait for this person.
     takes_next: bool,
     seen_version: u32,
@@ -162,7 +104,6 @@ struct Page {
     note: String,
     /// What was written for other acts, by their names.
     said: Vec<(String, String)>,
-    said_claim: String,
     within: String,
     /// This page's own address.
     here: String,
@@ -181,21 +122,6 @@ fn said<'a>(all: &'a [(String, String)], act: &str) -> &'a str {
     all.iter().find(|(known, _)| known == act).map_or("", |(_, text)| text)
 }
 
-/// An address with one more part of the query.
-fn with(address: &str, part: &str) -> String {
-    format!("{address}{}{part}", if address.contains('?') { '&' } else { '?' })
-}
-
-/// Who works on it, and until when.
-fn claimed_text(mine: bool, review: &Review, seat: &Seat) -> String {
-    let (t, until) = (&seat.look.lang.texts().review, until(review, seat));
-    match &review.claimed_by {
-        Some(_) if mine => put(t.claimed_by_me, &[&until]),
-        Some(holder) => put(t.claimed_by, &[holder, &until]),
-        None => String::new(),
-    }
-}
-
 /// The page; one of its parts where a script asks for that anew.
 pub(super) async fn review(
     State(console): State<Console>,
@@ -211,8 +137,8 @@ pub(super) async fn review(
         let mut seat = seat;
         seat.look.told = None;
         return match view(&console, &seat, &id, extra).await {
-            Ok(view) if query.one("part") == "bar" => page(&seat.look, &view.as_bar()),
-            Ok(view) => page(&seat.look, &view.as_now()),
+            Ok(view) if query.one("part") == "bar" => page(&seat.look, &view.bar),
+            Ok(view) => page(&seat.look, &view.stands),
             Err(refused) => trouble::refused(&seat, &refused),
         };
     }
@@ -243,10 +169,7 @@ async fn view(console: &Console, seat: &Seat, id: &str, extra: Extra) -> Result<
     let (opened, due) = (show::read(&review.opened_at).unwrap_or(now), show::read(&review.due_at).unwrap_or(now));
     let open = review.state == "open";
     let (left, urgency) = if open { show::left(opened, due, now, t) } else { (String::new(), "fine") };
-    let has_role = has_role(seat, review.role.as_deref());
-    let decides = open && has_role && seat.may(Action::Review);
-    let mine = decides && review.claimed_by.as_deref() == Some(person.name.as_str());
-    let was_first = review.first_by.as_deref().is_some_and(|first| same(first, &person.name));
+    let rights = Rights::of(review, seat);
     let draft = extra.draft.unwrap_or_default();
     let here = here(&id, extra.within.as_deref());
     let mut f = Frame::of(seat, t.review.title, "/console/reviews");
@@ -256,10 +179,15 @@ async fn view(console: &Console, seat: &Seat, id: &str, extra: Extra) -> Result<
     if let Some(told) = f.told.as_mut().filter(|told| told.undo == id) {
         told.undo.clear();
     }
-    let undo_here = f.told.as_ref().is_none_or(|told| told.undo.is_empty());
     let question = by_language(&review.question, &seat.look);
+    let (within, carried) = (extra.within.unwrap_or_default(), draft.carried());
+    let part = Part { frame: &f, id: &id, within: &within, here: &here };
+    let stands = Now::of(review, rights, &part, seat, now);
+    let bar = Bar::of(review, rights, &part, seat, carried.clone(), said(&draft.said, "claim").to_owned());
     Ok(Page {
         f,
+        stands,
+        bar,
         request: review.request.clone(),
         question: if question.is_empty() { review.name.clone() } else { question },
         process: review.process.clone(),
@@ -273,33 +201,27 @@ async fn view(console: &Console, seat: &Seat, id: &str, extra: Extra) -> Result<
         open,
         four_eyes: review.four_eyes,
         escalated: review.escalated > 0,
-        state_notice: closed(review, t),
-        held: held(review, seat, now),
-        undo_here,
-        held_mine: review.held.as_ref().is_some_and(|held| held.by == person.name),
-        not_applied: not_applied(review, seat, now),
-        snoozed: aside(review, seat, now),
-        may_snooze: decides && review.held.is_none() && review.state == "open" && (mine || review.claimed_by.is_none()),
+        may_snooze: rights.snoozes && review.snoozed.is_none(),
         lengths: lengths(t),
         clause: data.clause.clone(),
         expected: data.expected.clone().unwrap_or_default(),
         evidence: evidence(&data, seat, now),
-        fields: fields(&data.request_body, extra.asks.as_deref(), extra.revealed.as_ref(), decides && seat.may(Action::Reveal)),
+        fields: fields(
+            &data.request_body,
+            extra.asks.as_deref(),
+            extra.revealed.as_ref(),
+            rights.decides && seat.may(Action::Reveal),
+        ),
         hide_after: if extra.revealed.is_some() { SHOWN_FOR } else { 0 },
         others: others.items.iter().take(OTHERS).map(|request| other(request, seat, now)).collect(),
         notes: notes(&data, seat, now),
         timeline: lines(&entries.items, seat, now),
-        mine,
-        drafts: mine && review.held.is_none(),
-        holder: review.claimed_by.clone().filter(|_| !mine).unwrap_or_default(),
-        claimed_text: claimed_text(mine, review, seat),
-        here_now: with(&here, "part=now"),
-        here_bar: with(&here, "part=bar"),
-        first: first(review, &person.name, t),
-        may_claim: decides && !mine && !was_first,
+        mine: rights.mine,
+        drafts: rights.drafts(),
+        claimed_text: claimed_text(rights.mine, review, seat),
+        may_claim: rights.claims,
         may_note: seat.may(Action::Note),
         may_escalate: open && seat.may(Action::Escalate),
-        no_role: if open && !decides { not_yours(review, t) } else { String::new() },
         takes_next: seat.may(Action::Review),
         // A draft is for what was seen when it was begun: what has changed since is told when it is sent.
         seen_version: draft.version.unwrap_or(review.version),
@@ -307,10 +229,9 @@ async fn view(console: &Console, seat: &Seat, id: &str, extra: Extra) -> Result<
         answers: answers(&data, &draft, seat),
         letters: letters(&data, &draft.reason, seat),
         changes: changes(process.as_ref(), &data.fixed, &draft),
-        carried: draft.carried(),
-        said_claim: said(&draft.said, "claim").to_owned(),
+        carried,
         said: draft.said,
-        within: extra.within.unwrap_or_default(),
+        within,
         here,
         differences: differences(review, draft.seen.as_ref(), t),
         note: draft.note,
@@ -330,66 +251,10 @@ pub(super) fn has_role(seat: &Seat, role: Option<&str>) -> bool {
     role.is_none_or(|role| admin || seat.person.review_roles.iter().any(|known| known == role))
 }
 
-fn not_yours(review: &Review, t: &Texts) -> String {
-    let role = review.role.as_deref().map(|role| put(t.review.with_role, &[role])).unwrap_or_default();
-    put(t.review.not_yours, &[&role])
-}
-
-/// A decision that waits, in words; empty where there is none.
-fn held(review: &Review, seat: &Seat, now: Timestamp) -> String {
-    let t = seat.look.lang.texts();
-    let Some(held) = &review.held else { return String::new() };
-    let until = When::parse(&held.until, now, &seat.look).map(|when| when.whole().to_owned()).unwrap_or_default();
-    match &held.choice {
-        Some(choice) => put(t.review.held_mine, &[t.choice(choice), &until]),
-        None => put(t.review.held, &[&held.by, &until]),
-    }
-}
-
-/// Whose decision came to nothing, and why; empty where none did.
-fn not_applied(review: &Review, seat: &Seat, now: Timestamp) -> String {
-    let Some(end) = &review.not_applied else { return String::new() };
-    let t = seat.look.lang.texts();
-    let why = match end.code.as_str() {
-        "stale" => put(t.together.why_stale, &[&end.why]),
-        "taken" => put(t.together.why_taken, &[&end.why]),
-        "decided" => put(t.together.why_decided, &[&end.why]),
-        "ended" => put(t.together.why_ended, &[&end.why]),
-        "set_aside" => t.together.set_aside.to_owned(),
-        "revoked" => t.together.why_revoked.to_owned(),
-        "not_found" => t.together.why_gone.to_owned(),
-        "internal" => t.together.why_internal.to_owned(),
-        _ => end.why.clone(),
-    };
-    let at = When::parse(&end.at, now, &seat.look).map(|when| when.whole().to_owned()).unwrap_or_default();
-    let what = end.choice.as_deref().map(|choice| format!("{}, ", t.choice(choice))).unwrap_or_default();
-    put(t.review.not_applied, &[&end.by, &format!("{what}{at}"), &why])
-}
-
-/// By whom it is put aside, until when and why; empty where it is not.
-fn aside(review: &Review, seat: &Seat, now: Timestamp) -> String {
-    let Some(aside) = &review.snoozed else { return String::new() };
-    let until = When::parse(&aside.until, now, &seat.look).map(|when| when.whole().to_owned()).unwrap_or_default();
-    put(seat.look.lang.texts().review.snoozed, &[&aside.by, &until, &aside.note])
-}
-
 /// For how long something can be put aside here; the interface takes any length.
 fn lengths(t: &'static Texts) -> Vec<(&'static str, String)> {
     let hours = |value, hours: i64| (value, show::length(hours * 3600, t));
     vec![hours("1h", 1), hours("4h", 4), hours("24h", 24), hours("72h", 72), hours("168h", 168)]
-}
-
-fn until(review: &Review, seat: &Seat) -> String {
-    let until = review.claimed_until.as_deref().and_then(show::read);
-    until.map(|at| at.to_zoned(seat.look.zone.clone()).strftime("%H:%M").to_string()).unwrap_or_default()
-}
-
-fn first(review: &Review, name: &str, t: &Texts) -> String {
-    match review.first_by.as_deref() {
-        None => String::new(),
-        Some(first) if same(first, name) => t.review.first_you.to_owned(),
-        Some(first) => put(t.review.first_other, &[first]),
-    }
 }
 
 /// Where in the process it was asked: at a step, or by the engine itself.
@@ -399,91 +264,4 @@ fn raised(review: &Review, process: Option<&Process>, t: &Texts) -> String {
         return put(t.review.raised_by, &[&review.slot, &review.process]);
     }
     put(t.review.raised_in, &[&review.process])
-}
-
-/// What became of it, where it is not open any more.
-fn closed(review: &Review, t: &Texts) -> String {
-    match (review.state.as_str(), &review.decision) {
-        ("deciding", _) => t.review.deciding.to_owned(),
-        ("cancelled", _) => t.review.cancelled.to_owned(),
-        ("decided", Some(decision)) => {
-            let choice = t.choice(&decision.choice);
-            let said = match &decision.first_by {
-                Some(first) => put(t.review.decided_both, &[choice, first, &decision.by]),
-                None => put(t.review.decided, &[choice, &decision.by]),
-            };
-            format!("{said} — {}", decision.note)
-        }
-        _ => String::new(),
-    }
-}
-
-fn evidence(data: &ReviewPage, seat: &Seat, now: Timestamp) -> Vec<Seen> {
-    let t = seat.look.lang.texts();
-    let seen = |line: &super::read::Evidence| Seen {
-        slot: line.slot.clone(),
-        clause: line.clause.clone().unwrap_or_default(),
-        kept: leaves(&line.kept)
-            .into_iter()
-            .filter(|(_, label, _)| !label.is_empty())
-            .map(|(_, label, text)| (label, text))
-            .collect(),
-        status: line.status.map(|status| put(t.review.status, &[&status.to_string()])).unwrap_or_default(),
-        rule: line.rule.clone().unwrap_or_default(),
-        detail: line.detail.clone().unwrap_or_default(),
-        verdict: t.verdict(&line.verdict).to_owned(),
-        word: line.verdict.clone(),
-        at: When::parse(&line.at, now, &seat.look),
-        passed: matches!(line.verdict.as_str(), "pass" | "applied"),
-    };
-    data.evidence.iter().map(seen).collect()
-}
-
-fn fields(request: &Request, asks: Option<&str>, revealed: Option<&(String, Value)>, may_reveal: bool) -> Vec<Shown> {
-    let Some(payload) = &request.payload else { return Vec::new() };
-    let shown = |(pointer, label, value): (String, String, String)| {
-        let granted = revealed.filter(|(field, _)| *field == pointer).map(|(_, value)| plain(value));
-        Shown {
-            masked: may_reveal && granted.is_none() && request.masked.contains(&pointer),
-            revealed: granted.is_some(),
-            asked: may_reveal && asks == Some(pointer.as_str()) && request.masked.contains(&pointer),
-            mask: value.clone(),
-            value: granted.unwrap_or(value),
-            query: encoded(&pointer),
-            pointer,
-            label,
-        }
-    };
-    leaves(payload).into_iter().map(shown).collect()
-}
-
-fn other(request: &Request, seat: &Seat, now: Timestamp) -> Other {
-    Other {
-        href: format!("/console/requests/{}", request.id),
-        process: request.process.clone(),
-        state: request.state.clone(),
-        label: seat.look.lang.texts().state(&request.state).to_owned(),
-        at: When::parse(&request.accepted_at, now, &seat.look),
-    }
-}
-
-fn notes(data: &ReviewPage, seat: &Seat, now: Timestamp) -> Vec<NoteRow> {
-    let note = |note: &super::read::Note| NoteRow {
-        by: note.by.clone(),
-        text: note.text.clone(),
-        at: When::parse(&note.at, now, &seat.look),
-    };
-    data.notes.iter().map(note).collect()
-}
-
-fn differences(review: &Review, seen: Option<&[String; 3]>, t: &Texts) -> Vec<Difference> {
-    let Some([version, state, holder]) = seen else { return Vec::new() };
-    let named = |name: &str| if name.is_empty() { t.inbox.nobody.to_owned() } else { name.to_owned() };
-    let is_holder = review.claimed_by.clone().unwrap_or_default();
-    let all = [
-        (t.review.version_row, version.clone(), review.version.to_string()),
-        (t.review.state_row, t.review_state(state).to_owned(), t.review_state(&review.state).to_owned()),
-        (t.review.holder_row, named(holder), named(&is_holder)),
-    ];
-    all.into_iter().filter(|(_, seen, is)| seen != is).map(|(label, seen, is)| Difference { label, seen, is }).collect()
 }
