@@ -246,7 +246,7 @@
       const aside = find("[data-snooze]");
       if (!aside) return false;
       aside.open = true;
-      aside.querySelector("input[name=note]").focus();
+      aside.querySelector("input[name='said.snooze']").focus();
     },
     a: () => choose("approve"),
     r: () => choose("refuse"),
