@@ -211,6 +211,8 @@ async fn park(database: &str, digest: &str, now: Time) {
     let mut connection = PgConnection::connect(database).await.unwrap();
     // Nobody is watched who only sets the scene.
     sqlx::raw_sql("SET session_replication_role = replica").execute(&mut connection).await.unwrap();
+    // All at once: the worker sends a canary as soon as it sees that something is parked, and asks for its ledger.
+    let mut scene = connection.begin().await.unwrap();
     let requests =
         "INSERT INTO requests (id, process, version, customer, producer, message, channel, turn, over_limit, seq, head, state,
             step, reason, parked, wake_at, signalled, seen, deaths, person, accepted_at, updated_at, expires_at)
@@ -218,21 +220,22 @@ async fn park(database: &str, digest: &str, now: Time) {
             'dependency:core_banking', $5 + 604800000000, 0, 0, 0, false, $5, $5, $5 + 604800000000
         FROM unnest($1::UUID[], $2::TEXT[], $3::BYTEA[], $4::TEXT[]) AS r (id, customer, head, message)";
     let query = sqlx::query(requests).bind(&ids).bind(&customers).bind(&heads).bind(&messages).bind(then.0);
-    query.execute(&mut connection).await.unwrap();
+    query.execute(&mut *scene).await.unwrap();
     let payloads = "INSERT INTO payloads (request, body) SELECT * FROM unnest($1::UUID[], $2::BYTEA[])";
-    sqlx::query(payloads).bind(&ids).bind(&bodies).execute(&mut connection).await.unwrap();
+    sqlx::query(payloads).bind(&ids).bind(&bodies).execute(&mut *scene).await.unwrap();
     let entries = "INSERT INTO entries (request, seq, packed) SELECT request, 1, packed FROM unnest($1::UUID[], $2::BYTEA[]) AS e (request, packed)";
-    sqlx::query(entries).bind(&ids).bind(&ledgers).execute(&mut connection).await.unwrap();
+    sqlx::query(entries).bind(&ids).bind(&ledgers).execute(&mut *scene).await.unwrap();
     let outbox = "INSERT INTO outbox (id, request, seq, topic, body, at)
         SELECT id, request, 1, 'request.card_unbind.accepted', body, $4 FROM unnest($1::UUID[], $2::UUID[], $3::BYTEA[]) AS o (id, request, body)";
-    sqlx::query(outbox).bind(&events).bind(&ids).bind(&told).bind(then.0).execute(&mut connection).await.unwrap();
+    sqlx::query(outbox).bind(&events).bind(&ids).bind(&told).bind(then.0).execute(&mut *scene).await.unwrap();
     let unpublished = "INSERT INTO unpublished (worker, first, ids) SELECT (SELECT min(id::TEXT)::UUID FROM workers), $1, $2";
     for some in events.chunks(200) {
-        sqlx::query(unpublished).bind(some[0]).bind(some).execute(&mut connection).await.unwrap();
+        sqlx::query(unpublished).bind(some[0]).bind(some).execute(&mut *scene).await.unwrap();
     }
     let tallies = "INSERT INTO tallies (worker, name, n) VALUES ('00000000-0000-0000-0000-000000000000', 'accepted', $1)
         ON CONFLICT (worker, name) DO UPDATE SET n = tallies.n + EXCLUDED.n";
-    sqlx::query(tallies).bind(i64::try_from(mountain()).unwrap()).execute(&mut connection).await.unwrap();
+    sqlx::query(tallies).bind(i64::try_from(mountain()).unwrap()).execute(&mut *scene).await.unwrap();
+    scene.commit().await.unwrap();
     sqlx::raw_sql("ANALYZE").execute(&mut connection).await.unwrap();
 }
 
