@@ -11,7 +11,7 @@ lint:
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 
-mutants: ## known bugs, switched on one by one: which suite catches each, and how (the store suite's, on private servers)
+mutants: ## known bugs, switched on one by one: which suite catches each, and how (the store suite's and those of scenarios, on private servers)
 	cargo test --features faults --test simulation mutants -- --nocapture
 	MOZHAO_FEATURES=faults tests/run.sh --no-capture --test store --test chaos -E 'test(mutants) or test(known_bugs_show)'
 

@@ -1,8 +1,9 @@
 //! Crash points with real processes on real databases: see `tests/README.md`, "Crash points".
 //!
 //! The hard problem: a worker may die, freeze or lose a reply between any two durable facts. So every such place has a name
-//! (`points.rs`), one run writes down all of them, and then a process for each is killed (SIGABRT, which no handler sees), told
-//! of an error, or stopped for longer than its lease while another one takes over; the books must be right in the end.
+//! (`points.rs`), all of them stand in a list that is held against sources and runs (`list.rs`), and a process for each is killed
+//! (SIGABRT, which no handler sees), told of an error, or stopped for longer than its lease while another one takes over; the books
+//! must be right in the end.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 

@@ -39,7 +39,7 @@ pub struct Expect<'a> {
     pub logs: Vec<String>,
     /// More values that must be nowhere.
     pub secrets: Vec<String>,
-    /// Exactly so many messages were no requests, and are recorded as such.
+    /// Exactly so many messages were no requests, and are recorded as such; nobody counts them where it is not said.
     pub rejected: Option<usize>,
     /// How long it may take until everything is at rest.
     pub deadline: Option<Duration>,
