@@ -107,6 +107,9 @@ command -v systemd-analyze >/dev/null || echo 'tests/run.sh: no systemd-analyze 
 
 # --- tests ------------------------------------------------------------------------------------------------
 
+# A storm of connections has an end of each in the test and one in the worker.
+files=$(ulimit -S -n)
+[ "$files" = unlimited ] || [ "$files" -ge 8192 ] || ulimit -S -n 8192 2>/dev/null || true
 # Two for each processor: `.config/nextest.toml` says which tests take one of them, and which take more.
 export NEXTEST_TEST_THREADS=${NEXTEST_TEST_THREADS:-$((2 * $(nproc)))}
 if cargo nextest --version >/dev/null 2>&1; then

@@ -1,8 +1,9 @@
 //! The unknown-outcome matrix: what kind of target it is, times what it answers, times where the worker dies.
 //!
 //! Four kinds (recognises our key, can be read, both, neither), each answer that leaves or seems to leave open what happened,
-//! and a crash before the target sees the call, while it handles it, or after it has answered and before that is written.
-//! Each cell is a request with a card of its own, all of them in flight at once. Whatever the cell: the card is cut once.
+//! and a crash before the target sees the call, while it handles it, or after the worker has its answer and before that is
+//! written: that it has it, the worker itself says, in the details of its log. Each cell is a request with a card of its own,
+//! all of them in flight at once. Whatever the cell: the card is cut once.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -37,6 +38,11 @@ enum Known {
 
 /// The answers that are none, but a connection's end.
 const RESETS: [&str; 2] = ["reset", "apply_reset"];
+/// Those that never come: nothing arrives that a worker could die after.
+const SILENT: [&str; 2] = ["hang", "apply_hang"];
+/// What a worker's log says of a call that it knows the end of, and the connectors of these effects.
+const CALLED: [&str; 2] = ["call answered", "call failed"];
+const CONNECTORS: [&str; 2] = ["keyed", "plain"];
 
 /// What a target does with the first call, and what can be known of it.
 fn answers() -> Vec<(&'static str, Trouble, Known)> {
@@ -82,7 +88,7 @@ enum Crash {
     Before,
     /// The target has the call; its answer has not arrived.
     During,
-    /// The answer has arrived; what it says has not been written.
+    /// The worker has the answer, if one ever comes; what it says has not been written.
     After,
 }
 
@@ -119,6 +125,7 @@ const SHORT: &str = "4s";
 async fn run(name: &'static str, on: On, crash: Crash) {
     let within = if crash == Crash::Never { SHORT } else { LONG };
     let scenario = Scenario::new(name).on(on).through(Place::Effects).effects_within(within).workers(1).load(0, 50).seeds(2);
+    let scenario = scenario.with("MOZHAO__LOG__LEVEL", "info,mozhao::engine::worker=debug,mozhao::connectors=debug");
     scenario.run_and(async |case| play(case, crash).await, async |case, books| judge(case, books, crash)).await;
 }
 
@@ -135,38 +142,44 @@ async fn play(case: &mut Case, crash: Crash) {
     case.send(messages).await;
     let bank = case.world.bank.clone();
     // Cells, not calls: without a crash some are called again before others are called at all.
-    let unbinding = move |still: bool| -> usize {
-        let calls = bank.calls(|call| call.path.ends_with("/unbind") && (!still || call.took_us.is_none()));
+    let arrived = move || -> usize {
+        let calls = bank.calls(|call| call.path.ends_with("/unbind"));
         calls.into_iter().map(|call| call.path).collect::<BTreeSet<_>>().len()
     };
     let begun = Instant::now();
     let mut held = None;
     match crash {
         Crash::Never => {
-            wait::until_true("every call to arrive", PATIENCE, || unbinding(false) >= count).await;
+            wait::until_true("every call to arrive", PATIENCE, || arrived() >= count).await;
             return;
         }
         Crash::Before => intents(case, count).await,
-        Crash::During => wait::until_true("every call to arrive", PATIENCE, || unbinding(false) >= count).await,
+        Crash::During => wait::until_true("every call to arrive", PATIENCE, || arrived() >= count).await,
         Crash::After => {
             intents(case, count).await;
             println!("{count} calls were on their way after {:?}", begun.elapsed());
             // Nothing more can be written; then the answers come.
             held = Some(case.world.hold_writes().await);
             case.world.heal();
-            let answered = || unbinding(false) >= count && unbinding(true) == 0;
-            wait::until_true("every call to arrive and to be answered", PATIENCE, answered).await;
+            let answers = count - KINDS.len() * SILENT.len();
+            let have = || arrived() >= count && answered(case) >= answers;
+            wait::until_true("every call to arrive, and its answer to be known here", PATIENCE, have).await;
+            let calls = case.world.bank.calls(|call| call.path.ends_with("/unbind")).len();
+            assert_eq!(calls, count, "no call is repeated before the end of the first one is written");
         }
     }
-    println!("every call was where its worker dies after {:?}", begun.elapsed());
+    println!("every call was where its worker dies after {:?}; {} had come to an end", begun.elapsed(), answered(case));
     case.world.effects_within(SHORT);
-    case.kill(0);
+    case.strike(0);
     // A call that was given up before would be a cell without its crash. A reset is no answer that could be held back.
     let written = with(case, &["result", "failed"]).await;
+    assert!(crash != Crash::Before || arrived() == 0, "a call had arrived before the crash");
     let resets = if crash == Crash::During { KINDS.len() * RESETS.len() } else { 0 };
     assert!(written <= resets, "of {count} calls {written} had come to something before the crash");
+    // Before a successor, which would be reset with the dead.
     case.world.proxy(Place::Effects).reset();
     case.world.heal();
+    case.replace(0);
     if let Some(held) = held {
         held.release().await;
     }
@@ -182,6 +195,16 @@ async fn intents(case: &Case, count: usize) {
         let all = wait::until_some("the balance", PATIENCE, || case.world.balance()).await;
         assert!(all.ended() == 0, "{all:?}: something ended before every intent was written ({found} of {count})");
     }
+}
+
+/// How many calls for these effects the worker knows the end of, those aside that it has given up.
+fn answered(case: &Case) -> usize {
+    let ended = |line: &str| {
+        CALLED.iter().any(|said| line.contains(said))
+            && CONNECTORS.iter().any(|name| line.contains(name))
+            && !line.contains("timeout")
+    };
+    case.workers[0].process.logs().lines().filter(|line| ended(line)).count()
 }
 
 /// How many requests have an entry of one of these kinds.

@@ -14,8 +14,12 @@ mod books;
 mod broker;
 #[path = "../e2e/client.rs"]
 mod client;
+#[path = "../e2e/evidence.rs"]
+mod evidence;
 #[path = "../e2e/ledgers.rs"]
 mod ledgers;
+#[path = "../e2e/readers.rs"]
+mod readers;
 #[path = "../e2e/rest.rs"]
 mod rest;
 #[path = "../e2e/witness.rs"]

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use mozhao::engine::ports::records::ReviewFilter;
 use serde_json::json;
 
+use super::books::Expect;
 use super::client::Client;
+use super::evidence;
 use super::ledgers::{Ledger, object_of};
 use super::scenario::Case;
 use super::world::World;
@@ -16,15 +18,18 @@ use crate::harness::wait;
 pub async fn settle(case: &Case, deadline: Duration) {
     let people = case.world.client(&case.workers[0], "people").await;
     let (start, wanted) = (Instant::now(), case.sent.len() as u64);
-    wait::until("every request to end", deadline + Duration::from_secs(1), || async {
+    // Beyond that time nobody waits: the look below ends it.
+    wait::until("every request to end", deadline * 2, || async {
         let Some(balance) = case.world.balance().await else { return false };
         if balance.ended() >= wanted {
             return true;
         }
         if start.elapsed() > deadline {
             let open: Vec<_> = case.world.requests().await.into_iter().filter(|row| row.ended_at.is_none()).take(3).collect();
-            let check = if balance.accepted < wanted { "G1" } else { "G2" };
-            panic!("{check}: not settled within {deadline:?}: {balance:?}; {open:#?}");
+            let workers: Vec<_> = case.workers.iter().collect();
+            let expect = Expect { sent: &case.sent, rejected: case.rejected, workers: &workers, ..Expect::default() };
+            let certain = evidence::of(&case.world, &expect).await;
+            panic!("not settled within {deadline:?}: {balance:?}\n{certain}\n{open:#?}");
         }
         look(&case.world, &people).await;
         false

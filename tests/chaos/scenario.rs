@@ -299,7 +299,17 @@ impl Case {
 
     /// kill -9 of a worker, and another one in its place.
     pub fn kill(&mut self, worker: usize) {
+        self.strike(worker);
+        self.replace(worker);
+    }
+
+    /// kill -9 of a worker; nobody comes in its place until [`Self::replace`].
+    pub fn strike(&mut self, worker: usize) {
         self.workers[worker].process.kill();
+    }
+
+    /// Another worker in the place of a dead one.
+    pub fn replace(&mut self, worker: usize) {
         let port = self.workers[worker].port;
         // Ready and consuming is what the scenario's end waits for; here it only has to be started.
         let fresh = self.world.launch(port, &self.settings);
@@ -337,7 +347,7 @@ impl Case {
             workers: &workers,
             logs: self.logs.clone(),
             deadline: Some(self.patience),
-            rejected: Some(self.rejected),
+            rejected: self.rejected,
             ..Expect::default()
         };
         books::check(&mut self.world, expect).await

@@ -82,10 +82,9 @@ async fn workers_sleep_through_their_lease() {
 /// A worker that waits, for a second at least, for the answer to a call that nobody can recognise.
 async fn in_a_keyless_call(case: &Case) -> usize {
     wait::until_some("a worker in the middle of a call without a key", PATIENCE, || async {
-        let calls = case.world.bank.calls(|_| true);
-        let now = calls.iter().map(|call| call.at_us).max()?;
-        let young = calls.into_iter().filter(|call| call.fault == Some("apply_then_hang") && now - call.at_us < 500_000);
-        let young: BTreeSet<String> = young.map(|call| call.path).collect();
+        let young = |at_us: u64| case.world.since(at_us) < Duration::from_millis(500);
+        let calls = case.world.bank.calls(|call| call.fault == Some("apply_then_hang") && young(call.at_us));
+        let young: BTreeSet<String> = calls.into_iter().map(|call| call.path).collect();
         let path = |message: &str| format!("/bank/cards/{}/unbind", message.replace("m-", "K"));
         let rows = case.world.requests().await;
         let caught = rows.into_iter().find(|row| row.process == "card_cut" && young.contains(&path(&row.message)))?;

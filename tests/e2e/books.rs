@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use mozhao::domain::request::fact::Ending;
+use mozhao::engine::ports::balance::Balance;
 use mozhao::engine::ports::records::Event;
 use mozhao::engine::ports::store::Store;
 use uuid::Uuid;
@@ -17,10 +18,12 @@ use uuid::Uuid;
 use super::bank::{ID_NUMBER, NAME, PHONE, SELFIE};
 use super::broker::{self, Message, Sink};
 use super::ledgers::{Expected, Ledger, asks_for_effect, digest};
-use super::witness;
 use super::world::{Worker, World};
+use super::{evidence, readers, witness};
 use crate::harness::wait;
 
+/// How long it may take until everything is at rest, where nothing else is said.
+const REST: Duration = Duration::from_mins(1);
 /// How late a due request may be noticed.
 const LATE: Duration = Duration::from_secs(5);
 /// How long events may be on their way to whoever listens.
@@ -39,8 +42,8 @@ pub struct Expect<'a> {
     pub logs: Vec<String>,
     /// More values that must be nowhere.
     pub secrets: Vec<String>,
-    /// Exactly so many messages were no requests, and are recorded as such; nobody counts them where it is not said.
-    pub rejected: Option<usize>,
+    /// Exactly so many messages were no requests, and are recorded as such.
+    pub rejected: usize,
     /// How long it may take until everything is at rest.
     pub deadline: Option<Duration>,
 }
@@ -87,7 +90,7 @@ pub async fn check(world: &mut World, expect: Expect<'_>) -> Books {
     books.lanes_are_in_order(&mut wrong);
     books.events_tell_the_ledger(&mut wrong);
     books.sink_heard_everything(world, expect.deadline.unwrap_or(HEARD), &mut wrong).await;
-    books.nothing_sensitive_leaks(&expect, &mut wrong).await;
+    books.nothing_sensitive_leaks(world, &expect, &mut wrong).await;
     books.balance_holds(world, &expect, &mut wrong).await;
     if !world.is_embedded() {
         wrong.extend(witness::breaches(&world.database).await.into_iter().map(|breach| format!("G5 {breach}")));
@@ -105,15 +108,14 @@ pub async fn check(world: &mut World, expect: Expect<'_>) -> Books {
 
 /// Everything was taken in, has come to rest, and was told.
 async fn rest(world: &World, expect: &Expect<'_>) {
-    let deadline = expect.deadline.unwrap_or(Duration::from_mins(1));
+    let deadline = expect.deadline.unwrap_or(REST);
     let (accepted, ended) = ((expect.sent.len() + world.posted.len()) as u64, expect.ended as u64);
     let broker = world.amqp.is_some();
-    let rejected = expect.rejected.unwrap_or_default() as u64;
-    // What does not come to rest breaks the promise of that name.
-    world.until("G1: every message is taken in", deadline, |balance| balance.accepted >= accepted).await;
-    world.until("G1: what is no request is recorded", deadline, |balance| balance.rejected >= rejected).await;
-    world.until("G2: the requests end", deadline, |balance| balance.ended() >= ended && balance.running == 0).await;
-    world.until("G7: the outbox drains", deadline, |balance| !broker || balance.unpublished == 0).await;
+    let rejected = expect.rejected as u64;
+    come_to(world, expect, "every message is taken in (G1)", |balance| balance.accepted >= accepted).await;
+    come_to(world, expect, "what is no request is recorded (G1)", |balance| balance.rejected >= rejected).await;
+    come_to(world, expect, "the requests end (G2)", |balance| balance.ended() >= ended && balance.running == 0).await;
+    come_to(world, expect, "the outbox drains (G7)", |balance| !broker || balance.unpublished == 0).await;
     if let Some(amqp) = &world.amqp {
         let queue = format!("{}.requests", world.prefix);
         wait::until("the queue of requests to be empty", deadline, || async { broker::depth(amqp, &queue).await == Some(0) })
@@ -122,6 +124,24 @@ async fn rest(world: &World, expect: &Expect<'_>) {
     for worker in expect.workers {
         super::rest::reached(world, worker, deadline).await;
     }
+}
+
+/// Waits for a balance; where it does not come, says what is certainly wrong.
+async fn come_to(world: &World, expect: &Expect<'_>, what: &str, wanted: impl Fn(&Balance) -> bool) {
+    let (begun, deadline) = (Instant::now(), expect.deadline.unwrap_or(REST));
+    // Beyond that time nobody waits: this is what ends it.
+    wait::until(what, deadline * 2, || async {
+        let found = world.balance().await;
+        if found.as_ref().is_some_and(&wanted) {
+            return true;
+        }
+        if begun.elapsed() > deadline {
+            let certain = evidence::of(world, expect).await;
+            panic!("waited {deadline:?} in vain: {what}; {found:?}\n{certain}");
+        }
+        false
+    })
+    .await;
 }
 
 async fn metrics(worker: &Worker) -> String {
@@ -328,8 +348,11 @@ impl Books {
     }
 
     /// G9.
-    async fn nothing_sensitive_leaks(&self, expect: &Expect<'_>, wrong: &mut Vec<String>) {
+    async fn nothing_sensitive_leaks(&self, world: &World, expect: &Expect<'_>, wrong: &mut Vec<String>) {
         let mut places: Vec<(String, String)> = Vec::new();
+        if let Some(worker) = expect.workers.first() {
+            places.extend(readers::all(world, worker, &self.ledgers).await);
+        }
         for worker in expect.workers {
             places.push(("the metrics".into(), metrics(worker).await));
             places.push(("a worker's log".into(), worker.process.logs()));
@@ -359,8 +382,8 @@ impl Books {
         if !balance.holds() || counters != rows || balance.accepted != self.ledgers.len() as u64 || balance.overdue != 0 {
             wrong.push(format!("G11 {balance:?}; ended rows {rows:?} of {}", self.ledgers.len()));
         }
-        if expect.rejected.is_some_and(|rejected| balance.rejected != rejected as u64) {
-            wrong.push(format!("G1 {} messages were rejected, not {:?}", balance.rejected, expect.rejected));
+        if balance.rejected != expect.rejected as u64 {
+            wrong.push(format!("G1 {} messages were rejected, not {}", balance.rejected, expect.rejected));
         }
         if balance.ended() != expect.ended as u64 {
             wrong.push(format!("G12 {} requests ended, not {}", balance.ended(), expect.ended));

@@ -266,6 +266,14 @@ impl Ledger {
             }
         }
         wrong.extend(self.effects.wrong(self.ending()).into_iter().map(|what| format!("G3 {}: {what}", self.row.id)));
+        // Whoever ended as done has done everything: an effect that was never tried is missing, too.
+        let forward = TARGETS.iter().filter(|target| target.process == self.row.process && slot::is_forward(target.slot));
+        for target in forward.filter(|_| matches!(self.ending(), Some(Ending::Done))) {
+            if self.effects.applied(target.slot) != 1 && *self.effects.state.mark(target.slot) != Mark::Skipped {
+                let mark = self.effects.state.mark(target.slot);
+                wrong.push(format!("G3 {}: ended as done without `{}`: {mark:?}", self.row.id, target.slot));
+            }
+        }
         for (slot, at) in slots {
             let found = TARGETS.iter().find(|target| target.process == self.row.process && target.slot == slot);
             let Some(target) = found else {

@@ -1,7 +1,7 @@
 //! A worker at rest (G10): it holds no permits, no task that is not always there, and no connection too many. Load and faults leave
 //! nothing behind, however often they come.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::client::Client;
 use super::world::{Place, Worker, World};
@@ -21,8 +21,10 @@ const EMBEDDED_FILES: usize = 5 * 3;
 /// What the broker's library does first outside of our runtime, when it closes a lost connection, starts a small one, once per process.
 const FALLBACK_FILES: usize = 3;
 
-/// So many looks that find nothing new, a tenth of a second apart, end the start of a worker.
+/// So many looks that find the same, a tenth of a second apart, end the start of a worker.
 const STEADY: usize = 5;
+/// How long that may take.
+const SETTLED: Duration = Duration::from_secs(20);
 
 /// What a worker has when it is at rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,27 +58,26 @@ fn to(world: &World, open: &Open, place: Place) -> usize {
 }
 
 /// What a worker has that has nothing to do yet. It is ready before all that is always there has started: this waits until nothing
-/// more comes.
+/// comes and nothing goes any more: what a start holds for a moment is no measure of what may be left.
 pub async fn measure(world: &World, worker: &Worker) -> Idle {
     let look = || async { now(world, worker).await.map(|(idle, ..)| idle) };
-    let mut most = wait::until_some("a page of metrics", Duration::from_secs(20), look).await;
-    let mut same = 0;
-    while same < STEADY {
-        wait::let_pass(Duration::from_millis(100)).await;
-        let found = wait::until_some("a page of metrics", Duration::from_secs(20), look).await;
-        same = if found.tasks > most.tasks { 0 } else { same + 1 };
-        if same == 0 {
-            most = found;
+    let (begun, mut looks) = (Instant::now(), Vec::new());
+    loop {
+        looks.push(wait::until_some("a page of metrics", SETTLED, look).await);
+        let last = &looks[looks.len().saturating_sub(STEADY)..];
+        if last.len() == STEADY && last.iter().all(|idle| *idle == last[0]) {
+            return last[0].clone();
         }
+        assert!(begun.elapsed() < SETTLED, "a worker with nothing to do does not come to rest: {last:?}");
+        wait::let_pass(Duration::from_millis(100)).await;
     }
-    most
 }
 
 /// Waits until a worker has no more than when it began.
 pub async fn reached(world: &World, worker: &Worker, deadline: Duration) {
     let Some(begun) = &world.idle else { return };
     let mut last = None;
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     loop {
         if let Some(found) = now(world, worker).await {
             let (idle, in_flight, database, targets) = &found;

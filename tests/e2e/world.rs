@@ -310,9 +310,13 @@ impl World {
 
     /// Is a call to this path still handled? One that is never ended (its connection was cut) is given up after a while.
     pub fn is_called(&self, path: &str) -> bool {
-        let now = self.begun.elapsed();
-        let young = |at_us: u64| now.saturating_sub(Duration::from_micros(at_us)) < Duration::from_secs(10);
+        let young = |at_us: u64| self.since(at_us) < Duration::from_secs(10);
         !self.bank.calls(|call| call.path == path && call.took_us.is_none() && young(call.at_us)).is_empty()
+    }
+
+    /// How long ago the sandbox's ledger says that something was.
+    pub fn since(&self, at_us: u64) -> Duration {
+        self.begun.elapsed().saturating_sub(Duration::from_micros(at_us))
     }
 
     /// Where this process' own callers find the targets.

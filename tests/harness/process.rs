@@ -205,8 +205,8 @@ impl Process {
             let fields: Vec<&str> = line.split_whitespace().collect();
             let port_of = |address: &str| address.rsplit(':').next().and_then(|hex| u16::from_str_radix(hex, 16).ok());
             let (Some(ours), Some(theirs)) = (port_of(fields[1]), port_of(fields[2])) else { continue };
-            // 0A is a listener.
-            if fields[3] == "0A" || !sockets.contains(fields[9]) {
+            // 0A is a listener. While connections come and go the kernel's table may name one twice.
+            if fields[3] == "0A" || !sockets.remove(fields[9]) {
                 continue;
             }
             if ours == port { open.callers += 1 } else { *open.servers.entry(theirs).or_default() += 1 }

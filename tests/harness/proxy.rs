@@ -225,9 +225,11 @@ impl Pump {
     async fn run(&mut self, from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf) -> End {
         let mut buffer = vec![0_u8; 16 * 1024];
         loop {
+            // Blows first: what was held when a connection was reset is lost, also where the proxy heals at the same moment.
             let read = tokio::select! {
-                read = from.read(&mut buffer) => read,
+                biased;
                 end = self.struck() => return strike(end, to).await,
+                read = from.read(&mut buffer) => read,
             };
             let count = match read {
                 Ok(0) => {
@@ -242,8 +244,9 @@ impl Pump {
                 return End::Reset;
             }
             tokio::select! {
-                passed = pass(self.rules.clone(), self.way, piece, to) => if passed.is_err() { return End::Reset },
+                biased;
                 end = self.struck() => return strike(end, to).await,
+                passed = pass(self.rules.clone(), self.way, piece, to) => if passed.is_err() { return End::Reset },
             }
         }
     }
