@@ -10,6 +10,7 @@ test: ## everything, against private PostgreSQL and RabbitMQ servers
 lint:
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
+	cargo clippy --all-targets --features faults -- -D warnings
 
 mutants: ## known bugs, switched on one by one: which suite catches each, and how (the store suite's and those of scenarios, on private servers)
 	cargo test --features faults --test simulation mutants -- --nocapture

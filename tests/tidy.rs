@@ -261,17 +261,34 @@ fn no_machine_is_named() {
 
 #[test]
 fn known_bugs_are_in_no_release() {
-    const { assert!(cfg!(feature = "faults") || !mozhao::faults::BUILT_IN) };
-    let faults = read("src/faults.rs").unwrap().text;
-    let refused = "#[cfg(all(feature = \"faults\", not(debug_assertions)))]\ncompile_error!";
-    assert!(faults.contains(refused), "src/faults.rs refuses a build without debug assertions");
+    // The compiler itself: this file is built alone, as a release and as the tests build it.
+    let folder = tempfile::tempdir().unwrap();
+    let build = |assertions: &str| {
+        let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+        rustc.args(["--edition=2024", "--crate-type=lib", "--emit=metadata", "--cfg=feature=\"faults\"", "src/faults.rs"]);
+        rustc.arg(format!("-Cdebug-assertions={assertions}")).arg("--out-dir").arg(folder.path());
+        let output = rustc.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (built, said) = build("on");
+    assert!(built, "{said}");
+    let (built, said) = build("off");
+    assert!(!built && said.contains("never for a release"), "a release with known bugs is refused: {said}");
+    // So whoever wants them in a release has to turn on debug assertions there.
     let manifest = read("Cargo.toml").unwrap().text;
+    assert!(!manifest.contains("debug-assertions"), "profiles keep cargo's debug assertions: off in a release");
     assert!(!manifest.contains("\ndefault = "), "no feature is on by default");
     let mut violations = Vec::new();
-    for path in ["deploy/Dockerfile", "deploy/compose.yaml", ".ci/run", "tests/run.sh"] {
-        let text = read(path).unwrap().text;
-        if text.contains("all-features") || (text.contains("--release") && text.contains("faults")) {
-            violations.push(format!("{path} builds with every feature"));
+    let builds = ["deploy/Dockerfile", "deploy/compose.yaml", ".ci/run", "Makefile", "tests/run.sh", "tests/chaos.sh"];
+    let builds = builds.map(|path| read(path).unwrap()).into_iter().chain(sources("benches/"));
+    for Source { path, text } in builds {
+        let release = |line: &str| line.contains("--release") || line.contains("profile release");
+        if text.contains("all-features") || text.lines().any(|line| release(line) && line.contains("faults")) {
+            violations.push(format!("{path} builds a release with every feature"));
+        }
+        // Elsewhere than in cargo's own profiles.
+        if text.contains("DEBUG_ASSERTIONS") || text.contains("debug-assertions") {
+            violations.push(format!("{path} turns debug assertions on or off"));
         }
     }
     none("the feature `faults` is for tests only:", &violations);
