@@ -101,9 +101,8 @@ pub(super) struct Bar {
     within: String,
     again: String,
     may_claim: bool,
-    /// Somebody else who works on it, and what is said of that.
+    /// Somebody else who works on it; what is told above says so.
     holder: String,
-    claimed: String,
     /// What was written and goes along; a part with something in it does not follow.
     carried: Vec<(String, String)>,
     said: String,
@@ -153,7 +152,6 @@ impl Bar {
             again: with(part.here, "part=bar"),
             may_claim: rights.claims && !rights.waits,
             holder: review.claimed_by.clone().filter(|_| !rights.mine).unwrap_or_default(),
-            claimed: claimed_text(rights.mine, review, seat),
             carried,
             said,
         }

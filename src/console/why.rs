@@ -18,6 +18,8 @@ const OVERDUE: &str = "overdue";
 const UNKNOWN_EFFECT: &str = "unknown_effect";
 const UNDO_FAILED: &str = "undo_failed";
 const DONE_WHEN: &str = "done_when";
+/// The answer's status, as rules call it; what an answer calls its own status has a longer path.
+const STATUS: &str = "status";
 /// The longest value that is told in the sentence; the evidence has the whole of it.
 const SHOWN: usize = 80;
 
@@ -91,9 +93,9 @@ fn parts_seen(rules: &Rules, line: Option<&Evidence>, seat: &Seat) -> Vec<String
         told.push(one.path);
         let decimals = all.iter().filter(|other| other.path == one.path).map(|other| decimals(other.bound)).max().unwrap_or(0);
         if let Some(value) = line.and_then(|line| value(one.path, line, rules)) {
-            parts.push(put(t.why.seen, &[name(one.path), &shown(value, decimals)]));
-        } else if let ("status", Some(status)) = (one.path, line.and_then(|line| line.status)) {
-            parts.push(put(t.why.seen, &["status", &status.to_string()]));
+            parts.push(put(t.why.seen, &[name(one.path, t), &shown(value, decimals)]));
+        } else if let (STATUS, Some(status)) = (one.path, line.and_then(|line| line.status)) {
+            parts.push(put(t.why.seen, &[t.why.http, &status.to_string()]));
         }
     }
     parts
@@ -115,17 +117,17 @@ fn sentence(rules: &Rules, line: Option<&Evidence>, data: &ReviewPage, seat: &Se
     let mut parts = parts_seen(rules, line, seat);
     // Where what was compared is not shown, its name is all there is to tell it by.
     let named = several || parts.is_empty();
-    let condition = |source: &str| match comparisons(source) {
-        Some(all) => words(&all, named, t),
-        None => put(w.when, &[source.trim()]),
+    let told = |source: &str, plain: &str, with: &str| match comparisons(source) {
+        Some(all) => put(if named { with } else { plain }, &[&words(&all, named, t)]),
+        None => put(plain, &[&put(w.when, &[source.trim()])]),
     };
-    parts.extend(rules.pass_when.as_deref().map(|source| put(w.passes, &[&condition(source)])));
+    parts.extend(rules.pass_when.as_deref().map(|source| told(source, w.passes, w.passes_with)));
     for rule in &rules.refuse_when {
         let reason = data.reasons.iter().find(|reason| reason.name == rule.reason);
         let text = reason.map(|reason| by_language(&reason.customer, &seat.look)).unwrap_or_default();
         let text = text.trim_end_matches(['.', '。']);
-        let condition = condition(&rule.when);
-        parts.push(if text.is_empty() { put(w.refused, &[&condition]) } else { put(w.refused_as, &[&condition, text]) });
+        let refused = told(&rule.when, w.refused, w.refused_with);
+        parts.push(if text.is_empty() { refused } else { put(w.refused_as, &[&refused, text]) });
     }
     parts.join(separator(seat))
 }
@@ -142,8 +144,13 @@ fn words(all: &[Comparison<'_>], named: bool, t: &Texts) -> String {
             "==" => w.with,
             _ => w.without,
         };
-        let bound = put(text, &[one.bound.trim_matches(['\'', '"'])]);
-        if named { format!("{} {bound}", name(one.path)) } else { bound }
+        let bound = one.bound.trim_matches(['\'', '"']);
+        match one.sign {
+            _ if !named => put(text, &[bound]),
+            "==" => put(w.is, &[name(one.path, t), bound]),
+            "!=" => put(w.is_not, &[name(one.path, t), bound]),
+            _ => format!("{} {}", name(one.path, t), put(text, &[bound])),
+        }
     };
     all.iter().map(one).collect::<Vec<_>>().join(w.both)
 }
@@ -171,8 +178,8 @@ fn comparison(source: &str) -> Option<Comparison<'_>> {
 }
 
 /// The last part of a path: what people call it.
-fn name(path: &str) -> &str {
-    path.rsplit('.').next().unwrap_or(path)
+fn name<'a>(path: &'a str, t: &Texts) -> &'a str {
+    if path == STATUS { t.why.http } else { path.rsplit('.').next().unwrap_or(path) }
 }
 
 /// What was kept of what a path leads to.
@@ -219,6 +226,14 @@ mod tests {
         {
             assert_eq!(said(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn what_is_compared_is_named_where_there_are_several() {
+        let said = |source: &str| comparisons(source).map(|all| words(&all, true, &EN));
+        assert_eq!(said("answer.status == 'active'").as_deref(), Some("status active"));
+        assert_eq!(said("status != 404").as_deref(), Some("HTTP status other than 404"));
+        assert_eq!(said("answer.score < 0.6").as_deref(), Some("score under 0.6"));
     }
 
     #[test]

@@ -11,7 +11,7 @@ async fn a_page_says_why_it_is_there() {
     let here = format!("/console/reviews/{}", world.review_of(&id).await);
     let mut li = Browser::signed_in(&world, "li", &["reviewer"]).await;
     let page = li.get(&here).await.expect(200).says("Why is this here?").says("“known” could not decide by itself: ");
-    page.says("sure false; gone false; passes sure with true; refused gone with true (We do not know you any more)");
+    page.says("sure false; gone false; passes with sure true; refused with gone true (We do not know you any more)");
     li.cookies.insert("mozhao_lang".to_owned(), "zh-CN".to_owned());
     li.get(&here).await.expect(200).says("无法自动判定：sure 为 false；").says("sure 等于 true 时通过");
 }

@@ -149,8 +149,11 @@ texts! { Why {
     undecided: "“{}” could not decide by itself: {}.", "“{}” 无法自动判定：{}。";
     seen: "{} {}", "{} 为 {}";
     passes: "passes {}", "{} 时通过";
+    passes_with: "passes with {}", "{} 时通过";
     refused: "refused {}", "{} 时拒绝";
-    refused_as: "refused {} ({})", "{} 时拒绝（{}）";
+    refused_with: "refused with {}", "{} 时拒绝";
+    refused_as: "{} ({})", "{}（{}）";
+    http: "HTTP status", "HTTP 状态码";
     when: "where {}", "满足 {}";
     from: "from {}", "达到 {}";
     above: "above {}", "高于 {}";
@@ -158,6 +161,8 @@ texts! { Why {
     under: "under {}", "低于 {}";
     with: "with {}", "等于 {}";
     without: "with anything but {}", "不等于 {}";
+    is: "{} {}", "{} 等于 {}";
+    is_not: "{} other than {}", "{} 不等于 {}";
     both: " and ", " 且 ";
     handed_over: "{} handed it over: {}", "{} 转交人工处理：{}";
     handed_over_plain: "A colleague handed it over.", "由同事转交人工处理。";
