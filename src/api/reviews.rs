@@ -16,6 +16,7 @@ use super::permit::Action;
 use super::problem::Problem;
 use super::review_view::{ReviewBody, ReviewPage, page, summary};
 use super::stamp::{read_cursor, write_cursor};
+use crate::domain::request::signal::person;
 use crate::engine::ports::records::{ReviewFilter, ReviewRow};
 use crate::engine::ports::store::StoreError;
 
@@ -44,6 +45,7 @@ struct ReviewList {
         ("claimed_by" = Option<String>, Query, description = "Held by this reviewer; `me` is the caller"),
         ("unclaimed" = Option<bool>, Query, description = "`true`: held by nobody"),
         ("second" = Option<bool>, Query, description = "`true`: one person has decided, a second one must"),
+        ("first_by" = Option<String>, Query, description = "This person has decided, and a second one must; `me` is the caller"),
         ("snoozed" = Option<bool>, Query, description = "`true`: put aside; `false`: not put aside; left out: both"),
         ("request" = Option<Uuid>, Query, description = "About this request"),
         ("cursor" = Option<String>, Query, description = "`next` of the page before"),
@@ -59,6 +61,7 @@ async fn list(State(api): State<Api>, caller: Caller, query: Query) -> Result<Re
     if unclaimed && claimed_by.is_some() {
         return Err(bad("unclaimed", "and `claimed_by` are not given together"));
     }
+    let first_by = query.text("first_by")?.map(|name| if name == "me" { caller.name().to_owned() } else { name });
     let Some(processes) = caller.narrow(query.many("process")?) else {
         return Ok(Answer(ReviewList { items: Vec::new(), next: None }).into_response());
     };
@@ -70,7 +73,9 @@ async fn list(State(api): State<Api>, caller: Caller, query: Query) -> Result<Re
         claimed_by: claimed_by.map(|by| (by, now)),
         unclaimed_at: unclaimed.then_some(now),
         request: query.id("request")?,
-        second: query.yes("second")?,
+        second: query.yes("second")? || first_by.is_some(),
+        // Whichever of their names they decided under.
+        first_by: first_by.map(|name| person(&name).to_owned()),
         snoozed: query.words("snoozed", &["true", "false"])?.first().map(|word| (word == "true", now)),
     };
     let rows = api.engine().store().reviews(&filter, after, limit).await?;

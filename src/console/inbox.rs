@@ -16,6 +16,7 @@ use super::read::{List, Process, Review};
 use super::review::has_role;
 use super::session::Seat;
 use super::show::{self, When, by_language};
+use super::text::put;
 use super::together::groups;
 use super::views::{Named, may_save, named};
 use super::{Console, trouble};
@@ -76,6 +77,8 @@ struct InboxPage {
     tabs: Vec<Tab>,
     tab: &'static str,
     rows: Vec<Row>,
+    /// What this person has decided first, and waits for another one.
+    waiting: Vec<Row>,
     empty: &'static str,
     processes: Vec<Choice>,
     next: Option<String>,
@@ -96,6 +99,7 @@ struct InboxList {
     f: Frame,
     tab: &'static str,
     rows: Vec<Row>,
+    waiting: Vec<Row>,
     empty: &'static str,
     next: Option<String>,
     again: String,
@@ -130,6 +134,13 @@ async fn view(console: &Console, seat: &Seat, query: &Fields, part: bool) -> Res
     let next = list.next().map(|cursor| format!("/console/reviews?tab={tab}{kept}&cursor={}", encoded(&cursor)));
     let now = now(console);
     let rows: Vec<Row> = list.items.iter().map(|review| row(review, seat, now, query.some("process"))).collect();
+    let waiting = if tab == "mine" && cursor.is_empty() {
+        let asked = format!("/v1/reviews?first_by=me{kept}&limit={PAGE}");
+        let list: List<Review> = console.desk().get(&seat.person, &asked).await?;
+        list.items.iter().map(|review| row(review, seat, now, query.some("process"))).collect()
+    } else {
+        Vec::new()
+    };
     let again = format!("/console/reviews?tab={tab}{kept}{cursor}");
     let empty = match tab {
         "mine" => t.inbox.empty_mine,
@@ -141,7 +152,7 @@ async fn view(console: &Console, seat: &Seat, query: &Fields, part: bool) -> Res
     };
     let f = Frame::of(seat, t.inbox.title, "/console/reviews");
     if part {
-        return Ok(page(&seat.look, &InboxList { f, tab, rows, empty, next, again }));
+        return Ok(page(&seat.look, &InboxList { f, tab, rows, waiting, empty, next, again }));
     }
     let mut tabs = Vec::new();
     for (word, asked) in TABS {
@@ -186,6 +197,7 @@ async fn view(console: &Console, seat: &Seat, query: &Fields, part: bool) -> Res
         tabs,
         tab,
         rows,
+        waiting,
         empty,
         processes,
         next,
@@ -231,7 +243,11 @@ pub(super) fn row(review: &Review, seat: &Seat, now: Timestamp, within: Option<&
         urgency,
         assignee,
         four_eyes: review.four_eyes,
-        first_by: review.first_by.as_deref().map(|by| super::text::put(t.inbox.first_by, &[by])).unwrap_or_default(),
+        first_by: match review.first_by.as_deref() {
+            Some(by) if same(by, &seat.person.name) => t.inbox.first_you.to_owned(),
+            Some(by) => put(t.inbox.first_by, &[by]),
+            None => String::new(),
+        },
         escalated: review.escalated > 0,
         decision: review.decision.as_ref().map(|decision| t.choice(&decision.choice).to_owned()).unwrap_or_default(),
         word: review.decision.as_ref().map(|decision| decision.choice.clone()).unwrap_or_default(),

@@ -74,6 +74,19 @@ async fn a_tool_of_the_same_person_is_no_second_pair_of_eyes() {
     assert_eq!(li.act("/console/reviews/next", &[]).await.to(), "/console/reviews?tab=mine");
     li.get("/console/reviews/together?process=change&name=big_change").await.expect(200).silent_about("big-1");
     wang.get(&here).await.expect(200).says("data-claim");
+    // It is theirs to wait for.
+    let waits = "You decided first; another person has to agree";
+    li.get("/console/reviews?tab=mine").await.expect(200).says(waits).says(&here);
+    li.get("/console/reviews?tab=mine&process=texted").await.expect(200).silent_about(waits);
+    li.get("/console/reviews?tab=second").await.expect(200).says("you decided first");
+    wang.get("/console/reviews?tab=mine").await.expect(200).silent_about(waits).silent_about(&here);
+    wang.get("/console/reviews?tab=second").await.expect(200).says("first: li@desk");
+    li.cookies.insert("mozhao_lang".to_owned(), "zh-CN".to_owned());
+    li.get("/console/reviews?tab=mine").await.expect(200).says("您已首先决定，待他人确认").says(&here);
+    let mine = world.get("li", "/v1/reviews?first_by=me").await.expect(200);
+    assert_eq!(mine.body["items"][0]["id"], review);
+    assert_eq!(world.get("audit", "/v1/reviews?first_by=li@desk").await.expect(200).body["items"][0]["id"], review);
+    assert_eq!(world.get("wang", "/v1/reviews?first_by=me").await.expect(200).body["items"], json!([]));
 }
 
 #[tokio::test]

@@ -124,7 +124,7 @@ pub(super) async fn a_decision_that_is_not_applied_is_asked_anew(world: &World) 
         let again = world.store.review_act(review.id, &wrong, signal_id, T0).await.unwrap();
         assert_eq!(again, ReviewPut::Done(Box::new(open), Some(signal_id)));
         done(act(world, &review, &claim("bob", LATER, false)).await);
-        world.store.signal(world.id(), request, &Signal::Withdraw { by: "c".into() }, T0).await.unwrap();
+        world.store.signal(world.id(), request, &Signal::Withdraw { by: "c".into(), note: None }, T0).await.unwrap();
         world.store.claim(worker, 9).await.unwrap();
         let mut last = end(request, 3, "withdrawn");
         (last.seen, last.review) = (2, Some(ReviewChange::Cancelled(review.id)));
@@ -307,7 +307,7 @@ pub(super) async fn escalating_releases(world: &World) {
 pub(super) async fn decisions_on_ended_requests(world: &World) {
     let worker = world.worker().await;
     let (request, review) = world.in_review(worker, false).await;
-    world.store.signal(world.id(), request, &Signal::Withdraw { by: "c".into() }, T0).await.unwrap();
+    world.store.signal(world.id(), request, &Signal::Withdraw { by: "c".into(), note: None }, T0).await.unwrap();
     world.store.claim(worker, 9).await.unwrap();
     let mut last = end(request, 2, "withdrawn");
     (last.seen, last.review) = (1, Some(ReviewChange::Cancelled(review.id)));
@@ -340,7 +340,7 @@ pub(super) async fn lists_are_filtered_and_paged(world: &World) {
         ask.review = Some(ReviewChange::Open(Box::new(review.clone())));
         assert_eq!(world.write(worker, ask).await, Written::Advanced);
         // The template's own review is closed.
-        world.store.signal(world.id(), template.request, &Signal::Withdraw { by: "c".into() }, T0).await.unwrap();
+        world.store.signal(world.id(), template.request, &Signal::Withdraw { by: "c".into(), note: None }, T0).await.unwrap();
         world.store.claim(worker, 9).await.unwrap();
         let mut close = step(template.request, 2);
         (close.seen, close.review) = (1, Some(ReviewChange::Cancelled(template.id)));
@@ -390,6 +390,12 @@ pub(super) async fn decisions_are_listed_last_first(world: &World) {
             let second = ReviewFilter { second: true, ..Default::default() };
             let listed = world.store.reviews(&second, None, 9).await.unwrap();
             assert_eq!(listed.iter().map(|row| row.id).collect::<Vec<_>>(), [review.id], "a second person must decide");
+            // Known by the person, whichever of their names they decided under; and by nobody whose name begins so.
+            for (name, found) in [("eve", true), ("ev", false), ("eve@", false), ("ann", false)] {
+                let first = ReviewFilter { second: true, first_by: Some(name.to_owned()), ..Default::default() };
+                let listed = world.store.reviews(&first, None, 9).await.unwrap();
+                assert_eq!(listed.len(), usize::from(found), "{name}");
+            }
         }
         let version = if n == 1 { 2 } else { 1 };
         let mut decided = decide(&review, by, version, Choice::Approve);

@@ -28,6 +28,8 @@ texts! { Inbox {
     four_eyes: "four eyes", "双人复核";
     escalated: "escalated", "已升级";
     first_by: "first: {}", "首次决定：{}";
+    first_you: "you decided first", "您已首先决定";
+    waiting: "You decided first; another person has to agree", "您已首先决定，待他人确认";
 } }
 
 texts! { Review {

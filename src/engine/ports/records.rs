@@ -379,6 +379,8 @@ pub struct ReviewFilter {
     pub request: Option<Uuid>,
     /// Only those that one person has decided and a second one must.
     pub second: bool,
+    /// Only those that this person has decided first, in their own name or through a tool.
+    pub first_by: Option<String>,
     /// Only those that are put aside at this time (`true`), or only those that are not.
     pub snoozed: Option<(bool, Time)>,
 }

@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use super::State;
+use crate::domain::request::signal::person;
 use crate::domain::time::Time;
 use crate::engine::ports::records::{DecisionFilter, ReviewFilter, ReviewRow};
 use crate::engine::ports::store::{ReviewAct, ReviewPut, StoreError};
@@ -91,5 +92,14 @@ fn matches(filter: &ReviewFilter, row: &ReviewRow) -> bool {
     let process = filter.processes.is_empty() || filter.processes.contains(&row.process);
     let name = filter.name.as_ref().is_none_or(|name| *name == row.name);
     let second = !filter.second || row.decision.is_some();
-    state && second && role && unclaimed && held && process && name && filter.request.is_none_or(|request| request == row.request)
+    let first = filter.first_by.as_ref().is_none_or(|name| row.decision.as_ref().is_some_and(|first| person(&first.by) == name));
+    state
+        && second
+        && first
+        && role
+        && unclaimed
+        && held
+        && process
+        && name
+        && filter.request.is_none_or(|request| request == row.request)
 }

@@ -39,6 +39,7 @@ macro_rules! list {
             AND ($7::UUID IS NULL OR request = $7)
             AND (due_at, id) > ($8, $9)
             AND (NOT $11::BOOLEAN OR decision IS NOT NULL)
+            AND ($15::TEXT IS NULL OR decided_by = $15 OR starts_with(decided_by, $15 || '@'))
             AND ($12::BOOLEAN IS NULL OR $12 = EXISTS (SELECT 1 FROM snoozes WHERE snoozes.review = reviews.id AND until > $13
                 AND NOT EXISTS (SELECT 1 FROM signals WHERE signals.request = reviews.request AND signals.at > snoozes.at)))
             ORDER BY due_at, id LIMIT $10"
@@ -145,6 +146,7 @@ impl PostgresStore {
             .bind(filter.snoozed.map(|(put, _)| put))
             .bind(filter.snoozed.map_or(0, |(_, at)| at.0))
             .bind(filter.claimed_by.as_ref().map_or(0, |(_, at)| at.0))
+            .bind(&filter.first_by)
             .persistent(false);
         self.db.others().read(query, rows::review).await
     }

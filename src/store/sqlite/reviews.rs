@@ -35,6 +35,7 @@ macro_rules! list {
             AND (?7 IS NULL OR request = ?7)
             AND (due_at, id) > (?8, ?9)
             AND (NOT ?11 OR decision IS NOT NULL)
+            AND (?15 IS NULL OR decided_by = ?15 OR substr(decided_by, 1, length(?15) + 1) = ?15 || '@')
             AND (?12 IS NULL OR ?12 = EXISTS (SELECT 1 FROM snoozes WHERE snoozes.review = reviews.id AND until > ?13
                 AND NOT EXISTS (SELECT 1 FROM signals WHERE signals.request = reviews.request AND signals.at > snoozes.at)))
             ORDER BY due_at, id LIMIT ?10"
@@ -140,7 +141,8 @@ impl SqliteStore {
             .bind(filter.second)
             .bind(filter.snoozed.map(|(put, _)| put))
             .bind(filter.snoozed.map_or(0, |(_, at)| at.0))
-            .bind(filter.claimed_by.as_ref().map_or(0, |(_, at)| at.0));
+            .bind(filter.claimed_by.as_ref().map_or(0, |(_, at)| at.0))
+            .bind(&filter.first_by);
         self.db.read(query, rows::review).await
     }
 
