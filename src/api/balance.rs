@@ -23,23 +23,32 @@ use crate::domain::time::{Time, parse_duration};
 use crate::engine::ports::balance::Balance;
 
 /// `accepted = done + refused + withdrawn + expired + open`, read at one instant.
+///
+/// Of all processes; for a token that is good for some of them only, what is open of those, and nothing of the others.
 #[derive(Debug, Serialize, ToSchema)]
 struct BalanceBody {
     /// Do the books add up?
-    holds: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    holds: Option<bool>,
     /// Accepted minus ended minus open.
-    #[schema(value_type = i64)]
-    difference: i128,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
+    difference: Option<i128>,
     /// Ever accepted.
-    accepted: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accepted: Option<u64>,
     /// Ended so.
-    done: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    done: Option<u64>,
     /// Ended so.
-    refused: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<u64>,
     /// Ended so.
-    withdrawn: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    withdrawn: Option<u64>,
     /// Ended so.
-    expired: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expired: Option<u64>,
     /// Without an outcome yet.
     open: u64,
     /// Of these: waiting for their turn.
@@ -53,16 +62,20 @@ struct BalanceBody {
     /// Of these: waiting for a person.
     in_review: u64,
     /// Messages that never became requests.
-    rejected: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rejected: Option<u64>,
     /// Ended without a person's decision.
-    automated: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    automated: Option<u64>,
     /// Automated, of all that ended (0 to 1); left out before the first end.
     #[serde(skip_serializing_if = "Option::is_none")]
     automation_rate: Option<f64>,
     /// Events that are not published yet.
-    unpublished: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unpublished: Option<u64>,
     /// Open, not owned, and due for longer than a minute: nobody looks after them.
-    overdue: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    overdue: Option<u64>,
     /// The open requests by process, state, step and group, as far as the token covers their processes.
     by_process: Vec<CountedBody>,
 }
@@ -122,7 +135,7 @@ const TIMES: u32 = 20;
 
 impl Api {
     /// The balance, at most this old. Where there is little to count, it is always a new one; those who ask at once share one.
-    async fn balance(&self, max_age: Duration) -> Result<Arc<Balance>, Problem> {
+    pub(super) async fn balance(&self, max_age: Duration) -> Result<Arc<Balance>, Problem> {
         let clock = self.engine().clock();
         let mut kept = self.0.balance.lock().await;
         if let Some((read, took, balance)) = kept.as_ref() {
@@ -137,6 +150,15 @@ impl Api {
         *kept = Some((read, read.since(begun), balance.clone()));
         Ok(balance)
     }
+}
+
+/// The open requests of a balance that a caller may know of.
+fn open_of(caller: &Caller, balance: &Balance) -> Balance {
+    let mut shown = Balance::default();
+    for place in balance.places.iter().filter(|place| caller.covers(&place.process)) {
+        shown.add(place.clone());
+    }
+    shown
 }
 
 /// Do the books add up? Every accepted request is in exactly one place.
@@ -158,25 +180,28 @@ async fn balance(State(api): State<Api>, caller: Caller, query: Query) -> Result
         parked: row.parked.clone(),
         count: row.count,
     });
+    // What was counted when it was accepted or ended is not known by process: it is for who may see all of them.
+    let whole = caller.require_everywhere(Action::ReadOperations).is_ok().then_some(balance.as_ref());
+    let shown = open_of(&caller, &balance);
     let body = BalanceBody {
-        holds: balance.holds(),
-        difference: difference(&balance),
-        accepted: balance.accepted,
-        done: balance.done,
-        refused: balance.refused,
-        withdrawn: balance.withdrawn,
-        expired: balance.expired,
-        open: balance.open(),
-        queued: balance.queued,
-        running: balance.running,
-        waiting: balance.waiting,
-        parked: balance.parked,
-        in_review: balance.in_review,
-        rejected: balance.rejected,
-        automated: balance.automated,
-        automation_rate: rate(&balance),
-        unpublished: balance.unpublished,
-        overdue: balance.overdue,
+        holds: whole.map(Balance::holds),
+        difference: whole.map(difference),
+        accepted: whole.map(|whole| whole.accepted),
+        done: whole.map(|whole| whole.done),
+        refused: whole.map(|whole| whole.refused),
+        withdrawn: whole.map(|whole| whole.withdrawn),
+        expired: whole.map(|whole| whole.expired),
+        open: shown.open(),
+        queued: shown.queued,
+        running: shown.running,
+        waiting: shown.waiting,
+        parked: shown.parked,
+        in_review: shown.in_review,
+        rejected: whole.map(|whole| whole.rejected),
+        automated: whole.map(|whole| whole.automated),
+        automation_rate: whole.and_then(rate),
+        unpublished: whole.map(|whole| whole.unpublished),
+        overdue: whole.map(|whole| whole.overdue),
         by_process: by_process.collect(),
     };
     Ok(Answer(body).into_response())

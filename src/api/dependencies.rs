@@ -1,6 +1,7 @@
 //! `/v1/dependencies`: the remote systems behind the connectors, their breakers, and what waits for them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use axum::Json as Answer;
 use axum::extract::State;
@@ -27,6 +28,8 @@ use crate::engine::service::ResumeHow;
 const MAX_RATE: u32 = 10_000;
 /// Parked requests are counted up to this.
 pub(super) const COUNT_CAP: u64 = 1_000_000;
+/// How old the numbers may be that a part of the processes is counted by.
+const BALANCE_AGE: Duration = Duration::from_secs(5);
 
 /// The control state of a group that requests are parked under.
 #[derive(Debug, Serialize, ToSchema)]
@@ -148,7 +151,11 @@ async fn list(State(api): State<Api>, caller: Caller) -> Result<Response, Proble
         controls.iter().filter_map(|row| row.group.strip_prefix("dependency:").map(|name| (name, row))).collect();
     let processes = api.engine().processes().all();
     let breakers = api.engine().dependencies();
+    // Whoever sees some processes only is not told of what others call, nor how much of theirs waits.
+    let everywhere = caller.require_everywhere(Action::ReadOperations).is_ok();
     let names = controls.keys().copied().chain(breakers.iter().map(|view| view.connector.as_str()));
+    let names = names.filter(|_| everywhere);
+    let balance = if everywhere { None } else { Some(api.balance(BALANCE_AGE).await?) };
     let mut users: BTreeMap<&str, BTreeSet<&str>> = names.map(|name| (name, BTreeSet::new())).collect();
     for process in processes.iter().filter(|process| caller.covers(&process.name)) {
         for name in connectors(process) {
@@ -158,13 +165,26 @@ async fn list(State(api): State<Api>, caller: Caller) -> Result<Response, Proble
     let mut items = Vec::new();
     for (name, processes) in users {
         let control = controls.get(name);
+        let group = format!("dependency:{name}");
+        let parked = match &balance {
+            None => api.engine().store().parked_under(&group, COUNT_CAP).await?,
+            Some(balance) => {
+                let places = balance.places.iter().filter(|place| place.parked.as_ref() == Some(&group));
+                places.filter(|place| caller.covers(&place.process)).map(|place| place.count).sum()
+            }
+        };
+        let control = control.map(|row| {
+            let body = ControlBody::from(*row);
+            // The one that goes first may be anybody's.
+            ControlBody { canary: body.canary.filter(|_| everywhere), ..body }
+        });
         items.push(DependencyBody {
             name: name.to_owned(),
-            state: control.map_or_else(|| "closed".to_owned(), |row| row.state.clone()),
-            parked: api.engine().store().parked_under(&format!("dependency:{name}"), COUNT_CAP).await?,
+            state: control.as_ref().map_or_else(|| "closed".to_owned(), |row| row.state.clone()),
+            parked,
             processes: processes.into_iter().map(str::to_owned).collect(),
             failures: breakers.iter().find(|view| view.connector == name).map_or(0, |view| view.failures),
-            control: control.map(|row| ControlBody::from(*row)),
+            control,
         });
     }
     Ok(Answer(DependencyList { items }).into_response())

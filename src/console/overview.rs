@@ -24,13 +24,14 @@ use crate::api::Refused;
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Balance {
-    holds: bool,
+    /// What was ever counted is for those who may see all processes.
+    holds: Option<bool>,
     difference: i64,
-    accepted: u64,
-    done: u64,
-    refused: u64,
-    withdrawn: u64,
-    expired: u64,
+    accepted: Option<u64>,
+    done: Option<u64>,
+    refused: Option<u64>,
+    withdrawn: Option<u64>,
+    expired: Option<u64>,
     open: u64,
     queued: u64,
     running: u64,
@@ -211,11 +212,11 @@ async fn view(console: &Console, seat: &Seat, query: &Fields) -> Result<View, Re
         steps: steps(&balance),
         asked: shares(&history.asked_for, "state:in_review", within),
         refused: shares(&history.refused_for, "state:refused", within),
-        holds: balance.holds,
-        books: if balance.holds {
-            t.overview.holds.to_owned()
-        } else {
-            put(t.overview.differs, &[&balance.difference.to_string()])
+        holds: balance.holds != Some(false),
+        books: match balance.holds {
+            Some(true) => t.overview.holds.to_owned(),
+            Some(false) => put(t.overview.differs, &[&balance.difference.to_string()]),
+            None => String::new(),
         },
         rejected: number(balance.rejected),
         unpublished: number(balance.unpublished),
@@ -264,7 +265,10 @@ fn tiles(balance: &Balance, history: &History, within: &str, t: &Texts) -> Vec<T
     let tile =
         |href: String, label: &str, value: String, under: String| Tile { href, label: label.to_owned(), value, under, tone: "" };
     let times = || "#times".to_owned();
-    let of = |total: u64| format!("{} {}", number(total), t.overview.since_start);
+    let of = |total: Option<u64>| match total {
+        Some(total) => format!("{} {}", number(total), t.overview.since_start),
+        None => t.overview.in_window.to_owned(),
+    };
     let all_ended = search("state:done,refused,withdrawn,expired", within);
     vec![
         Tile {
@@ -278,7 +282,7 @@ fn tiles(balance: &Balance, history: &History, within: &str, t: &Texts) -> Vec<T
             search("state:withdrawn,expired", within),
             t.overview.other,
             number(whole.other),
-            of(balance.withdrawn + balance.expired),
+            of(balance.withdrawn.zip(balance.expired).map(|(withdrawn, expired)| withdrawn + expired)),
         ),
         tile(times(), t.overview.p50, took(whole.p50_ms, t), t.overview.in_window.to_owned()),
         tile(times(), t.overview.p95, took(whole.p95_ms, t), t.overview.in_window.to_owned()),
