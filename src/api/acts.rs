@@ -15,11 +15,29 @@ use super::extract::Query;
 use super::permit::Action;
 use super::problem::Problem;
 use super::stamp::Stamp;
+use super::window::{PAGES, Window};
 use crate::domain::request::signal::Decision;
 use crate::engine::ports::records::ReviewRow;
 use crate::engine::ports::reviewing::ActRow;
 use crate::engine::ports::store::StoreError;
 use crate::engine::service::{Engine, EngineError};
+
+/// What people do that no request's ledger says.
+pub(crate) const KINDS: [&str; 13] = [
+    "decision_undone",
+    "review_taken_over",
+    "review_released",
+    "review_escalated",
+    "review_snoozed",
+    "review_woken",
+    "view_saved",
+    "view_renamed",
+    "view_removed",
+    "batch_stopped",
+    "dependency_tripped",
+    "dependency_reset",
+    "group_resumed",
+];
 
 /// Something that somebody did.
 #[derive(Debug, Serialize, ToSchema)]
@@ -63,15 +81,37 @@ struct DoneList {
 /// What people did beside deciding and looking, the last ones first.
 #[utoipa::path(get, path = "/v1/acts", operation_id = "list_acts", tag = "reviews",
     params(("by" = Option<String>, Query, description = "By this person"),
+        ("what" = Option<Vec<String>>, Query, description = "One of these; a page may have fewer rows than `limit` and a next one"),
+        ("after" = Option<String>, Query, description = "Done at this time or later (RFC 3339)"),
+        ("before" = Option<String>, Query, description = "Done before this time (RFC 3339)"),
         ("cursor" = Option<Uuid>, Query, description = "`next` of the page before"),
         ("limit" = Option<u64>, Query, description = "1 to 200 rows; default 50")),
     responses((status = 200, body = DoneList)))]
 async fn list(State(api): State<Api>, caller: Caller, query: Query) -> Result<Response, Problem> {
     caller.require_everywhere(Action::ReadAll)?;
     let (limit, cursor, by) = (query.limit()?, query.id("cursor")?, query.text("by")?);
-    let rows = api.engine().store().reviewing().acts(by.as_deref(), cursor, limit).await?;
-    let next = (rows.len() == limit).then(|| rows.last().map(|row| row.id)).flatten();
-    Ok(Answer(DoneList { items: rows.into_iter().map(DoneBody::from).collect(), next }).into_response())
+    let (window, kinds) = (Window::of(&query)?, query.words("what", &KINDS)?);
+    let mut from = window.begin_id(cursor);
+    let (mut items, mut next) = (Vec::new(), None);
+    for _ in 0..PAGES {
+        let rows = api.engine().store().reviewing().acts(by.as_deref(), from, limit).await?;
+        from = rows.last().map(|row| row.id);
+        let more = rows.len() == limit && !rows.last().is_some_and(|row| window.passed(row.at));
+        next = from.filter(|_| more);
+        for row in rows.into_iter().filter(|row| window.holds(row.at) && (kinds.is_empty() || kinds.contains(&row.what))) {
+            let id = row.id;
+            items.push(DoneBody::from(row));
+            if items.len() == limit {
+                // What comes after this one has not been looked at, unless it was the last of its page.
+                next = if from == Some(id) { next } else { Some(id) };
+                break;
+            }
+        }
+        if next.is_none() || items.len() == limit {
+            break;
+        }
+    }
+    Ok(Answer(DoneList { items, next }).into_response())
 }
 
 impl Api {

@@ -19,8 +19,12 @@ use super::permit::Action;
 use super::problem::Problem;
 use super::review_view::ReviewBody;
 use super::stamp::{Stamp, read_cursor, write_cursor};
-use crate::engine::ports::records::DecisionFilter;
+use super::window::{PAGES, Window};
+use crate::engine::ports::records::{DecisionFilter, ReviewRow};
 use crate::engine::ports::sessions::{LookFilter, LookRow};
+
+/// What can be decided.
+pub(crate) const CHOICES: [&str; 7] = ["approve", "refuse", "retry", "amend", "ask_customer", "applied", "not_applied"];
 
 /// A page of decisions.
 #[derive(Debug, Serialize, ToSchema)]
@@ -92,6 +96,9 @@ struct LookList {
 #[utoipa::path(get, path = "/v1/decisions", operation_id = "list_decisions", tag = "reviews",
     params(("process" = Option<Vec<String>>, Query, description = "Of one of these processes"),
         ("by" = Option<String>, Query, description = "Made by this person, as the first or the second"),
+        ("choice" = Option<Vec<String>>, Query, description = "One of these choices; a page may have fewer rows than `limit` and a next one"),
+        ("after" = Option<String>, Query, description = "Made at this time or later (RFC 3339)"),
+        ("before" = Option<String>, Query, description = "Made before this time (RFC 3339)"),
         ("cursor" = Option<String>, Query, description = "`next` of the page before"),
         ("limit" = Option<u64>, Query, description = "1 to 200 rows; default 50")),
     responses((status = 200, body = DecisionList)))]
@@ -102,10 +109,33 @@ async fn decisions(State(api): State<Api>, caller: Caller, query: Query) -> Resu
         return Ok(Answer(DecisionList { items: Vec::new(), next: None }).into_response());
     };
     let by = query.text("by")?.map(|name| if name == "me" { caller.name().to_owned() } else { name });
-    let rows = api.engine().store().decisions(&DecisionFilter { processes, by }, before, limit).await?;
-    let last = rows.last().filter(|_| rows.len() == limit);
-    let next = last.map(|row| write_cursor(row.closed_at.unwrap_or(row.due_at), row.id));
-    let items = rows.iter().map(|row| api.review_summary(row)).collect();
+    let (window, choices) = (Window::of(&query)?, query.words("choice", &CHOICES)?);
+    let (filter, mut from) = (DecisionFilter { processes, by }, window.begin(before));
+    let (mut items, mut next) = (Vec::new(), None);
+    let key = |row: &ReviewRow| (row.closed_at.unwrap_or(row.due_at), row.id);
+    for _ in 0..PAGES {
+        let rows = api.engine().store().decisions(&filter, from, limit).await?;
+        from = rows.last().map(key);
+        let more = rows.len() == limit && !rows.last().is_some_and(|row| window.passed(key(row).0));
+        next = from.filter(|_| more);
+        for row in rows.iter().filter(|row| window.holds(key(row).0)) {
+            let choice = row.decision.as_ref().map(|decision| decision.choice.as_str());
+            if !choices.is_empty() && !choice.is_some_and(|choice| choices.iter().any(|known| known == choice)) {
+                continue;
+            }
+            items.push(api.review_summary(row));
+            if items.len() == limit {
+                // What comes after this one has not been looked at, unless it was the last of its page.
+                let last = rows.last().map(key) == Some(key(row));
+                next = if last { next } else { Some(key(row)) };
+                break;
+            }
+        }
+        if next.is_none() || items.len() == limit {
+            break;
+        }
+    }
+    let next = next.map(|(at, id)| write_cursor(at, id));
     Ok(Answer(DecisionList { items, next }).into_response())
 }
 
@@ -149,6 +179,8 @@ async fn reveal(State(api): State<Api>, caller: Caller, path: InPath, Json(revea
 #[utoipa::path(get, path = "/v1/looks", operation_id = "list_looks", tag = "requests",
     params(("request" = Option<Uuid>, Query, description = "Of this request"),
         ("by" = Option<String>, Query, description = "By this person"),
+        ("after" = Option<String>, Query, description = "Looked at at this time or later (RFC 3339)"),
+        ("before" = Option<String>, Query, description = "Looked at before this time (RFC 3339)"),
         ("cursor" = Option<Uuid>, Query, description = "`next` of the page before"),
         ("limit" = Option<u64>, Query, description = "1 to 200 rows; default 50")),
     responses((status = 200, body = LookList)))]
@@ -161,9 +193,12 @@ async fn looks(State(api): State<Api>, caller: Caller, query: Query) -> Result<R
         }
         None => caller.require_everywhere(Action::ReadAll)?,
     }
-    let rows = api.engine().store().sessions().looks(&LookFilter { by: query.text("by")?, request }, cursor, limit).await?;
-    let next = (rows.len() == limit).then(|| rows.last().map(|row| row.id)).flatten();
-    Ok(Answer(LookList { items: rows.into_iter().map(LookBody::from).collect(), next }).into_response())
+    let (window, filter) = (Window::of(&query)?, LookFilter { by: query.text("by")?, request });
+    let rows = api.engine().store().sessions().looks(&filter, window.begin_id(cursor), limit).await?;
+    let more = rows.len() == limit && !rows.last().is_some_and(|row| window.passed(row.at));
+    let next = rows.last().map(|row| row.id).filter(|_| more);
+    let items = rows.into_iter().filter(|row| window.holds(row.at)).map(LookBody::from).collect();
+    Ok(Answer(LookList { items, next }).into_response())
 }
 
 pub(super) fn routes() -> OpenApiRouter<Api> {

@@ -51,6 +51,7 @@ mod timeline;
 pub mod tokens;
 mod views;
 mod waiting;
+mod window;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,8 +62,10 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use acts::KINDS;
 pub use auth::{PREFIX, hash};
 pub use batching::{turn, work_batches};
+pub(crate) use decisions::CHOICES;
 pub use desk::{Desk, Refused, Reply};
 pub use metrics::install as install_metrics;
 pub use openapi::document;

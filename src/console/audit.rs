@@ -1,30 +1,26 @@
 //! For auditors: who decided, who looked behind a mask, and whether the record is whole.
 
-use std::future::ready;
-use std::io;
-
 use askama::Template;
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderValue, header};
-use axum::response::{IntoResponse, Response};
-use futures_util::StreamExt as _;
-use futures_util::stream::{once, try_unfold};
+use axum::response::Response;
+use jiff::Span;
+use jiff::civil::Date;
 use serde::Deserialize;
 use uuid::Uuid;
 
 use super::form::{Fields, Query, encoded};
-use super::frame::{Frame, page};
+use super::frame::{self, Frame, page};
 use super::home::shown;
 use super::inbox::now;
 use super::read::{Act, List, Look, Process, Review};
 use super::request::LookRow;
 use super::session::Seat;
+use super::sheets::Sheet;
 use super::show::{When, by_language, number, short_id};
-use super::text::put;
+use super::text::{Texts, put};
 use super::{Console, trouble};
-use crate::api::Refused;
 use crate::api::permit::Action;
+use crate::api::{CHOICES, KINDS, Refused};
 
 /// Requests that one press verifies.
 const VERIFIED: usize = 100;
@@ -60,6 +56,11 @@ struct DecisionsPage {
     may_looks: bool,
     by: String,
     process: String,
+    /// The first and the last day.
+    from: String,
+    to: String,
+    /// What can be chosen: word, label, and whether it is.
+    kinds: Vec<(&'static str, &'static str, bool)>,
     processes: Vec<(String, String)>,
     rows: Vec<DecisionRow>,
     looks: Vec<LookRow>,
@@ -68,9 +69,53 @@ struct DecisionsPage {
     export: String,
 }
 
-/// What a list is narrowed to, for the interface and for our own address.
-fn narrowed(query: &Fields) -> String {
-    ["by", "process"].iter().filter_map(|name| query.some(name).map(|value| format!("&{name}={}", encoded(value)))).collect()
+/// What a list is narrowed to: as it stands in the page's address, days in the reader's zone.
+pub(super) struct Narrowed {
+    /// Names and values in our own address.
+    words: Vec<(&'static str, String)>,
+    /// Names and values that the interface is asked with.
+    asked: Vec<(&'static str, String)>,
+}
+
+impl Narrowed {
+    pub(super) fn of(sheet: Sheet, query: &Fields, look: &frame::Look) -> Narrowed {
+        let names: &[&'static str] = match sheet {
+            Sheet::Decisions => &["by", "process", "choice"],
+            Sheet::Looks => &["by"],
+            Sheet::Acts => &["by", "what"],
+        };
+        let given = |name: &'static str| query.some(name).map(|value| (name, value.to_owned()));
+        let mut words: Vec<_> = names.iter().copied().filter_map(given).collect();
+        let mut asked = words.clone();
+        // The last day belongs to it.
+        for (name, bound, more) in [("from", "after", 0), ("to", "before", 1)] {
+            let day = query.some(name).and_then(|day| day.parse::<Date>().ok());
+            let begin = day.and_then(|day| day.checked_add(Span::new().days(more)).ok()?.to_zoned(look.zone.clone()).ok());
+            if let Some((day, begin)) = day.zip(begin) {
+                words.push((name, day.to_string()));
+                asked.push((bound, begin.timestamp().to_string()));
+            }
+        }
+        Narrowed { words, asked }
+    }
+
+    fn one(&self, name: &str) -> String {
+        self.words.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone()).unwrap_or_default()
+    }
+
+    /// For our own address.
+    fn kept(&self) -> String {
+        query(&self.words)
+    }
+
+    /// For the interface.
+    pub(super) fn asked(&self) -> String {
+        query(&self.asked)
+    }
+}
+
+fn query(words: &[(&'static str, String)]) -> String {
+    words.iter().map(|(name, value)| format!("&{name}={}", encoded(value))).collect()
 }
 
 /// Who decided, or who saw what.
@@ -84,27 +129,28 @@ pub(super) async fn decisions(State(console): State<Console>, seat: Seat, Query(
 async fn view(console: &Console, seat: &Seat, query: &Fields) -> Result<DecisionsPage, Refused> {
     let (desk, t, now) = (console.desk(), seat.look.lang.texts(), now(console));
     let may_looks = seat.may(Action::ReadAll) && seat.person.processes.is_empty();
-    let looks_tab = may_looks && query.one("tab") == "looks";
+    let sheet = if may_looks { Sheet::of(query.one("tab")) } else { Sheet::Decisions };
+    let looks_tab = sheet == Sheet::Looks;
     let cursor = query.some("cursor").map(|cursor| format!("&cursor={}", encoded(cursor))).unwrap_or_default();
-    let kept = narrowed(query);
-    let acts_tab = may_looks && query.one("tab") == "acts";
+    let narrowed = Narrowed::of(sheet, query, &seat.look);
+    let (kept, asked) = (narrowed.kept(), narrowed.asked());
+    let acts_tab = sheet == Sheet::Acts;
     let (mut rows, mut looks, mut acts) = (Vec::new(), Vec::new(), Vec::new());
     let next = match (looks_tab, acts_tab) {
         (true, _) => "&tab=looks",
         (_, true) => "&tab=acts",
         _ => "",
     };
-    let by = query.some("by").map(|by| format!("&by={}", encoded(by))).unwrap_or_default();
     let cursor_after = if acts_tab {
-        let list: List<Act> = desk.get(&seat.person, &format!("/v1/acts?limit=50{by}{cursor}")).await?;
+        let list: List<Act> = desk.get(&seat.person, &format!("/v1/acts?limit=50{asked}{cursor}")).await?;
         acts = list.items.iter().map(|act| act_line(act, seat, now)).collect();
         list.next()
     } else if looks_tab {
-        let list: List<Look> = desk.get(&seat.person, &format!("/v1/looks?limit=50{by}{cursor}")).await?;
+        let list: List<Look> = desk.get(&seat.person, &format!("/v1/looks?limit=50{asked}{cursor}")).await?;
         looks = list.items.iter().map(|look| LookRow::new(look, seat, now)).collect();
         list.next()
     } else {
-        let list: List<Review> = desk.get(&seat.person, &format!("/v1/decisions?limit=50{kept}{cursor}")).await?;
+        let list: List<Review> = desk.get(&seat.person, &format!("/v1/decisions?limit=50{asked}{cursor}")).await?;
         rows = list.items.iter().map(|review| row(review, seat, now)).collect();
         list.next()
     };
@@ -114,20 +160,33 @@ async fn view(console: &Console, seat: &Seat, query: &Fields) -> Result<Decision
         looks_tab,
         acts_tab,
         may_looks,
-        by: query.one("by").to_owned(),
-        process: query.one("process").to_owned(),
+        by: narrowed.one("by"),
+        process: narrowed.one("process"),
+        from: narrowed.one("from"),
+        to: narrowed.one("to"),
+        kinds: kinds(sheet, &narrowed, seat),
         processes: known.items.iter().map(|process| (process.name.clone(), by_language(&process.title, &seat.look))).collect(),
         rows,
         looks,
         acts,
         next: cursor_after.map(|cursor| format!("/console/decisions?cursor={}{kept}{next}", encoded(&cursor))),
-        export: format!("/console/decisions.csv?x=1{kept}"),
+        export: format!("/console/decisions.csv?{}", format!("{next}{kept}").trim_start_matches('&')),
     })
 }
 
-fn act_line(act: &Act, seat: &Seat, now: jiff::Timestamp) -> ActLine {
-    let t = &seat.look.lang.texts().decisions;
-    let what = match act.what.as_str() {
+/// What was decided or done, to choose from.
+fn kinds(sheet: Sheet, narrowed: &Narrowed, seat: &Seat) -> Vec<(&'static str, &'static str, bool)> {
+    let t = seat.look.lang.texts();
+    match sheet {
+        Sheet::Decisions => CHOICES.map(|word| (word, t.choice(word), narrowed.one("choice") == word)).to_vec(),
+        Sheet::Looks => Vec::new(),
+        Sheet::Acts => KINDS.map(|word| (word, did(word, t), narrowed.one("what") == word)).to_vec(),
+    }
+}
+
+fn did<'a>(word: &'a str, t: &Texts) -> &'a str {
+    let t = &t.decisions;
+    match word {
         "decision_undone" => t.decision_undone,
         "review_snoozed" => t.review_snoozed,
         "review_woken" => t.review_woken,
@@ -142,7 +201,11 @@ fn act_line(act: &Act, seat: &Seat, now: jiff::Timestamp) -> ActLine {
         "view_removed" => t.view_removed,
         "batch_stopped" => t.batch_stopped,
         other => other,
-    };
+    }
+}
+
+fn act_line(act: &Act, seat: &Seat, now: jiff::Timestamp) -> ActLine {
+    let what = did(&act.what, seat.look.lang.texts());
     let (about, href) = match (&act.review, &act.request) {
         (Some(review), _) => (review.clone(), format!("/console/reviews/{review}")),
         (None, Some(request)) => (request.clone(), format!("/console/requests/{request}")),
@@ -168,64 +231,6 @@ fn row(review: &Review, seat: &Seat, now: jiff::Timestamp) -> DecisionRow {
         note: decision.note,
         at: review.closed_at.as_deref().and_then(|at| When::parse(at, now, &seat.look)),
     }
-}
-
-/// The decisions as a table for other programs: all of them, sent page by page as they are read.
-pub(super) async fn csv(State(console): State<Console>, seat: Seat, Query(query): Query) -> Response {
-    let kept = narrowed(&query);
-    let (head, next) = match part(&console, &seat, &kept, "").await {
-        Ok(part) => part,
-        Err(refused) => return trouble::refused(&seat, &refused),
-    };
-    let first = once(ready(Ok(format!("{HEAD}{head}"))));
-    // What cannot be read ends the answer before its end: a browser says so, and nobody takes a part for the whole.
-    let rest = try_unfold(next, move |next| {
-        let (console, seat, kept) = (console.clone(), seat.clone(), kept.clone());
-        async move {
-            let Some(cursor) = next else { return Ok(None) };
-            let part = part(&console, &seat, &kept, &format!("&cursor={}", encoded(&cursor))).await;
-            part.map(Some).map_err(|refused| io::Error::other(refused.detail))
-        }
-    });
-    let mut response = Body::from_stream(first.chain(rest)).into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
-    headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"decisions.csv\""));
-    response
-}
-
-const HEAD: &str = "closed_at,review,request,process,version,question,choice,reason,by,first_by,note\r\n";
-
-/// Some lines of the table, and where the next ones begin.
-async fn part(console: &Console, seat: &Seat, kept: &str, cursor: &str) -> Result<(String, Option<String>), Refused> {
-    let mut text = String::new();
-    let list: List<Review> = console.desk().get(&seat.person, &format!("/v1/decisions?limit=200{kept}{cursor}")).await?;
-    for review in &list.items {
-        let decision = review.decision.clone().unwrap_or_default();
-        let cells = [
-            review.closed_at.clone().unwrap_or_default(),
-            review.id.clone(),
-            review.request.clone(),
-            review.process.clone(),
-            review.process_version.to_string(),
-            review.name.clone(),
-            decision.choice,
-            decision.reason.unwrap_or_default(),
-            decision.by,
-            decision.first_by.unwrap_or_default(),
-            decision.note,
-        ];
-        text.push_str(&cells.map(|cell| quoted(&cell)).join(","));
-        text.push_str("\r\n");
-    }
-    Ok((text, list.next()))
-}
-
-/// A cell. What a spreadsheet would take for a formula is made a text.
-fn quoted(cell: &str) -> String {
-    let formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let cell = cell.replace('"', "\"\"");
-    format!("\"{}{cell}\"", if formula { "'" } else { "" })
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -329,16 +334,4 @@ async fn checked(console: &Console, seat: &Seat, query: &Fields) -> Result<Ledge
         record: if request.is_empty() { String::new() } else { format!("/console/requests/{}/record.json", encoded(&request)) },
         request,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cells_are_no_formulas() {
-        assert_eq!(quoted("a \"b\""), "\"a \"\"b\"\"\"");
-        assert_eq!(quoted("=HYPERLINK(1)"), "\"'=HYPERLINK(1)\"");
-        assert_eq!(quoted("@x"), "\"'@x\"");
-    }
 }

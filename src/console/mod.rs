@@ -40,6 +40,7 @@ mod requests;
 mod review;
 mod seen;
 mod session;
+mod sheets;
 mod show;
 mod signed_out;
 mod standing;
@@ -187,7 +188,7 @@ pub fn router(desk: Desk, engine: Engine, doors: Doors) -> Router {
         .route("/console/processes/{name}/clauses", get(versions::clauses))
         .route("/console/processes/{name}/difference", get(versions::difference))
         .route("/console/decisions", get(audit::decisions))
-        .route("/console/decisions.csv", get(audit::csv))
+        .route("/console/decisions.csv", get(sheets::csv))
         .route("/console/ledger", get(audit::ledger))
         .route("/console/{*rest}", get(trouble::nowhere).post(trouble::nowhere));
     pages

@@ -206,6 +206,8 @@ texts! { Decisions {
     field: "Value", "字段";
     person: "Person", "人员";
     export: "Download as CSV", "下载 CSV";
+    from: "From", "起始日期";
+    to: "Until", "截止日期";
 } }
 
 texts! { Ledger {
