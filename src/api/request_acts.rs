@@ -53,6 +53,14 @@ pub(super) struct Note {
     pub(super) note: String,
 }
 
+/// Why it is taken back.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Withdrawal {
+    /// 1 to 4000 characters, for those who look at it later; part of the ledger for ever, so nothing sensitive. May be left out.
+    note: Option<String>,
+}
+
 /// Nothing.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -127,7 +135,7 @@ impl<'a> Act<'a> {
 /// Takes a request back.
 ///
 /// It succeeds before the first effect that cannot be undone; what was applied until then is undone.
-#[utoipa::path(post, path = "/v1/requests/{id}/withdraw", operation_id = "withdraw_request", tag = "requests", request_body = Option<Nothing>,
+#[utoipa::path(post, path = "/v1/requests/{id}/withdraw", operation_id = "withdraw_request", tag = "requests", request_body = Option<Withdrawal>,
     params(("id" = Uuid, Path, description = "The request"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition safe"),
         ("wait" = Option<String>, Query, description = "Wait so long for the answer; default 5s")),
@@ -139,9 +147,10 @@ async fn withdraw(
     path: InPath,
     query: Query,
     key: Key,
-    OptionalJson(Nothing {}): OptionalJson<Nothing>,
+    OptionalJson(Withdrawal { note }): OptionalJson<Withdrawal>,
 ) -> Result<Response, Problem> {
-    let signal = Signal::Withdraw { by: caller.name().to_owned() };
+    let note = note.as_deref().map(check_note).transpose()?;
+    let signal = Signal::Withdraw { by: caller.name().to_owned(), note };
     Act::new(&api, &caller, &path, &query)?.send(Action::Follow, "withdraw", &key, signal).await
 }
 

@@ -10,11 +10,13 @@ use uuid::Uuid;
 use super::Api;
 use super::facts::{Reader, mask_payload, masked_places, show_customer};
 use super::stamp::Stamp;
-use crate::domain::process::model::{Process, Reason, Texts};
+use crate::domain::process::model::{Process, Reason, StepKind, Texts};
 use crate::domain::request::chain::Entry;
 use crate::domain::request::fact::{Decided, Fact};
 use crate::domain::words::Choice;
+use crate::engine::drive::replay;
 use crate::engine::ports::records::RequestRow;
+use crate::engine::ports::store::Loaded;
 
 /// A request.
 #[derive(Debug, Serialize, ToSchema)]
@@ -79,6 +81,9 @@ pub(super) struct RequestBody {
     /// When something will be tried or looked at again by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     wake_at: Option<Stamp>,
+    /// How often the step was tried that it stands at, where an attempt has failed. For staff; left out in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tried: Option<TriedBody>,
     /// When it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     ended_at: Option<Stamp>,
@@ -89,6 +94,37 @@ pub(super) struct RequestBody {
     /// JSON pointers to the values of the payload that are masked.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     masked: Vec<String>,
+}
+
+/// How often a step was tried, and how often it may be.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TriedBody {
+    /// The step.
+    step: String,
+    /// Attempts that were made since they were last counted anew: by a verdict, a person's decision or a resume.
+    made: u32,
+    /// The most attempts, the first included.
+    of: u32,
+    /// No further one begins later than this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<Stamp>,
+}
+
+/// How often the step was tried that an open request stands at; `None` where no attempt has failed, or the process is not known.
+pub(super) fn tried(loaded: &Loaded, process: &Process) -> Option<TriedBody> {
+    if !matches!(loaded.row.state.as_str(), "running" | "waiting" | "parked") {
+        return None;
+    }
+    let name = loaded.row.step.as_deref()?;
+    let retry = match &process.step(name)?.kind {
+        StepKind::Verify(verify) => &verify.retry,
+        StepKind::Execute(effect) => &effect.retry,
+        StepKind::Wait(_) | StepKind::Review { .. } => return None,
+    };
+    let state = replay(loaded).ok()?;
+    let slot = state.slots.get(name).filter(|slot| slot.attempts > 0)?;
+    let until = slot.first_try.map(|first| first.plus(retry.within).into());
+    Some(TriedBody { step: name.to_owned(), made: slot.attempts, of: retry.attempts, until })
 }
 
 /// A reason with what the customer may be told, by language.
@@ -172,6 +208,7 @@ pub(super) fn summary(row: &RequestRow, process: Option<&Process>, reader: Reade
         promise_due_at: process.map(|process| row.accepted_at.plus(process.promise).into()),
         expires_at: row.expires_at.into(),
         wake_at: row.wake_at.filter(|_| !ended).map(Stamp),
+        tried: None,
         ended_at: row.ended_at.map(Stamp),
         payload: None,
         masked: Vec::new(),

@@ -25,7 +25,7 @@ use super::facts::Reader;
 use super::kinds;
 use super::permit::Action;
 use super::problem::{Fault, Problem, ProblemBody};
-use super::request_view::{RequestBody, full};
+use super::request_view::{RequestBody, full, tried};
 use crate::engine::ports::records::{RequestFilter, RequestRow};
 use crate::engine::ports::store::StoreError;
 use crate::engine::service::{Submission, Submitted};
@@ -197,6 +197,7 @@ async fn read(api: &Api, caller: &Caller, id: Uuid, wait: Duration) -> Result<Re
     let loaded = api.engine().store().load(id).await?;
     let process = api.engine().processes().get(&loaded.row.process, loaded.row.version);
     let mut body = full(&loaded.row, &loaded.payload, &loaded.entries, process.as_deref(), caller.reader());
+    body.tried = process.as_deref().filter(|_| caller.is_staff()).and_then(|process| tried(&loaded, process));
     body.waits_for = before(api, caller, &loaded.row).await?;
     Ok(body)
 }

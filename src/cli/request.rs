@@ -94,6 +94,9 @@ enum Command {
         /// The request
         #[arg(value_parser = super::args::id)]
         id: Uuid,
+        /// Why, for those who look at it later
+        #[arg(long)]
+        note: Option<String>,
     },
     /// Send what the customer was asked for
     Supplement {
@@ -153,7 +156,10 @@ pub(super) async fn run(args: Args, out: Out) -> Done {
         }
         Command::Show { id, brief } => show(&client, id, brief, out).await,
         Command::Watch { id } => watch::watch(&client, &id.to_string(), out).await,
-        Command::Withdraw { id } => act(&client, id, "withdraw", json!({}), out).await,
+        Command::Withdraw { id, note } => {
+            let body = note.map_or_else(|| json!({}), |note| json!({ "note": note }));
+            act(&client, id, "withdraw", body, out).await
+        }
         Command::Supplement { id, fields } => {
             let fields = fields.object()?;
             act(&client, id, "supplement", json!({ "fields": fields }), out).await

@@ -52,9 +52,19 @@ pub(super) struct Request {
     pub(super) promise_due_at: Option<String>,
     pub(super) expires_at: String,
     pub(super) wake_at: Option<String>,
+    pub(super) tried: Option<Tried>,
     pub(super) ended_at: Option<String>,
     pub(super) payload: Option<Value>,
     pub(super) masked: Vec<String>,
+}
+
+/// How often the step was tried that it stands at.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Tried {
+    pub(super) made: u32,
+    pub(super) of: u32,
+    pub(super) until: Option<String>,
 }
 
 /// A refusal's reason.

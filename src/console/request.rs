@@ -12,10 +12,10 @@ use super::frame::{Frame, page};
 use super::home::{after, shown};
 use super::inbox::now;
 use super::plot::{Bar, bars};
-use super::read::{Entry, List, Look, Request};
+use super::read::{Entry, List, Look, Request, Tried};
 use super::review::segment;
 use super::session::Seat;
-use super::show::{When, by_language};
+use super::show::{When, by_language, plain};
 use super::text::put;
 use super::timeline::{Line, leaves, lines};
 use super::{Console, trouble};
@@ -60,7 +60,11 @@ struct RequestPage {
     expires: Option<When>,
     wake: Option<When>,
     turn: String,
+    /// Attempts of the step that it stands at: made, left, and until when.
+    tried: String,
     parked_href: String,
+    /// What went wrong when it was parked, in the words of who found it.
+    parked_why: String,
     fields: Vec<(String, String)>,
     outcome_texts: Vec<(String, String, String)>,
     question: String,
@@ -128,6 +132,13 @@ async fn view(console: &Console, seat: &Seat, id: &str, cursor: &str, why: Strin
         expires: When::parse(&r.expires_at, now, &seat.look).filter(|_| open),
         wake: when(&r.wake_at),
         turn: r.turn_number.map(|number| put(t.requests.turn_n, &[&number.to_string()])).unwrap_or_default(),
+        tried: r.tried.as_ref().map(|tried| attempts(tried, seat, now)).unwrap_or_default(),
+        parked_why: r
+            .parked
+            .as_ref()
+            .and(entries.items.iter().rfind(|entry| entry.kind == "parked"))
+            .map(cause)
+            .unwrap_or_default(),
         parked_href: parked_href(r.parked.as_deref()),
         fields: fields.into_iter().map(|(_, label, value)| (label, value)).collect(),
         outcome_texts: texts.unwrap_or_default(),
@@ -143,6 +154,20 @@ async fn view(console: &Console, seat: &Seat, id: &str, cursor: &str, why: Strin
         why,
         r,
     })
+}
+
+/// How many attempts were made and are left; by when the last one begins, where there are some left.
+fn attempts(tried: &Tried, seat: &Seat, now: Timestamp) -> String {
+    let t = &seat.look.lang.texts().requests;
+    let left = tried.of.saturating_sub(tried.made);
+    let said = put(t.attempts_of, &[&tried.made.to_string(), &tried.of.to_string(), &left.to_string()]);
+    let until = tried.until.as_deref().and_then(|until| When::parse(until, now, &seat.look)).filter(|_| left > 0);
+    until.map_or_else(|| said.clone(), |until| format!("{said}{}", put(t.attempts_until, &[until.whole()])))
+}
+
+/// What an entry names as its cause.
+fn cause(entry: &Entry) -> String {
+    entry.fact.pointer("/cause/detail").map(plain).unwrap_or_default()
 }
 
 /// Where the group is shown that a request is parked under.
@@ -170,7 +195,8 @@ async fn act(console: &Console, form: &Form, id: &str, what: &str, body: &Value,
 
 /// Takes it back.
 pub(super) async fn withdraw(State(console): State<Console>, Path(id): Path<String>, form: Form) -> Response {
-    act(&console, &form, &id, "withdraw", &json!({}), "withdrawn").await
+    let body = form.fields.some("note").map_or_else(|| json!({}), |note| json!({ "note": note }));
+    act(&console, &form, &id, "withdraw", &body, "withdrawn").await
 }
 
 /// Tries again now.

@@ -113,14 +113,18 @@ fn verdict(fact: &Value, t: &Texts) -> (String, &'static str) {
 
 fn ending(fact: &Value, t: &Texts) -> (String, &'static str) {
     let ending = fact.get("ending").unwrap_or(&Value::Null);
-    // `"done"`, `{"refused": {…}}`, or `{"outcome": …}` by how it is tagged: the first known word counts.
-    let text = ending.to_string();
+    // `"done"`, `{"refused": {…}}`, or `{"outcome": …}` by how it is tagged. What people wrote in it is no tag.
+    let tagged = |word: &str| {
+        let outcome = ending.as_str().or_else(|| ending.get("outcome").and_then(Value::as_str));
+        outcome == Some(word) || ending.get(word).is_some()
+    };
     for (word, tone) in [("done", "good"), ("refused", "bad"), ("withdrawn", ""), ("expired", "wait")] {
-        if text.contains(&format!("\"{word}\"")) {
+        if tagged(word) {
             // Why it was refused, or who took it back.
             let reason = find(ending, if word == "withdrawn" { "by" } else { "reason" });
             let reason = reason.map(|reason| format!(" · {reason}")).unwrap_or_default();
-            return (format!("{}{reason}", t.state(word)), tone);
+            let note = find(ending, "note").map(|note| format!(" · {note}")).unwrap_or_default();
+            return (format!("{}{reason}{note}", t.state(word)), tone);
         }
     }
     (String::new(), "")

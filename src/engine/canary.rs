@@ -122,7 +122,10 @@ mod tests {
         assert_eq!(after(&[verdict("other")]), Progress::OnTheWay, "an earlier check was made anew");
         assert_eq!(after(&[verdict("card"), parked("loans", "defect:2")]), Progress::Through);
         assert_eq!(after(&[parked("card", "defect:2")]), Progress::Back, "the fix was wrong in another way");
-        assert_eq!(after(&[Fact::Ended { ending: Ending::Withdrawn { by: "customer".into() } }]), Progress::Elsewhere);
+        assert_eq!(
+            after(&[Fact::Ended { ending: Ending::Withdrawn { by: "customer".into(), note: None } }]),
+            Progress::Elsewhere
+        );
         let refusal = Refusal { reason: "r".into(), slot: "other".into(), clause: None, by: None };
         assert_eq!(after(&[Fact::Ended { ending: Ending::Refused(refusal) }]), Progress::Elsewhere);
         let skipped = Fact::Skipped { step: "card".into() };

@@ -98,7 +98,7 @@ async fn play(parts: Parts, process: &str, case: &Case, played: &mut Played) -> 
     for _ in 0..case.earlier {
         let submission = world.submission(process, &case.request);
         let earlier = world.accept(&submission, false).await?;
-        world.signal(earlier, &Signal::Withdraw { by: "an earlier request of the case".to_owned() }).await?;
+        world.signal(earlier, &Signal::Withdraw { by: "an earlier request of the case".to_owned(), note: None }).await?;
         world.run_for(Duration::ZERO).await?;
     }
     let submission = world.submission(process, &case.request);
@@ -150,7 +150,7 @@ async fn happen(world: &World, request: Uuid, event: &Event) -> Result<(), World
             };
         }
         Happening::Callback { name, body } => Signal::Callback { name: name.clone(), body: body.clone() },
-        Happening::Withdrawal { by } => Signal::Withdraw { by: by.clone() },
+        Happening::Withdrawal { by } => Signal::Withdraw { by: by.clone(), note: None },
         Happening::Supplement { fields, by } => Signal::Supplement { fields: fields.clone(), by: by.clone() },
         Happening::Resume { by } => {
             let group = world.row(request).await?.parked;

@@ -1,9 +1,14 @@
 //! Defects, dependencies, the balance, metrics, readiness.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use mozhao::api::permit::Role;
+use mozhao::api::tokens::{NewToken, fresh};
 use mozhao::domain::time::Time;
+use mozhao::engine::clock::SystemClock;
 use mozhao::engine::ports::records::WorkerRow;
+use mozhao::store::memory::MemoryStore;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -65,6 +70,71 @@ async fn a_dependency_is_tripped_and_reset_by_hand() {
     assert_eq!(parked.body["parked"], "dependency:bank");
     world.post("ops", "/v1/dependencies/bank/reset", &json!({"reason": "it is back"})).await.expect(200);
     world.until(&id, "done").await;
+}
+
+#[tokio::test]
+async fn a_narrow_role_is_told_of_its_processes_only() {
+    let world = World::start().await;
+    world.submit("app", "sure").await.expect(202);
+    world.submit_until("grey", "in_review").await;
+    world.submit_until("down-1", "parked").await;
+    let list = world.get("narrow-ops", "/v1/dependencies").await.expect(200);
+    assert!(!list.text.contains("bank"), "{}", list.text);
+    let balance = world.get("narrow-ops", "/v1/balance").await.expect(200).body;
+    let expected = json!({"open": 0, "queued": 0, "running": 0, "waiting": 0, "parked": 0, "in_review": 0, "by_process": []});
+    assert_eq!(balance, expected);
+    let list = world.get("ops", "/v1/dependencies").await.expect(200).body;
+    assert_eq!((&list["items"][0]["name"], &list["items"][0]["parked"]), (&"bank".into(), &1.into()));
+    assert_eq!(world.get("ops", "/v1/balance").await.expect(200).body["accepted"], 3);
+}
+
+#[tokio::test]
+async fn what_waits_of_a_shared_dependency_is_counted_by_process() {
+    let other = include_str!("processes/change.yaml").replace("process: change", "process: mine");
+    let world = World::on(Arc::new(MemoryStore::new(Arc::new(SystemClock))), &[("mine.yaml", &other)], |_| {}).await;
+    world.submit_until("down-1", "parked").await;
+    let body = json!({"process": "mine", "payload": {"who": "down-2", "phone": CANARY}});
+    let id = world.submit_with("app", "own", &body, "").await.expect(202).id();
+    world.until(&id, "parked").await;
+    let caller = NewToken {
+        name: "mine-ops".into(),
+        roles: vec![Role::Operator],
+        processes: vec!["mine".into()],
+        review_roles: Vec::new(),
+        expires_in: None,
+    };
+    let (secret, row) = fresh(&caller, world.engine.clock().now()).unwrap();
+    world.store.add_token(&row).await.unwrap();
+    let list = world.send(world.http.get(world.url("/v1/dependencies")).bearer_auth(&secret)).await.expect(200).body;
+    assert_eq!((&list["items"][0]["parked"], &list["items"][0]["processes"]), (&1.into(), &json!(["mine"])));
+    assert!(list["items"][0]["control"].get("canary").is_none());
+    let balance = world.send(world.http.get(world.url("/v1/balance")).bearer_auth(&secret)).await.expect(200).body;
+    assert_eq!((&balance["open"], &balance["parked"], &balance["accepted"]), (&1.into(), &1.into(), &json!(null)));
+}
+
+#[tokio::test]
+async fn staff_see_how_many_attempts_are_left() {
+    let once = "retry: {first: 1ms, factor: 1, max: 1ms, attempts: 1, within: 1s}";
+    let patient = include_str!("processes/change.yaml").replace("process: change", "process: patient");
+    let patient = patient.replace(once, "retry: {first: 1h, factor: 1, max: 1h, attempts: 5, within: 1d}");
+    assert!(patient.contains("attempts: 5"));
+    let world = World::on(Arc::new(MemoryStore::new(Arc::new(SystemClock))), &[("patient.yaml", &patient)], |_| {}).await;
+    let body = json!({"process": "patient", "payload": {"who": "down-1", "phone": CANARY}});
+    let id = world.submit_with("app", "patient", &body, "").await.expect(202).id();
+    let path = format!("/v1/requests/{id}");
+    let tried = loop {
+        let shown = world.get("ops", &path).await.expect(200).body;
+        if shown["tried"].is_object() && shown["wake_at"].is_string() {
+            break shown["tried"].clone();
+        }
+        world.engine.changed(id.parse().unwrap(), Duration::from_millis(50)).await;
+    };
+    assert_eq!((&tried["step"], &tried["made"], &tried["of"]), (&"known".into(), &1.into(), &5.into()));
+    assert!(tried["until"].is_string());
+    // How patient the bank is with its own systems is nothing for those who sent it.
+    assert!(world.get("app", &path).await.expect(200).body.get("tried").is_none());
+    let id = world.submit("app", "sure").await.id();
+    assert!(world.get("ops", &format!("/v1/requests/{id}")).await.expect(200).body.get("tried").is_none());
 }
 
 #[tokio::test]
@@ -154,4 +224,43 @@ async fn a_worker_that_was_declared_dead_starts_anew_at_once() {
     };
     // Its heartbeat, which finds that it is dead, comes every two seconds.
     tokio::time::timeout(Duration::from_secs(8), anew).await.expect("a new incarnation");
+}
+
+#[tokio::test]
+async fn acts_are_narrowed_by_what_and_when() {
+    let world = World::start().await;
+    let id = world.submit_until("grey-1", "in_review").await;
+    let review = world.review_of(&id).await;
+    for _ in 0..3 {
+        for act in ["claim", "release"] {
+            world.post("li", &format!("/v1/reviews/{review}/{act}"), &json!({})).await.expect(200);
+        }
+        world.post("ops", &format!("/v1/reviews/{review}/escalate"), &json!({"note": "look"})).await.expect(200);
+    }
+    // Page by page there is each once, however few of a page's rows are wanted.
+    let (mut seen, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = world.get("audit", &format!("/v1/acts?what=review_released&limit=2{cursor}")).await.expect(200).body;
+        seen.extend(page["items"].as_array().unwrap().iter().map(|act| act["id"].clone()));
+        assert!(page["items"].as_array().unwrap().iter().all(|act| act["what"] == "review_released"), "{page}");
+        match page["next"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    let all = world.get("audit", "/v1/acts").await.expect(200).body;
+    let all = all["items"].as_array().unwrap();
+    let released: Vec<_> = all.iter().filter(|act| act["what"] == "review_released").map(|act| act["id"].clone()).collect();
+    assert_eq!((seen.len(), &seen), (3, &released));
+    let at = all[2]["at"].as_str().unwrap();
+    let count = async |query: String| {
+        let page = world.get("audit", &format!("/v1/acts?{query}")).await.expect(200).body;
+        page["items"].as_array().unwrap().len()
+    };
+    assert_eq!(count(format!("after={at}")).await, 3, "and later ones");
+    assert_eq!(count(format!("before={at}")).await, all.len() - 3, "before, and not at it");
+    let later = all[0]["at"].as_str().unwrap();
+    assert_eq!(count(format!("after={at}&before={later}")).await, 2);
+    world.get("audit", &format!("/v1/acts?after={at}&before={at}")).await.expect(400);
+    world.get("audit", "/v1/acts?what=nothing").await.expect(400);
 }

@@ -167,6 +167,25 @@ async fn a_withdrawal_wins_or_is_told_why_not() {
 }
 
 #[tokio::test]
+async fn why_it_was_withdrawn_is_on_record() {
+    let world = World::start().await;
+    let id = world.submit_until("grey", "in_review").await;
+    let path = format!("/v1/requests/{id}");
+    for wrong in [json!({"note": ""}), json!({"note": "x".repeat(4001)}), json!({"note": "a\u{0}"}), json!({"why": "x"})] {
+        world.post("app", &format!("{path}/withdraw"), &wrong).await.expect(422);
+    }
+    // Nothing that is written in it is taken for the outcome.
+    world.post("app", &format!("{path}/withdraw"), &json!({"note": "done"})).await.expect(200);
+    world.until(&id, "withdrawn").await;
+    let timeline = world.get("ops", &format!("{path}/timeline")).await.expect(200).body;
+    let last = timeline["items"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!(last["fact"]["ending"], json!({"outcome": "withdrawn", "by": "app", "note": "done"}));
+    let own = world.get("app", &format!("{path}/timeline")).await.expect(200);
+    assert!(!own.text.contains("note"), "{}", own.text);
+    assert_eq!(world.get("audit", &format!("/v1/ledger/verify?request={id}")).await.expect(200).body["whole"], true);
+}
+
+#[tokio::test]
 async fn a_supplement_is_taken_only_when_it_was_asked_for() {
     let world = World::start().await;
     let id = world.submit_until("grey", "in_review").await;

@@ -160,12 +160,18 @@ async fn requests_are_searched_and_steered() {
     assert_eq!(ops.get(&format!("/console/requests?q={odd}")).await.to(), format!("/console/requests/{odd}"));
     let here = format!("/console/requests/{odd}");
     ops.get(&here).await.expect(200).says("Parked under").says("defect:").says("Withdraw").silent_about(CANARY);
+    // What went wrong is said where it is said that it waits.
+    ops.get(&here).await.expect(200).says("<span class=\"wrap\">unexpected status 418</span>");
     ops.act(&format!("{here}/review"), &[("note", "look at it")]).await.expect(303);
     world.until(&odd, "in_review").await;
     ops.get(&here).await.expect(200).says("Open the review").says("look at it");
-    assert_eq!(ops.act(&format!("{here}/withdraw"), &[]).await.to(), here);
+    assert_eq!(ops.act(&format!("{here}/withdraw"), &[("note", "<b>done</b>")]).await.to(), here);
     world.until(&odd, "withdrawn").await;
-    ops.get(&here).await.expect(200).says("withdrawn").silent_about("Withdraw this request");
+    let page = ops.get(&here).await.expect(200).says("withdrawn · ops · &#60;b&#62;done&#60;/b&#62;");
+    page.silent_about("Withdraw this request").silent_about("<b>done</b>");
+    ops.cookies.insert("mozhao_lang".to_owned(), "zh-CN".to_owned());
+    ops.get(&here).await.expect(200).says("已撤回 · ops · &#60;b&#62;done");
+    ops.cookies.remove("mozhao_lang");
     ops.act(&format!("{here}/withdraw"), &[]).await.expect(409).says("has ended");
     ops.get("/console/requests/0192f3a4-0000-7000-8000-00000000000a").await.expect(404);
     ops.get("/console/requests/..%2F..%2Fv1").await.expect(400);
@@ -179,6 +185,12 @@ async fn auditors_see_who_decided_and_verify_the_record() {
     let world = World::start().await;
     let id = world.submit_until("grey-1", "in_review").await;
     let review = world.review_of(&id).await;
+    let mut li = Browser::signed_in(&world, "li", &["reviewer"]).await;
+    let reveal = [("reveal", "/phone"), ("seen_for", "=compare")];
+    li.act(&format!("/console/reviews/{review}/reveal"), &reveal).await.expect(200).says(CANARY);
+    for act in ["claim", "release"] {
+        world.post("li", &format!("/v1/reviews/{review}/{act}"), &json!({})).await.expect(200);
+    }
     let decide = json!({"version": 1, "choice": "approve", "note": "=1+1 looked fine"});
     world.post("li", &format!("/v1/reviews/{review}/decide"), &decide).await.expect(200);
     world.until(&id, "done").await;
@@ -187,6 +199,22 @@ async fn auditors_see_who_decided_and_verify_the_record() {
     audit.get("/console/decisions?by=wang").await.expect(200).says("Nobody has decided anything yet.");
     let file = audit.get("/console/decisions.csv").await.expect(200).says("\"'=1+1 looked fine\"");
     assert!(file.headers["content-disposition"].to_str().unwrap().contains("decisions.csv"));
+    // Narrowed by what was decided and by days, in the page and in its tables.
+    audit.get("/console/decisions?choice=approve&from=2020-01-01").await.expect(200).says("looked fine").says("2020-01-01");
+    for narrowed in ["choice=refuse", "to=2020-01-01", "from=2020-01-01&to=2020-01-02"] {
+        audit.get(&format!("/console/decisions?{narrowed}")).await.expect(200).says("Nobody has decided anything yet.");
+        audit.get(&format!("/console/decisions.csv?{narrowed}")).await.expect(200).silent_about("looked fine");
+    }
+    let page = audit.get("/console/decisions?tab=acts&what=review_released").await.expect(200).says("gave a review back");
+    page.says("/console/decisions.csv?tab=acts&amp;what=review_released").says("<option value=\"review_released\" selected>");
+    audit.get("/console/decisions?tab=acts&what=batch_stopped").await.expect(200).says("Nothing else has been done.");
+    audit.get("/console/decisions?tab=acts&to=2020-01-01").await.expect(200).says("Nothing else has been done.");
+    audit.get("/console/decisions?tab=looks&to=2020-01-01").await.expect(200).says("Nobody has looked behind a mask.");
+    let file = audit.get("/console/decisions.csv?tab=acts").await.expect(200).says("at,by,what").says("\"review_released\"");
+    assert!(file.headers["content-disposition"].to_str().unwrap().contains("acts.csv"));
+    let file = audit.get("/console/decisions.csv?tab=looks").await.expect(200).says("\"/phone\"").says("\"'=compare\"");
+    file.silent_about(CANARY);
+    li.get("/console/decisions.csv?tab=looks").await.expect(403);
     audit.get("/console/ledger?verify=newest").await.expect(200).says("every chain verifies");
     audit.get(&format!("/console/ledger?request={id}")).await.expect(200).says("1 requests");
     audit.get(&format!("/console/ledger?request={}", id.to_uppercase())).await.expect(200).says("1 requests");

@@ -119,10 +119,10 @@ impl People {
     /// It waits for a receipt: what comes depends on the story.
     async fn receipt(&self) {
         match self.story.name {
-            "withdrawn" => drop(self.send("withdraw", Signal::Withdraw { by: "C1".to_owned() }, WAIT).await),
+            "withdrawn" => drop(self.send("withdraw", Signal::Withdraw { by: "C1".to_owned(), note: None }, WAIT).await),
             // One after the other: too late, of no use, good.
             "parked" => {
-                let late = Signal::Withdraw { by: "C1".to_owned() };
+                let late = Signal::Withdraw { by: "C1".to_owned(), note: None };
                 if self.send("withdraw", late, WAIT).await && self.callback("of no use", json!({ "other": 1 })).await {
                     self.callback("callback", json!({ "code": 1 })).await;
                 }

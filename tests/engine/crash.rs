@@ -147,7 +147,7 @@ impl Run {
                 }
                 let due = self.scenario.withdrawn.is_some_and(|after| self.clock.now() >= BEGINNING.plus(after));
                 if due && !withdrawn {
-                    world.signal(request, &Signal::Withdraw { by: "customer".into() }).await.unwrap();
+                    world.signal(request, &Signal::Withdraw { by: "customer".into(), note: None }).await.unwrap();
                     withdrawn = true;
                 }
                 self.look(&world, request).await;

@@ -54,7 +54,7 @@ fn a_withdrawal_during_the_last_effect_comes_too_late() {
         }
         let refused = stage.words(request).await.into_iter().filter(|word| *word == "withdrawal_refused").count();
         assert_eq!(refused, 1, "asking again makes the ledger no longer");
-        let again = stage.world.signal(request, &Signal::Withdraw { by: "customer".into() }).await.unwrap().1;
+        let again = stage.world.signal(request, &Signal::Withdraw { by: "customer".into(), note: None }).await.unwrap().1;
         assert_eq!(again, Sent::Ended("done"));
     });
 }
@@ -177,7 +177,11 @@ fn an_effect_that_did_not_happen_is_not_waited_for_on_the_way_back() {
         let request = dying.accept(&submission, true).await.unwrap();
         dying.run_until(stage.clock.now().plus(Duration::from_secs(1))).await.unwrap();
         assert_eq!(fate.points().last().unwrap(), "before the call cut");
-        stage.store.signal(Uuid::from_u128(7), request, &Signal::Withdraw { by: "app".into() }, stage.clock.now()).await.unwrap();
+        stage
+            .store
+            .signal(Uuid::from_u128(7), request, &Signal::Withdraw { by: "app".into(), note: None }, stage.clock.now())
+            .await
+            .unwrap();
         stage.world = World::begin(parts(Fate::lives())).await.unwrap();
         stage.clock.advance_to(stage.clock.now().plus(Duration::from_secs(20)));
         let me = stage.world.worker.core.worker;

@@ -104,7 +104,7 @@ impl Stage {
     }
 
     pub(crate) async fn withdraw(&self, request: Uuid) -> Uuid {
-        self.send(request, &Signal::Withdraw { by: "customer".into() }).await
+        self.send(request, &Signal::Withdraw { by: "customer".into(), note: None }).await
     }
 
     pub(crate) async fn resume(&self, request: Uuid, to_version: Option<u32>) -> Uuid {

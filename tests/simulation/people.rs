@@ -117,7 +117,8 @@ async fn withdraw(world: &World, dice: &Dice, n: u64) {
     loop {
         let Some(request) = world.books.request(n) else { return };
         if let Some(engine) = world.engine(dice) {
-            let sent = engine.send(request, id, Signal::Withdraw { by: "customer".to_owned() }, Duration::from_secs(5));
+            let sent =
+                engine.send(request, id, Signal::Withdraw { by: "customer".to_owned(), note: None }, Duration::from_secs(5));
             match within(world.clock.as_ref(), PATIENCE, sent).await {
                 Some(Ok(Told::Answer(answer))) => {
                     world.trace.say(format!("m{n} withdrawal: {answer}"));

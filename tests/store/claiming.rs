@@ -42,7 +42,7 @@ pub(super) async fn due_ones_oldest_first(world: &World) {
 pub(super) async fn own_ones_are_reported_once(world: &World) {
     let (worker, other) = (world.worker().await, world.worker().await);
     let id = world.running(worker).await;
-    world.store.signal(world.id(), id, &Signal::Withdraw { by: "c".into() }, T0).await.unwrap();
+    world.store.signal(world.id(), id, &Signal::Withdraw { by: "c".into(), note: None }, T0).await.unwrap();
     assert!(world.store.claim(other, 9).await.unwrap().is_empty(), "another worker's");
     assert_eq!(world.store.claim(worker, 9).await.unwrap(), [Claimed { request: id, mine_already: true }]);
     assert!(world.store.claim(worker, 9).await.unwrap().is_empty());
@@ -84,7 +84,7 @@ pub(super) async fn one_suspect_at_a_time(world: &World) {
     assert_eq!(held.len(), 1, "one of the three");
     assert!(others.iter().all(|id| mine.contains(id)), "the others do not wait");
     assert!(world.store.claim(worker, 99).await.unwrap().is_empty(), "none while it owns one");
-    world.store.signal(world.id(), held[0], &Signal::Withdraw { by: "c".into() }, T0).await.unwrap();
+    world.store.signal(world.id(), held[0], &Signal::Withdraw { by: "c".into(), note: None }, T0).await.unwrap();
     let own = world.store.claim(worker, 99).await.unwrap();
     assert_eq!(own, [Claimed { request: held[0], mine_already: true }], "its own is reported");
     // Another worker takes another one.
@@ -141,7 +141,7 @@ pub(super) async fn loading_gives_everything(world: &World) {
     let worker = world.worker().await;
     assert!(matches!(world.store.load(Uuid::from_u128(1)).await, Err(StoreError::NotFound(_))));
     let id = world.running(worker).await;
-    let signals = [Signal::Withdraw { by: "c".into() }, Signal::RetryNow { by: "d".into() }];
+    let signals = [Signal::Withdraw { by: "c".into(), note: None }, Signal::RetryNow { by: "d".into() }];
     // Ids in falling order: what counts is the order in which they came.
     let ids = [Uuid::from_u128(5_000_000), Uuid::from_u128(4_000_000)];
     for (id_, signal) in ids.iter().zip(&signals) {

@@ -61,7 +61,7 @@ pub(super) async fn turns_are_taken_in_order(world: &World) {
 pub(super) async fn a_queued_one_that_ends_does_not_move_the_head(world: &World) {
     let worker = world.worker().await;
     let ids = queue(world, worker, "l", 4).await;
-    world.store.signal(world.id(), ids[1], &Signal::Withdraw { by: "c".into() }, T0).await.unwrap();
+    world.store.signal(world.id(), ids[1], &Signal::Withdraw { by: "c".into(), note: None }, T0).await.unwrap();
     claim_and_end(world, worker, ids[1], "withdrawn").await;
     assert_eq!(turn(world, ids[2]).await, (false, false, false));
     assert_eq!(world.write(worker, end(ids[0], 1, "done")).await, Written::Advanced);
@@ -84,7 +84,7 @@ pub(super) async fn several_ends_in_one_batch(world: &World) {
     let worker = world.worker().await;
     let ids = queue(world, worker, "l", 4).await;
     for id in [ids[1], ids[2]] {
-        world.store.signal(world.id(), id, &Signal::Withdraw { by: "c".into() }, T0).await.unwrap();
+        world.store.signal(world.id(), id, &Signal::Withdraw { by: "c".into(), note: None }, T0).await.unwrap();
     }
     assert_eq!(world.store.claim(worker, 9).await.unwrap().len(), 2);
     let withdrawn = |id| {

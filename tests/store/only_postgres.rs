@@ -48,7 +48,7 @@ pub(super) async fn blocked(url: &str, n: i64) {
 }
 
 fn withdraw() -> Signal {
-    Signal::Withdraw { by: "c".into() }
+    Signal::Withdraw { by: "c".into(), note: None }
 }
 
 #[tokio::test(flavor = "multi_thread")]

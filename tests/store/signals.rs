@@ -9,7 +9,7 @@ use tokio::sync::Barrier;
 use super::world::{LATER, T0, World, end, release, step, w};
 
 fn withdraw() -> Signal {
-    Signal::Withdraw { by: "c-1".into() }
+    Signal::Withdraw { by: "c-1".into(), note: None }
 }
 
 pub(super) async fn a_signal_wakes_and_waits(world: &World) {

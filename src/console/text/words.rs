@@ -158,6 +158,9 @@ texts! { Requests {
     expires: "Expires", "过期时间";
     turn: "Turn", "顺位";
     turn_n: "number {} in its lane", "通道中第 {} 位";
+    attempts: "Attempts", "尝试次数";
+    attempts_of: "{} of {}; {} left", "已尝试 {} 次，上限 {} 次，剩余 {} 次";
+    attempts_until: ", the last one by {}", "，最晚于 {} 开始";
     wake: "Looked at again", "下次处理";
     parked_under: "Parked under", "搁置于";
     review_open: "A person is asked", "等待人工复核";
@@ -166,6 +169,7 @@ texts! { Requests {
     automatic: "No person was needed", "全程自动";
     acts: "What can be done", "可执行操作";
     withdraw: "Withdraw", "撤回";
+    withdraw_why: "Why (may stay empty; part of the ledger for ever)", "原因（可不填；将永久保留在账簿中）";
     withdraw_hint: "Takes the request back. What was applied is undone; after the first effect that cannot be undone it is too late.", "撤回该请求：已生效的操作会被撤销；若已执行不可撤销的操作则无法撤回。";
     withdraw_sure: "Withdraw this request", "确认撤回该请求";
     retry: "Try again now", "立即重试";

@@ -371,6 +371,9 @@ pub enum Ending {
     Withdrawn {
         /// Who.
         by: String,
+        /// Why, in their words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
     },
     /// Its time was up with nothing applied.
     Expired,

@@ -99,7 +99,8 @@ fn ended(process: &Process, ending: &Ending) -> Value {
                 data.insert("remedy".into(), json!(reason.remedy));
             }
         }
-        Ending::Withdrawn { by } => {
+        // Why is for those who may read the ledger.
+        Ending::Withdrawn { by, .. } => {
             data.insert("by".into(), json!(by));
         }
         Ending::Done | Ending::Expired => {}

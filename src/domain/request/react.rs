@@ -55,7 +55,7 @@ pub fn react(
         return told(format!("the request has already ended: {}", ending.outcome()));
     }
     match signal {
-        Signal::Withdraw { by } => withdraw(process, state, by),
+        Signal::Withdraw { by, note } => withdraw(process, state, by, note.clone()),
         Signal::Callback { name, body } => callback(process, state, name, body),
         Signal::Supplement { fields, by } => supplement(process, state, fields, by),
         Signal::Decide(decision) => decide(process, state, decision, now),
@@ -94,7 +94,7 @@ pub fn open_review(process: &Process, slot: &str, review: &str, id: Uuid, now: T
 }
 
 /// Before the point of no return — the first intent of an effect without undo — a withdrawal wins.
-fn withdraw(process: &Process, state: &State, by: &str) -> Reaction {
+fn withdraw(process: &Process, state: &State, by: &str, note: Option<String>) -> Reaction {
     if state.turned.is_some() {
         return told("the request is already being undone");
     }
@@ -110,7 +110,7 @@ fn withdraw(process: &Process, state: &State, by: &str) -> Reaction {
         let facts = if state.withdrawal_refused.contains(by) { vec![] } else { vec![fact] };
         return Reaction { facts, answer: why };
     }
-    let ending = Ending::Withdrawn { by: by.to_owned() };
+    let ending = Ending::Withdrawn { by: by.to_owned(), note };
     let fact = if state.has_effects() { Fact::TurnedBack { ending } } else { Fact::Ended { ending } };
     applied(vec![fact])
 }

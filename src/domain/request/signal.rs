@@ -17,6 +17,9 @@ pub enum Signal {
     Withdraw {
         /// Who.
         by: String,
+        /// Why, in their words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
     },
     /// An external system calls back.
     Callback {
