@@ -132,7 +132,8 @@ async fn view(console: &Console, seat: &Seat, id: &str, cursor: &str, why: Strin
         expires: When::parse(&r.expires_at, now, &seat.look).filter(|_| open),
         wake: when(&r.wake_at),
         turn: r.turn_number.map(|number| put(t.requests.turn_n, &[&number.to_string()])).unwrap_or_default(),
-        tried: r.tried.as_ref().map(|tried| attempts(tried, seat, now)).unwrap_or_default(),
+        // What is parked is not tried again by itself: whoever resumes it gives it all of its attempts anew.
+        tried: r.tried.as_ref().filter(|_| r.parked.is_none()).map(|tried| attempts(tried, seat, now)).unwrap_or_default(),
         parked_why: r
             .parked
             .as_ref()
