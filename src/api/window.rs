@@ -70,7 +70,7 @@ mod tests {
         let earlier = (Time(3), Uuid::max());
         assert_eq!(window.begin(Some(earlier)), Some(earlier));
         assert_eq!(Window::default().begin(Some(earlier)), Some(earlier));
-        let (inside, cursor) = (Uuid::from_u128(5_000 << 80 | 7), Uuid::from_u128(3_000 << 80));
+        let (inside, cursor) = (Uuid::from_u128((5_000 << 80) | 7), Uuid::from_u128(3_000 << 80));
         assert!(window.begin_id(None).is_some_and(|begin| inside < begin), "nothing of the last millisecond is left out");
         assert_eq!(window.begin_id(Some(cursor)), Some(cursor));
         assert_eq!(Window::default().begin_id(None), None);

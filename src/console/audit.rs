@@ -115,7 +115,7 @@ impl Narrowed {
 }
 
 fn query(words: &[(&'static str, String)]) -> String {
-    words.iter().map(|(name, value)| format!("&{name}={}", encoded(value))).collect()
+    words.iter().flat_map(|(name, value)| ["&".to_owned(), (*name).to_owned(), "=".to_owned(), encoded(value)]).collect()
 }
 
 /// Who decided, or who saw what.

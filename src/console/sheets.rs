@@ -122,8 +122,8 @@ fn decision(review: &Review) -> String {
 }
 
 fn act(act: &Act) -> String {
-    let id = |id: &Option<String>| id.clone().unwrap_or_default();
-    line(&[&act.at, &act.by, &act.what, &id(&act.request), &id(&act.review), &act.detail])
+    let (request, review) = (act.request.as_deref(), act.review.as_deref());
+    line(&[&act.at, &act.by, &act.what, request.unwrap_or_default(), review.unwrap_or_default(), &act.detail])
 }
 
 fn line(cells: &[&str]) -> String {
