@@ -2,6 +2,9 @@
 //! parser is generous: it drops `..`, reads `\` as `/` and takes `//host` for another host. So the path is checked as
 //! text first, in every way that a server may decode it, and the parsed URL is compared with the base afterwards.
 
+use bytes::Bytes;
+use hyper::Uri;
+use hyper::http::uri::{Authority, Parts, PathAndQuery, Scheme};
 use reqwest::Url;
 
 /// The longest path with its query, in bytes.
@@ -13,6 +16,8 @@ pub(super) struct Base {
     url: Url,
     /// Its path: no slash at its end.
     prefix: String,
+    /// Where every call goes, whatever its path.
+    place: (Scheme, Authority),
 }
 
 impl Base {
@@ -31,8 +36,10 @@ impl Base {
         if url.host_str().is_none() {
             return Err("names no host".to_owned());
         }
+        let scheme = if url.scheme() == "https" { Scheme::HTTPS } else { Scheme::HTTP };
+        let authority = Authority::try_from(url.authority()).map_err(|error| format!("names no host: {error}"))?;
         let prefix = url.path().trim_end_matches('/').to_owned();
-        Ok(Base { url, prefix })
+        Ok(Base { url, prefix, place: (scheme, authority) })
     }
 
     pub(super) fn is_https(&self) -> bool {
@@ -45,9 +52,21 @@ impl Base {
         (host, self.url.port_or_known_default().unwrap_or(80))
     }
 
-    /// The URL of a call. The error never repeats the path: it may hold sensitive values.
-    pub(super) fn join(&self, path: &str) -> Result<Url, String> {
+    /// The address of a call. The error never repeats the path: it may hold sensitive values.
+    pub(super) fn join(&self, path: &str) -> Result<Uri, String> {
         check_path(path)?;
+        // What every parser reads alike, and writes as it is, needs none.
+        let below = if path.bytes().all(is_plain) { format!("{}{path}", self.prefix) } else { self.parse_below(path)? };
+        let refuse = |_| "the path cannot be sent".to_owned();
+        let mut parts = Parts::default();
+        parts.scheme = Some(self.place.0.clone());
+        parts.authority = Some(self.place.1.clone());
+        parts.path_and_query = Some(PathAndQuery::from_maybe_shared(Bytes::from(below)).map_err(refuse)?);
+        Uri::from_parts(parts).map_err(|_| "the path cannot be sent".to_owned())
+    }
+
+    /// The path and query of a call, percent-encoded where they have to be.
+    fn parse_below(&self, path: &str) -> Result<String, String> {
         // The base is not parsed again: only what follows it.
         let (only, query) = path.split_once('?').map_or((path, None), |(only, query)| (only, Some(query)));
         let mut url = self.url.clone();
@@ -59,8 +78,16 @@ impl Base {
             && url.username().is_empty()
             && url.password().is_none();
         let below = url.path().strip_prefix(&*self.prefix).is_some_and(|rest| rest.starts_with('/'));
-        if same_place && below { Ok(url) } else { Err("the path leaves the connector's base URL".to_owned()) }
+        if !same_place || !below {
+            return Err("the path leaves the connector's base URL".to_owned());
+        }
+        Ok(url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path())))
     }
+}
+
+/// A byte that stands for itself in every part of a path and a query.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~/%?=&:;,+!$()*".contains(&byte)
 }
 
 /// Refuses a path that some server may read as another one.
@@ -116,9 +143,10 @@ mod tests {
             ("/cards/a%2Fb?x=1&mail=a@b.c", "http://bank.internal:9900/bank/cards/a%2Fb?x=1&mail=a@b.c"),
             ("/cards/..1/x.y/...", "http://bank.internal:9900/bank/cards/..1/x.y/..."),
             ("/cards/100%25", "http://bank.internal:9900/bank/cards/100%25"),
+            ("/cards/{a}|b?x='1'^2", "http://bank.internal:9900/bank/cards/%7Ba%7D|b?x=%271%27^2"),
         ];
         for (path, url) in good {
-            assert_eq!(base.join(path).unwrap().as_str(), url);
+            assert_eq!(base.join(path).unwrap().to_string(), url);
         }
         let bad = [
             "",
@@ -157,6 +185,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_plain_is_written_as_the_parser_writes_it() {
+        let base = Base::parse("http://bank.internal:9900/bank/").unwrap();
+        for byte in (0..=127_u8).filter(|byte| is_plain(*byte)).map(char::from) {
+            for path in [format!("/a{byte}b"), format!("/a?b{byte}c"), format!("/a?b=%25{byte}"), format!("/{byte}a")] {
+                if check_path(&path).is_ok() {
+                    let parsed = base.parse_below(&path).unwrap();
+                    assert_eq!(base.join(&path).unwrap().to_string(), format!("http://bank.internal:9900{parsed}"), "{path}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_base_is_a_plain_place() {
         for bad in
             ["", "bank", "ftp://x", "http://u:p@h/", "http://u@h/", "http://h/?a", "http://h/#a", "file:///etc/passwd", "http://"]
@@ -164,6 +205,6 @@ mod tests {
             assert!(Base::parse(bad).is_err(), "{bad}");
         }
         assert_eq!(Base::parse("https://[::1]/x").unwrap().address(), ("::1".to_owned(), 443));
-        assert_eq!(Base::parse("http://h").unwrap().join("/a").unwrap().as_str(), "http://h/a");
+        assert_eq!(Base::parse("http://h").unwrap().join("/a").unwrap().to_string(), "http://h/a");
     }
 }

@@ -3,16 +3,16 @@
 //!
 //! Connecting has its own, shorter deadline, so that a target behind a black hole is known to have received nothing.
 
-use std::error::Error as _;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, Method, Response};
+use bytes::Bytes;
+use hyper::Method;
+use hyper::header::{ACCEPT, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
 use tokio::time::{Instant, timeout_at};
 
 use super::Connector;
 use super::status::{Seen, StatusRules, classify};
+use super::wire::{Cut, NoAnswer, Outgoing};
 use crate::domain::json;
 use crate::domain::request::fact::FailureClass;
 use crate::domain::words;
@@ -20,36 +20,8 @@ use crate::engine::ports::remote::{Answer, Failure, RemoteCall};
 
 /// The longest wait that a target can ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
-/// Kept below the five seconds after which many servers close an idle connection: an effect sent just then is unknown.
-const IDLE: Duration = Duration::from_secs(4);
-/// The longest cause in a failure's detail, in characters.
-const MAX_CAUSE: usize = 200;
-
-/// The client of one connector: no proxies, no redirects, no cookies.
-pub(super) fn client(connect_timeout: Duration, idle: usize, https: bool, ca: Option<&[u8]>) -> Result<Client, String> {
-    let mut builder = Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .referer(false)
-        .connect_timeout(connect_timeout)
-        .pool_idle_timeout(IDLE)
-        .pool_max_idle_per_host(idle)
-        .user_agent(concat!("mozhao/", env!("CARGO_PKG_VERSION")));
-    if let Some(pem) = ca {
-        let certs =
-            reqwest::Certificate::from_pem_bundle(pem).map_err(|error| format!("`ca_file` holds no certificates: {error}"))?;
-        builder = builder.tls_certs_merge(certs);
-    } else if !https {
-        // Plain HTTP needs no certificates: do not load the system's.
-        builder = builder.tls_certs_only([]);
-    }
-    if !https {
-        // What the library sends again by itself is what an HTTP/2 server says it did not look at. Plain HTTP is HTTP/1, where nothing
-        // can be: do not copy each request for it.
-        builder = builder.retry(reqwest::retry::never().max_retries_per_request(0));
-    }
-    builder.build().map_err(|error| format!("the HTTP client cannot be built: {}", cause(&error)))
-}
+/// Who asks, unless the connector says otherwise.
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("mozhao/", env!("CARGO_PKG_VERSION")));
 
 /// Makes a call that has its place already.
 pub(super) async fn send(connector: &Connector, call: &RemoteCall, deadline: Instant) -> Result<Answer, Failure> {
@@ -59,16 +31,18 @@ pub(super) async fn send(connector: &Connector, call: &RemoteCall, deadline: Ins
     if Instant::now() >= deadline {
         return Err(to.late());
     }
-    let response = match timeout_at(deadline, connector.client.execute(request)).await {
+    let answer = match timeout_at(deadline, connector.wire.send(request)).await {
         Err(_) => return Err(to.broke("timeout", "gave no answer in time")),
-        Ok(Err(error)) => return Err(to.not_answered(&error, connector.base.is_https())),
-        Ok(Ok(response)) => response,
+        Ok(Err(none)) => return Err(to.not_answered(&none)),
+        Ok(Ok(answer)) => answer,
     };
-    let status = response.status().as_u16();
+    let status = answer.status.as_u16();
     if !call.accept.takes(status) {
-        return Err(to.status(status, response.headers()));
+        let failure = to.status(status, &answer.headers);
+        answer.leave();
+        return Err(failure);
     }
-    let body = match timeout_at(deadline, body(response, connector.config.max_answer)).await {
+    let body = match timeout_at(deadline, answer.body(connector.config.max_answer)).await {
         Err(_) => return Err(to.broke("timeout", &format!("answered {status} and did not finish in time"))),
         Ok(Err(Cut::Broke(why))) => return Err(to.broke("reset", &format!("answered {status} and broke off: {why}"))),
         Ok(Err(Cut::TooLarge)) => {
@@ -116,16 +90,16 @@ pub(super) async fn probe(connector: &Connector, name: &str, path: &str, deadlin
     };
     let to = Target { name, effect: false, rules: &connector.config.statuses };
     let request = build(connector, &call).map_err(|(code, detail)| to.fail(FailureClass::Broken, code, None, &detail))?;
-    match timeout_at(deadline, connector.client.execute(request)).await {
+    match timeout_at(deadline, connector.wire.send(request)).await {
         Err(_) => Err(to.broke("timeout", "gave no answer in time")),
-        Ok(Err(error)) => Err(to.not_answered(&error, connector.base.is_https())),
-        Ok(Ok(response)) if response.status().is_success() => Ok(()),
-        Ok(Ok(response)) => Err(to.status(response.status().as_u16(), response.headers())),
+        Ok(Err(none)) => Err(to.not_answered(&none)),
+        Ok(Ok(answer)) if answer.status.is_success() => Ok(()),
+        Ok(Ok(answer)) => Err(to.status(answer.status.as_u16(), &answer.headers)),
     }
 }
 
-fn build(connector: &Connector, call: &RemoteCall) -> Result<reqwest::Request, (&'static str, String)> {
-    let url = connector.base.join(&call.path).map_err(|detail| ("path", detail))?;
+fn build(connector: &Connector, call: &RemoteCall) -> Result<Outgoing, (&'static str, String)> {
+    let uri = connector.base.join(&call.path).map_err(|detail| ("path", detail))?;
     let method = match call.method {
         words::Method::Get => Method::GET,
         words::Method::Post => Method::POST,
@@ -133,8 +107,10 @@ fn build(connector: &Connector, call: &RemoteCall) -> Result<reqwest::Request, (
         words::Method::Patch => Method::PATCH,
         words::Method::Delete => Method::DELETE,
     };
-    let mut request = reqwest::Request::new(method, url);
+    let mut request = Outgoing::default();
+    (*request.method_mut(), *request.uri_mut()) = (method, uri);
     let headers = request.headers_mut();
+    headers.insert(USER_AGENT, AGENT);
     for (name, value) in &connector.config.headers {
         put(headers, name, value)?;
     }
@@ -155,7 +131,7 @@ fn build(connector: &Connector, call: &RemoteCall) -> Result<reqwest::Request, (
     }
     if let Some(body) = &call.body {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        *request.body_mut() = Some(body.clone().into());
+        *request.body_mut() = body.clone();
     }
     Ok(request)
 }
@@ -165,35 +141,6 @@ fn put(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), (&'static
     let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| refuse())?;
     headers.insert(header, HeaderValue::from_str(value).map_err(|_| refuse())?);
     Ok(())
-}
-
-enum Cut {
-    Broke(String),
-    TooLarge,
-}
-
-/// Reads the decompressed body, counting: neither a declared length nor a compressed one says how much will come.
-async fn body(mut response: Response, max: usize) -> Result<Bytes, Cut> {
-    if response.content_length().is_some_and(|length| length > max as u64) {
-        return Err(Cut::TooLarge);
-    }
-    let mut first: Option<Bytes> = None;
-    let mut rest = BytesMut::new();
-    let mut read = 0_usize;
-    while let Some(chunk) = response.chunk().await.map_err(|error| Cut::Broke(cause(&error)))? {
-        read = read.saturating_add(chunk.len());
-        if read > max {
-            return Err(Cut::TooLarge);
-        }
-        match first.take() {
-            None if rest.is_empty() => first = Some(chunk),
-            whole => {
-                rest.extend_from_slice(&whole.unwrap_or_default());
-                rest.extend_from_slice(&chunk);
-            }
-        }
-    }
-    Ok(first.unwrap_or_else(|| rest.freeze()))
 }
 
 /// Whom a failure is about.
@@ -232,41 +179,16 @@ impl Target<'_> {
         failure
     }
 
-    fn not_answered(&self, error: &reqwest::Error, https: bool) -> Failure {
-        let why = cause(error);
-        if error.is_dns() {
-            let seen = classify(Seen::NotSent, self.effect, self.rules);
-            self.fail(seen, "dns", None, &format!("its host's name was not found: {why}"))
-        } else if error.is_connect() {
-            let seen = classify(Seen::NotSent, self.effect, self.rules);
-            let code = if https && !error.is_timeout() && !refused(error) { "tls" } else { "connect" };
-            self.fail(seen, code, None, &format!("could not be connected to: {why}"))
-        } else {
-            self.broke("reset", &format!("broke off without an answer: {why}"))
+    fn not_answered(&self, none: &NoAnswer) -> Failure {
+        let not_sent = |code, detail: String| self.fail(classify(Seen::NotSent, self.effect, self.rules), code, None, &detail);
+        match none {
+            NoAnswer::NoHost(why) => not_sent("dns", format!("its host's name was not found: {why}")),
+            NoAnswer::NotConnected { why, tls } => {
+                not_sent(if *tls { "tls" } else { "connect" }, format!("could not be connected to: {why}"))
+            }
+            NoAnswer::Broke(why) => self.broke("reset", &format!("broke off without an answer: {why}")),
         }
     }
-}
-
-/// Did the operating system say so, and not the TLS library?
-fn refused(error: &reqwest::Error) -> bool {
-    let mut source = error.source();
-    while let Some(here) = source {
-        if here.downcast_ref::<std::io::Error>().is_some_and(|io| io.raw_os_error().is_some()) {
-            return true;
-        }
-        source = here.source();
-    }
-    false
-}
-
-/// The innermost error's text. The outer ones repeat the URL, which may hold sensitive values.
-fn cause(error: &reqwest::Error) -> String {
-    let mut inner = error.source();
-    while let Some(next) = inner.and_then(|here| here.source()) {
-        inner = Some(next);
-    }
-    let text = inner.map_or_else(|| "unknown".to_owned(), ToString::to_string);
-    text.chars().filter(|c| !c.is_control()).take(MAX_CAUSE).collect()
 }
 
 /// Seconds, or a date compared with the target's own `Date`: its clock and ours may differ.

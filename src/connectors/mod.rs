@@ -11,16 +11,17 @@ mod headers;
 mod http;
 pub mod identity;
 mod limits;
+mod plain;
 mod secrets;
 mod sizes;
 pub mod status;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use reqwest::Client;
 use tokio::time::{Instant, timeout_at};
 
 pub use self::config::{ConfigError, ConnectorConfig, ConnectorsConfig};
@@ -52,7 +53,7 @@ struct Connector {
     protected: headers::Protected,
     auth: Option<secrets::Auth>,
     limits: limits::Limits,
-    client: Client,
+    wire: wire::Wire,
 }
 
 impl fmt::Debug for Connectors {
@@ -120,8 +121,8 @@ impl Connector {
         let protected = headers::Protected::new(auth_header, config.idempotency.as_ref().map(|own| own.header.as_str()));
         let ca = config.ca_file.as_ref().map(|path| std::fs::read(path).map_err(|error| format!("`ca_file` {path}: {error}")));
         let ca = ca.transpose()?;
-        let client = http::client(config.connect_timeout, config.concurrency, base.is_https(), ca.as_deref())?;
-        Ok(Connector { limits: limits::Limits::new(&config), base, protected, auth, client, config })
+        let wire = wire::Wire::new(config.connect_timeout, config.concurrency, base.is_https(), ca.as_deref())?;
+        Ok(Connector { limits: limits::Limits::new(&config), base, protected, auth, wire, config })
     }
 }
 

@@ -15,9 +15,9 @@ use super::ports::records::{Event, RejectedRow, RequestRow};
 use super::ports::store::{Accept, LimitCount, Write, Written};
 use crate::domain::json;
 use crate::domain::process::model::Process;
-use crate::domain::request::chain::{Entry, GENESIS};
+use crate::domain::request::chain::{Entry, GENESIS, hex};
 use crate::domain::request::fact::{Accepted, Fact};
-use crate::domain::request::notices::{cloud_event, notices};
+use crate::domain::request::notices::{Data, cloud_event, notices};
 use crate::domain::request::scope::intake_scope;
 use crate::domain::request::state::State;
 use crate::domain::time::Time;
@@ -176,7 +176,7 @@ pub fn prepare(core: &Core, submission: &mut Submission, run_now: bool) -> Resul
         message: message.clone(),
         channel: submission.channel.clone(),
         customer,
-        payload_sha256: hex::encode(Sha256::digest(canonical.as_bytes())),
+        payload_sha256: hex(&Sha256::digest(canonical.as_bytes())),
         expires_at: now.plus(process.expire_after),
     };
     let id = core.clock.id();
@@ -186,7 +186,10 @@ pub fn prepare(core: &Core, submission: &mut Submission, run_now: bool) -> Resul
     let state = State::begin(id, accepted, now, payload, first.hash);
     let events = notices(&process, &state, &fact, 1)
         .into_iter()
-        .map(|notice| event(core.clock.id(), Some(id), notice.seq, notice.topic, now, &notice.data))
+        .map(|mut notice| {
+            let topic = std::mem::take(&mut notice.topic);
+            event(core.clock.id(), Some(id), notice.seq, topic, now, &Data::of(&state, &notice))
+        })
         .collect();
     let accept = Accept {
         producer: submission.producer.clone(),
@@ -306,7 +309,7 @@ impl Serialize for Sorted<'_> {
 }
 
 /// An event about a request, or about none.
-pub fn event(id: Uuid, request: Option<Uuid>, seq: u64, topic: String, at: Time, data: &Value) -> Event {
+pub fn event(id: Uuid, request: Option<Uuid>, seq: u64, topic: String, at: Time, data: &impl Serialize) -> Event {
     let body = cloud_event(id, &topic, request, at, data).into();
     Event { id, request, seq, topic, body, reply_to: None, correlation: None, at }
 }

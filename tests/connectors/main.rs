@@ -8,6 +8,7 @@
     reason = "tests stop at the first surprise"
 )]
 
+mod kept;
 mod late;
 mod target;
 

@@ -88,7 +88,7 @@ pub fn http(status: u16, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
 }
 
 /// Reads a request's head, and its body by its length.
-async fn request(stream: &mut TcpStream) -> String {
+pub async fn request(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     let mut chunk = [0_u8; 4096];
     loop {

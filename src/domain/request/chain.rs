@@ -98,6 +98,18 @@ pub fn verify_after(request: Uuid, after: u64, mut prev: Hash, entries: &[Entry]
     Ok(prev)
 }
 
+/// A digest as it is written: lower case. (Digit by digit through an iterator of characters it costs more than the digest.)
+#[must_use]
+pub fn hex(digest: &[u8]) -> String {
+    let digit = |four: u8| char::from(if four < 10 { b'0' + four } else { b'a' + four - 10 });
+    let mut text = String::with_capacity(2 * digest.len());
+    for byte in digest {
+        text.push(digit(byte >> 4));
+        text.push(digit(byte & 15));
+    }
+    text
+}
+
 fn link(request: Uuid, seq: u64, prev: &Hash, at: Time, body: &[u8]) -> Hash {
     let mut hasher = Sha256::new();
     hasher.update(prev);
@@ -125,6 +137,12 @@ mod tests {
             })
             .collect();
         (request, entries)
+    }
+
+    #[test]
+    fn a_digest_is_written_as_everybody_writes_it() {
+        let digest: Vec<u8> = (0..=255).collect();
+        assert_eq!(hex(&digest), ::hex::encode(&digest));
     }
 
     #[test]

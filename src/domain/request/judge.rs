@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use super::chain::hex;
 use super::fact::{Cause, EffectResult, Fact, FailureClass, ResultFact, Verdict, VerdictFact, Via};
 use super::slot::DONE_WHEN;
 use crate::domain::expr::{EvalError, Expr, Scope};
@@ -52,7 +53,7 @@ pub fn see(call: &Call, status: u16, bytes: &[u8], read: Option<Value>) -> Resul
         let detail: Vec<String> = faults.iter().take(3).map(|fault| fault.message.clone()).collect();
         return Err(broken("schema", call, Some(status), &detail.join("; ")));
     }
-    Ok(Seen { status, body: body.into(), sha256: hex::encode(Sha256::digest(bytes)) })
+    Ok(Seen { status, body: body.into(), sha256: hex(&Sha256::digest(bytes)) })
 }
 
 /// The verdict of a verify step. `seen` is `None` for a step without a call.
@@ -96,7 +97,7 @@ pub fn verify(name: &str, verify: &Verify, seen: Option<&Seen>, mut scope: Scope
 pub fn callback(name: &str, wait: &Wait, body: &Value, mut scope: Scope) -> Result<Fact, Cause> {
     scope.set("answer", body);
     let bytes = body.to_string();
-    let seen = Seen { status: 0, body: Arc::new(body.clone()), sha256: hex::encode(Sha256::digest(bytes.as_bytes())) };
+    let seen = Seen { status: 0, body: Arc::new(body.clone()), sha256: hex(&Sha256::digest(bytes.as_bytes())) };
     let decided = rules(&wait.refuse_when, wait.pass_when.as_ref(), &scope).map_err(|error| expression(None, None, &error))?;
     let Some((verdict, rule)) = decided else { return Ok(Fact::CallbackIgnored { step: name.to_owned() }) };
     Ok(Fact::Verdict(VerdictFact {

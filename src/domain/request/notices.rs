@@ -12,6 +12,9 @@ use super::state::State;
 use crate::domain::process::model::Process;
 use crate::domain::time::Time;
 
+/// Room for an event as most are.
+const TYPICAL: usize = 640;
+
 /// Something to tell.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Notice {
@@ -19,8 +22,8 @@ pub struct Notice {
     pub topic: String,
     /// The request's seq that it tells of.
     pub seq: u64,
-    /// The CloudEvent's data.
-    pub data: Value,
+    /// What the CloudEvent's data says beside what every request's does ([`Data`]).
+    pub extra: Value,
     /// It is the outcome: the sender's `reply_to` gets it too.
     pub outcome: bool,
 }
@@ -29,7 +32,8 @@ pub struct Notice {
 #[must_use]
 pub fn notices(process: &Process, state: &State, fact: &Fact, seq: u64) -> Vec<Notice> {
     let name = &state.accepted.process;
-    let told = |topic: String, extra: Value| tell(state, topic, extra, seq, matches!(fact, Fact::Ended { .. }));
+    let outcome = matches!(fact, Fact::Ended { .. });
+    let told = |topic: String, extra: Value| Notice { topic, seq, extra, outcome };
     let (topic, extra) = match fact {
         Fact::Accepted(accepted) => (
             format!("request.{name}.accepted"),
@@ -69,22 +73,38 @@ pub fn notices(process: &Process, state: &State, fact: &Fact, seq: u64) -> Vec<N
 /// `seq` is the entry's by which it was cancelled.
 #[must_use]
 pub fn cancelled(state: &State, review: Uuid, seq: u64) -> Notice {
-    tell(state, format!("review.{}.cancelled", state.accepted.process), json!({ "review": review }), seq, false)
+    let topic = format!("review.{}.cancelled", state.accepted.process);
+    Notice { topic, seq, extra: json!({ "review": review }), outcome: false }
 }
 
-fn tell(state: &State, topic: String, extra: Value, seq: u64, outcome: bool) -> Notice {
-    let mut data = json!({
-        "request": state.id,
-        "process": state.accepted.process,
-        "version": state.accepted.version,
-        "message": state.accepted.message,
-        "customer": state.accepted.customer,
-        "seq": seq,
-    });
-    if let (Value::Object(data), Value::Object(extra)) = (&mut data, extra) {
-        data.extend(extra);
+/// What is told of a request, as it is written.
+#[derive(Debug, Serialize)]
+pub struct Data<'n> {
+    request: Uuid,
+    process: &'n str,
+    version: u32,
+    message: &'n str,
+    customer: &'n str,
+    seq: u64,
+    #[serde(flatten)]
+    extra: &'n Value,
+}
+
+impl<'n> Data<'n> {
+    /// The data of a notice of this request.
+    #[must_use]
+    pub fn of(state: &'n State, notice: &'n Notice) -> Data<'n> {
+        let accepted = &state.accepted;
+        Data {
+            request: state.id,
+            process: &accepted.process,
+            version: accepted.version,
+            message: &accepted.message,
+            customer: &accepted.customer,
+            seq: notice.seq,
+            extra: &notice.extra,
+        }
     }
-    Notice { topic, seq, data, outcome }
 }
 
 fn ended(process: &Process, ending: &Ending) -> Value {
@@ -110,7 +130,7 @@ fn ended(process: &Process, ending: &Ending) -> Value {
 
 /// A structured CloudEvent 1.0.
 #[must_use]
-pub fn cloud_event(id: Uuid, topic: &str, subject: Option<Uuid>, at: Time, data: &Value) -> Vec<u8> {
+pub fn cloud_event(id: Uuid, topic: &str, subject: Option<Uuid>, at: Time, data: &impl Serialize) -> Vec<u8> {
     let event = CloudEvent {
         specversion: "1.0",
         id,
@@ -121,13 +141,14 @@ pub fn cloud_event(id: Uuid, topic: &str, subject: Option<Uuid>, at: Time, data:
         subject,
         data,
     };
+    let mut body = Vec::with_capacity(TYPICAL);
     // Texts, ids and a value: writing them into memory does not fail.
-    serde_json::to_vec(&event).unwrap_or_default()
+    serde_json::to_writer(&mut body, &event).map(|()| body).unwrap_or_default()
 }
 
 /// As it is written.
 #[derive(Serialize)]
-struct CloudEvent<'e> {
+struct CloudEvent<'e, D> {
     specversion: &'e str,
     id: Uuid,
     source: &'e str,
@@ -137,5 +158,5 @@ struct CloudEvent<'e> {
     datacontenttype: &'e str,
     #[serde(skip_serializing_if = "Option::is_none")]
     subject: Option<Uuid>,
-    data: &'e Value,
+    data: &'e D,
 }

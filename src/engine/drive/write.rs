@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Drive, DriveError};
 use crate::domain::request::chain::{Entry, Hash};
 use crate::domain::request::fact::{Cause, Ending, Fact};
-use crate::domain::request::notices::{Notice, cancelled, cloud_event, notices};
+use crate::domain::request::notices::{Data, Notice, cancelled, cloud_event, notices};
 use crate::domain::request::react::open_review;
 use crate::domain::request::state::Phase;
 use crate::domain::time::Time;
@@ -327,7 +327,7 @@ impl Drive {
 
     fn event(&self, mut notice: Notice, at: Time) -> Event {
         if bug("payload_told") {
-            notice.data["payload"] = (*self.state.payload).clone();
+            notice.extra["payload"] = (*self.state.payload).clone();
         }
         let id = self.core.clock.id();
         let reply = notice.outcome.then(|| self.reply_to.clone()).flatten();
@@ -335,7 +335,7 @@ impl Drive {
             id,
             request: Some(self.state.id),
             seq: notice.seq,
-            body: cloud_event(id, &notice.topic, Some(self.state.id), at, &notice.data).into(),
+            body: cloud_event(id, &notice.topic, Some(self.state.id), at, &Data::of(&self.state, &notice)).into(),
             topic: notice.topic,
             correlation: reply.as_ref().and(self.correlation.clone()),
             reply_to: reply,
