@@ -39,7 +39,7 @@ const CRATES: [(&str, &[&str]); 6] = [
     ("reqwest", &["src/connectors", "src/cli", "src/sandbox", "src/app/demo"]),
     ("cel", &["src/domain/expr"]),
     ("axum", &["src/api", "src/console", "src/sandbox", "src/app"]),
-    ("tower_http", &["src/api", "src/console", "src/sandbox", "src/app"]),
+    ("tower_http", &["src/api", "src/console", "src/sandbox", "src/app", "src/connectors/wire.rs"]),
 ];
 
 /// What the pure layer may not name: no I/O, no clock, no randomness.

@@ -7,7 +7,6 @@
     unreachable_pub,
     reason = "tests stop at the first surprise"
 )]
-
 mod kept;
 mod late;
 mod target;
