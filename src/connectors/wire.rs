@@ -1,8 +1,8 @@
-//! How a call gets to the wire: over TLS by `reqwest`, over plain HTTP by the client that it is made of.
+//! How a call gets to the wire: over TLS by `reqwest`, over plain HTTP by the library that this is made of ([`super::plain`]).
 //!
-//! Plain HTTP to a neighbour is what most calls are. What the library puts around its client for the rest of the world (addresses as
-//! URLs, redirects, retries, proxies, TLS) costs more there than the call itself, though it does nothing. Both kinds behave alike: one
-//! request, one answer, no redirects, no cookies, no proxies, gzip understood, connections kept for a while.
+//! Plain HTTP to a neighbour is what most calls are. What `reqwest` puts around them for the rest of the world (addresses as URLs,
+//! redirects, retries, proxies) costs there as much as the call itself, though it does nothing. Both kinds behave alike: one request,
+//! one answer, no redirects, no cookies, no proxies, gzip understood, connections kept for a while.
 
 use std::error::Error;
 use std::io;
