@@ -74,8 +74,10 @@ fn url(database: &str, folder: &Path) -> String {
     if database.is_empty() { format!("sqlite://{}", folder.join("mozhao.db").display()) } else { database.to_owned() }
 }
 
-fn signal(name: &str, pid: u32) {
-    assert!(signal_if_there(name, &pid.to_string()), "no process {pid}");
+/// Continues a process that has stopped itself at its point.
+fn wake(folder: &Path, pid: u32) {
+    fs::write(points::woken(folder, pid), "").unwrap();
+    assert!(signal_if_there("CONT", &pid.to_string()), "no process {pid}");
 }
 
 /// Waits for the process; `None` where it has stopped itself.
@@ -137,7 +139,7 @@ async fn play(story: &Story, database: &str, at: &str) -> Result<bool, String> {
             // The lease has to pass, by the real clock of the database.
             let stopped = Instant::now();
             until_true("the lease to pass", DEADLINE, || stopped.elapsed() > LEASE * 2).await;
-            signal("CONT", pid);
+            wake(path, pid);
             if let Some(mut successor) = successor {
                 fine(
                     tokio::time::timeout(DEADLINE, successor.wait()).await.map_err(|_| "the successor hangs")?.unwrap(),

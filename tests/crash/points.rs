@@ -56,19 +56,27 @@ pub(crate) fn is_step(point: &str) -> bool {
     what.starts_with("commit ") || what.starts_with("call ")
 }
 
+/// The file that whoever continues a stopped process writes before.
+pub(crate) fn woken(folder: &Path, pid: u32) -> PathBuf {
+    folder.join(format!("woken.{pid}"))
+}
+
 pub(crate) struct Points {
     chosen: Option<Chosen>,
     passed: Mutex<BTreeMap<String, u32>>,
     /// Every name in the order in which it was passed.
     log: PathBuf,
+    /// Is there when a stop is over: see [`woken`].
+    woken: PathBuf,
     /// Of all processes together: batches that were begun and written, workers that were declared dead.
     journal: PathBuf,
 }
 
 impl Points {
     pub(crate) fn new(chosen: Option<Chosen>, folder: &Path) -> Arc<Points> {
-        let log = folder.join(format!("points.{}", std::process::id()));
-        Arc::new(Points { chosen, passed: Mutex::default(), log, journal: folder.join("journal") })
+        let (pid, journal) = (std::process::id(), folder.join("journal"));
+        let log = folder.join(format!("points.{pid}"));
+        Arc::new(Points { chosen, passed: Mutex::default(), log, woken: woken(folder, pid), journal })
     }
 
     /// Was this point passed?
@@ -92,9 +100,13 @@ impl Points {
         match chosen.blow {
             Blow::Error => return true,
             Blow::Kill => std::process::abort(),
-            // Its own SIGSTOP: it goes on when somebody continues it.
+            // Its own SIGSTOP: it goes on when somebody continues it. A process of several threads stops when one of them, not
+            // always this one, comes to run: this one waits where it is meant to stop.
             Blow::Stall => {
                 assert!(signal_if_there("STOP", &std::process::id().to_string()));
+                while !self.woken.exists() {
+                    std::thread::yield_now();
+                }
             }
         }
         false

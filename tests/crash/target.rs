@@ -40,6 +40,18 @@ fn failure(class: FailureClass, code: &'static str, status: Option<u16>) -> Fail
 }
 
 impl Target {
+    /// It takes place, unless its key is known; true where it is the first of its step. Two processes may call at once: a target that
+    /// recognises keys looks and acts in one.
+    fn take(&self, slot: &str, key: Option<&str>) -> bool {
+        let whole = fs::File::create(self.0.with_extension("lock")).unwrap();
+        whole.lock().unwrap();
+        let (lines, line) = (self.lines(), format!("{slot} {}", key.unwrap_or("-")));
+        if key.is_none() || !lines.contains(&line) {
+            append(&self.0, &line);
+        }
+        !lines.iter().any(|line| line.split(' ').next() == Some(slot))
+    }
+
     fn read(&self, slot: &str) -> Result<serde_json::Value, Failure> {
         Ok(match slot {
             "funds" => json!({ "ok": true }),
@@ -76,11 +88,7 @@ impl Remote for Target {
             "run" if call.path == "/run-1" => return Err(failure(FailureClass::Broken, "status", Some(418))),
             _ => {}
         }
-        let first = !self.lines().iter().any(|line| line.split(' ').next() == Some(&*call.slot));
-        let line = format!("{} {}", call.slot, call.key.as_deref().unwrap_or("-"));
-        if call.key.is_none() || !self.lines().contains(&line) {
-            append(&self.0, &line);
-        }
+        let first = self.take(&call.slot, call.key.as_deref());
         if call.slot.ends_with("book") && first {
             // It is done, and nobody hears of it.
             return Err(failure(FailureClass::Unknown, "reset", None));

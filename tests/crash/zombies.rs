@@ -15,7 +15,7 @@ use crate::harness;
 use crate::harness::wait::until_true;
 use crate::points::{STEP, is_step};
 use crate::stories::Story;
-use crate::{DEADLINE, books, ended, fine, signal, start, undisturbed};
+use crate::{DEADLINE, books, ended, fine, start, undisturbed, wake};
 
 /// How many side by side: they measure time.
 const SIDE_BY_SIDE: usize = 4;
@@ -52,11 +52,11 @@ async fn play(url: &str, moment: usize, early: bool) -> Result<bool, String> {
     };
     // It wakes up either in the middle of its successor's work, or when everything is done.
     if early {
-        signal("CONT", pid);
+        wake(path, pid);
         wait(&mut successor, "the successor").await?;
     } else {
         let done = wait(&mut successor, "the successor").await;
-        signal("CONT", pid);
+        wake(path, pid);
         done?;
     }
     wait(&mut zombie, "the zombie").await?;
