@@ -72,6 +72,19 @@ async fn a_dependency_is_tripped_and_reset_by_hand() {
     world.until(&id, "done").await;
 }
 
+/// A worker writes a dependency's row, too, whenever it likes: nobody who stops it is sent away to look again.
+#[tokio::test]
+async fn whoever_stops_a_dependency_is_heard_whoever_else_writes() {
+    let world = World::start().await;
+    let why = json!({"reason": "the bank is away"});
+    let trips = (0..8).map(|_| world.post("ops", "/v1/dependencies/bank/trip", &why));
+    for tripped in futures_util::future::join_all(trips).await {
+        assert_eq!(tripped.expect(200).body["state"], "open");
+    }
+    let acts = world.get("audit", "/v1/acts?what=dependency_tripped").await.expect(200).body;
+    assert_eq!(acts["items"].as_array().unwrap().len(), 8);
+}
+
 #[tokio::test]
 async fn a_narrow_role_is_told_of_its_processes_only() {
     let world = World::start().await;

@@ -206,7 +206,7 @@ async fn auditors_see_who_decided_and_verify_the_record() {
         audit.get(&format!("/console/decisions.csv?{narrowed}")).await.expect(200).silent_about("looked fine");
     }
     let page = audit.get("/console/decisions?tab=acts&what=review_released").await.expect(200).says("gave a review back");
-    page.says("/console/decisions.csv?tab=acts&#38;what=review_released").says("<option value=\"review_released\" selected>");
+    page.says("/console/decisions.csv?tab=acts&#38;what=review%5Freleased").says("<option value=\"review_released\" selected>");
     audit.get("/console/decisions?tab=acts&what=batch_stopped").await.expect(200).says("Nothing else has been done.");
     audit.get("/console/decisions?tab=acts&to=2020-01-01").await.expect(200).says("Nothing else has been done.");
     audit.get("/console/decisions?tab=looks&to=2020-01-01").await.expect(200).says("Nobody has looked behind a mask.");

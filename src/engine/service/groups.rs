@@ -3,12 +3,16 @@
 use std::sync::Arc;
 
 use super::{Engine, EngineError, ResumeHow, not_found};
+use crate::domain::time::Time;
 use crate::engine::breaker::{Change, dependency_group};
 use crate::engine::calls::OnChange;
 use crate::engine::groups::{DEFAULT_RATE, opened, wait};
 use crate::engine::ports::records::ControlRow;
 use crate::engine::ports::reviewing::ActRow;
 use crate::engine::ports::store::{Store, StoreError};
+
+/// How often a person's word about a dependency is tried while others write its row.
+const DECIDES: u32 = 20;
 
 impl Engine {
     /// Brings the requests of a group back: one first, then the others at a rate.
@@ -49,7 +53,7 @@ impl Engine {
         };
         let to = how.to_version.map(|version| format!(", to version {version}")).unwrap_or_default();
         let detail = format!("{group}: {} a second{to}", row.rate);
-        self.put(row, "group_resumed", detail).await
+        self.put(row, "group_resumed", detail).await?.ok_or_else(overtaken)
     }
 
     /// Opens a dependency's breaker by hand: it stays open until it is reset.
@@ -57,11 +61,7 @@ impl Engine {
     /// # Errors
     /// The dependency is not known, or the store failed.
     pub async fn trip(&self, dependency: &str, by: &str, reason: &str) -> Result<ControlRow, EngineError> {
-        let group = dependency_group(dependency);
-        self.known_dependency(&group)?;
-        let (now, old) = (self.inner.store.now().await?, self.control(&group).await?);
-        let row = ControlRow { by: by.to_owned(), ..opened(&group, reason, None, old.as_ref(), now) };
-        self.put(row, "dependency_tripped", format!("{dependency}: {reason}")).await
+        self.decide(dependency, "dependency_tripped", (by, reason), |group, old, now| opened(group, reason, None, old, now)).await
     }
 
     /// Closes a dependency's breaker; what is parked comes back, one first.
@@ -69,13 +69,33 @@ impl Engine {
     /// # Errors
     /// The dependency is not known, or the store failed.
     pub async fn reset(&self, dependency: &str, by: &str, reason: &str) -> Result<ControlRow, EngineError> {
+        let parked = self.inner.store.parked_under(&dependency_group(dependency), 1).await? > 0;
+        self.decide(dependency, "dependency_reset", (by, reason), |group, old, now| {
+            let row = opened(group, reason, Some(now), old, now);
+            if parked { row } else { ControlRow { state: "closed".to_owned(), probe_at: None, ..row } }
+        })
+        .await
+    }
+
+    /// Puts what a person decided of a dependency. Workers write the row, too (a breaker, a canary, the next rate): the person's word
+    /// stands, so it is made anew of what is there.
+    async fn decide(
+        &self,
+        dependency: &str,
+        what: &str,
+        (by, reason): (&str, &str),
+        row: impl Fn(&str, Option<&ControlRow>, Time) -> ControlRow,
+    ) -> Result<ControlRow, EngineError> {
         let group = dependency_group(dependency);
         self.known_dependency(&group)?;
-        let (now, old) = (self.inner.store.now().await?, self.control(&group).await?);
-        let parked = self.inner.store.parked_under(&group, 1).await? > 0;
-        let row = ControlRow { by: by.to_owned(), ..opened(&group, reason, Some(now), old.as_ref(), now) };
-        let row = if parked { row } else { ControlRow { state: "closed".to_owned(), probe_at: None, ..row } };
-        self.put(row, "dependency_reset", format!("{dependency}: {reason}")).await
+        for _ in 0..DECIDES {
+            let (now, old) = (self.inner.store.now().await?, self.control(&group).await?);
+            let row = ControlRow { by: by.to_owned(), ..row(&group, old.as_ref(), now) };
+            if let Some(row) = self.put(row, what, format!("{dependency}: {reason}")).await? {
+                return Ok(row);
+            }
+        }
+        Err(overtaken())
     }
 
     /// A group's control row.
@@ -92,16 +112,20 @@ impl Engine {
         if known { Ok(()) } else { Err(EngineError::NotFound("dependency")) }
     }
 
-    /// Puts what a person decided: the row tells the last one only, the record all of them.
-    async fn put(&self, row: ControlRow, what: &str, detail: String) -> Result<ControlRow, EngineError> {
+    /// Puts what a person decided: the row tells the last one only, the record all of them. `None`: it was changed meanwhile.
+    async fn put(&self, row: ControlRow, what: &str, detail: String) -> Result<Option<ControlRow>, EngineError> {
         let (id, at, by) = (self.inner.clock.id(), row.changed_at, row.by.clone());
         let act = ActRow { id, at, by, what: what.to_owned(), request: None, review: None, detail };
         if !self.inner.store.put_control(&row, Some(&act)).await? {
-            return Err(EngineError::Invalid("somebody else changed it at the same moment; look at it again".to_owned()));
+            return Ok(None);
         }
         self.inner.breakers.learn(std::slice::from_ref(&row));
-        Ok(row)
+        Ok(Some(row))
     }
+}
+
+fn overtaken() -> EngineError {
+    EngineError::Invalid("somebody else changed it at the same moment; look at it again".to_owned())
 }
 
 /// Tells the other workers what this one's breaker found. The row is advice: losing the race to another change is fine.
