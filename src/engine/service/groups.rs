@@ -14,6 +14,13 @@ use crate::engine::ports::store::{Store, StoreError};
 /// How often a person's word about a dependency is tried while others write its row.
 const DECIDES: u32 = 20;
 
+/// A dependency as a person's word finds it: now, its row, whether requests wait for it.
+struct Found {
+    at: Time,
+    row: Option<ControlRow>,
+    parked: bool,
+}
+
 impl Engine {
     /// Brings the requests of a group back: one first, then the others at a rate.
     ///
@@ -61,7 +68,10 @@ impl Engine {
     /// # Errors
     /// The dependency is not known, or the store failed.
     pub async fn trip(&self, dependency: &str, by: &str, reason: &str) -> Result<ControlRow, EngineError> {
-        self.decide(dependency, "dependency_tripped", (by, reason), |group, old, now| opened(group, reason, None, old, now)).await
+        self.decide(dependency, "dependency_tripped", (by, reason), |group, found| {
+            opened(group, reason, None, found.row.as_ref(), found.at)
+        })
+        .await
     }
 
     /// Closes a dependency's breaker; what is parked comes back, one first.
@@ -69,10 +79,9 @@ impl Engine {
     /// # Errors
     /// The dependency is not known, or the store failed.
     pub async fn reset(&self, dependency: &str, by: &str, reason: &str) -> Result<ControlRow, EngineError> {
-        let parked = self.inner.store.parked_under(&dependency_group(dependency), 1).await? > 0;
-        self.decide(dependency, "dependency_reset", (by, reason), |group, old, now| {
-            let row = opened(group, reason, Some(now), old, now);
-            if parked { row } else { ControlRow { state: "closed".to_owned(), probe_at: None, ..row } }
+        self.decide(dependency, "dependency_reset", (by, reason), |group, found| {
+            let row = opened(group, reason, Some(found.at), found.row.as_ref(), found.at);
+            if found.parked { row } else { ControlRow { state: "closed".to_owned(), probe_at: None, ..row } }
         })
         .await
     }
@@ -84,13 +93,14 @@ impl Engine {
         dependency: &str,
         what: &str,
         (by, reason): (&str, &str),
-        row: impl Fn(&str, Option<&ControlRow>, Time) -> ControlRow,
+        row: impl Fn(&str, &Found) -> ControlRow,
     ) -> Result<ControlRow, EngineError> {
         let group = dependency_group(dependency);
         self.known_dependency(&group)?;
         for _ in 0..DECIDES {
-            let (now, old) = (self.inner.store.now().await?, self.control(&group).await?);
-            let row = ControlRow { by: by.to_owned(), ..row(&group, old.as_ref(), now) };
+            let (at, there) = (self.inner.store.now().await?, self.control(&group).await?);
+            let parked = self.inner.store.parked_under(&group, 1).await? > 0;
+            let row = ControlRow { by: by.to_owned(), ..row(&group, &Found { at, row: there, parked }) };
             if let Some(row) = self.put(row, what, format!("{dependency}: {reason}")).await? {
                 return Ok(row);
             }
