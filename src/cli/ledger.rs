@@ -55,7 +55,7 @@ pub(super) async fn run(args: Args, out: Out) -> Done {
         let row = store.request(id).await.map_err(failed)?;
         one(store.as_ref(), &row, &mut found).await.map_err(failed)?;
     } else {
-        let total = store.balance().await.map_err(failed)?.accepted;
+        let total = store.balance().await.map_err(failed)?.kept();
         let bar = progress(total);
         let mut before = None;
         loop {

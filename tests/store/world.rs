@@ -9,7 +9,7 @@ use mozhao::domain::request::chain::Entry;
 use mozhao::domain::time::Time;
 use mozhao::domain::words::Choice;
 use mozhao::engine::ports::clock::Clock;
-use mozhao::engine::ports::records::{DefectRow, Event, RejectedRow, RequestRow, ReviewRow, WorkerRow};
+use mozhao::engine::ports::records::{DefectRow, Event, RejectedRow, RequestRow, Retention, ReviewRow, WorkerRow};
 use mozhao::engine::ports::store::{Accept, Advance, LimitCount, Store, Summary, WorkerId, Write, Written};
 use mozhao::store::Role;
 use mozhao::store::memory::MemoryStore;
@@ -72,6 +72,11 @@ impl World {
         store.migrate().await.unwrap();
         let other = PostgresStore::open(url).await.unwrap();
         Self::new(Arc::new(store), Arc::new(other), keep)
+    }
+
+    /// Sweeps what is past its usual window.
+    pub(super) async fn sweep(&self, now: Time, limit: usize) -> u64 {
+        self.store.sweep(now, &Retention::default(), limit).await.unwrap()
     }
 
     /// A number that was not there before.
