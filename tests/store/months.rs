@@ -1,5 +1,6 @@
 //! PostgreSQL keeps what has ended by months: what goes with one, what keeps it, and who waits for whom meanwhile.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use mozhao::domain::request::signal::Signal;
@@ -10,10 +11,12 @@ use mozhao::store::Role;
 use mozhao::store::open::open;
 use mozhao::store::postgres::PostgresStore;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::only_postgres::{blocked, run};
-use super::world::{T0, World, end, id_at, step, w};
+use super::reading::OTHERS;
+use super::world::{LATER, T0, World, end, id_at, step, w};
 use crate::harness::postgres::database;
 use crate::harness::wait;
 
@@ -112,7 +115,8 @@ async fn an_old_month_goes_whole_and_one_with_an_open_request_stays() {
         Some(ReviewChange::Open(Box::new(ReviewRow { id: review, request: february, ..world.in_review(worker, false).await.1 })));
     assert_eq!(world.write(worker, ask).await, Written::Advanced);
     let late = world.id();
-    assert_eq!(world.store.signal(late, february, &withdraw(), T0).await.unwrap(), Sent::Stored(late));
+    let lately = JANUARY.plus(DAY * 131);
+    assert_eq!(world.store.signal(late, february, &withdraw(), lately).await.unwrap(), Sent::Stored(late));
     let mut last = end(february, 2, "done");
     (last.summary.ended_at, last.quiet) = (Some(JANUARY.plus(DAY * 100)), false);
     last.review = Some(ReviewChange::Cancelled(review));
@@ -172,14 +176,15 @@ async fn one_of_several_sweeps_drops_and_the_others_pass_by() {
 async fn whoever_holds_a_table_for_long_is_asked_briefly_and_once() {
     let (world, url) = world().await;
     let worker = world.worker().await;
-    let (running, now) = (world.running(worker).await, JANUARY.plus(DAY * 100));
+    let now = JANUARY.plus(DAY * 100);
     stored(&world, worker, 2, Some(3)).await;
     let mut backup = PgConnection::connect(&url).await.unwrap();
     run(&mut backup, "BEGIN; LOCK TABLE past_requests IN ACCESS SHARE MODE").await;
     // Whoever comes while it is tried waits no longer than that; a batch's own bound is four seconds.
     let keep = keep(31);
-    let (swept, written) = tokio::join!(world.store.sweep(now, &keep, 9), world.write(worker, step(running, 2)));
-    assert_eq!((swept.unwrap(), written), (0, Written::Advanced));
+    let (swept, written) = tokio::join!(world.store.sweep(now, &keep, 9), world.write(worker, world.accept(worker)));
+    assert_eq!(swept.unwrap(), 0);
+    assert!(matches!(written, Written::Accepted { .. }), "{written:?}");
     assert_eq!(leaves(&url, &["2024_01"]).await, all_of("2024_01"));
     run(&mut backup, "ROLLBACK").await;
     assert_eq!(world.store.sweep(now, &keep, 9).await.unwrap(), 0, "not again for a while");
@@ -276,64 +281,77 @@ async fn whoever_waits_for_an_end_is_told() {
     );
 }
 
+/// 10,000 that are open and 10,000 that have ended.
+const MANY: &str = "\
+    INSERT INTO requests (id, process, version, customer, producer, message, channel, turn, over_limit, seq, head, state,
+        lane, lane_no, parked, signalled, seen, deaths, person, accepted_at, updated_at, expires_at, ended_at)
+    SELECT (lpad(to_hex(1700000000000 + n * 1000), 12, '0') || lpad(to_hex(n), 20, '7'))::UUID, 'p', 1, 'c', 'web', 'm-' || n, 'app', TRUE,
+        FALSE, 1, sha256(''), CASE WHEN n % 2 = 0 THEN 'done' ELSE 'parked' END, 'lane-' || n, 1,
+        CASE WHEN n % 2 = 1 THEN 'defect:other' END, 0, 0, 0, FALSE, 0, 0, 1, CASE WHEN n % 2 = 0 THEN 1 END
+    FROM generate_series(0::BIGINT, 19999) AS n";
+
 /// What the engine asks is answered by the open requests alone, by an index, though it was planned while nothing was there.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_engine_reads_no_history() {
     let database = database().await;
     let url = database.url().to_owned();
-    let world = World::on(&url, database).await;
+    drop(World::on(&url, ()).await);
+    run(&mut PgConnection::connect(&url).await.unwrap(), "VACUUM ANALYZE").await;
+    alone(&url).await;
+    run(&mut PgConnection::connect(&url).await.unwrap(), "SELECT pg_stat_reset()").await;
+    let store: Arc<dyn Store> = Arc::new(PostgresStore::open(&url).await.unwrap());
+    let world = World::new(store.clone(), store, database);
     let worker = world.worker().await;
-    let mut conn = PgConnection::connect(&url).await.unwrap();
-    run(&mut conn, "VACUUM ANALYZE").await;
-    let many = "INSERT INTO requests (id, process, version, customer, producer, message, channel, turn, over_limit, seq, head, state,
-            lane, lane_no, parked, signalled, seen, deaths, person, accepted_at, updated_at, expires_at, ended_at)
-        SELECT (lpad(to_hex(1700000000000 + n * 1000), 12, '0') || lpad(to_hex(n), 20, '7'))::UUID, 'p', 1, 'c', 'web', 'm-' || n, 'app', TRUE,
-            FALSE, 1, sha256(''), CASE WHEN n % 2 = 0 THEN 'done' ELSE 'parked' END, 'lane-' || n, 1,
-            CASE WHEN n % 2 = 1 THEN 'defect:other' END, 0, 0, 0, FALSE, 0, 0, 1, CASE WHEN n % 2 = 0 THEN 1 END
-        FROM generate_series(0::BIGINT, 19999) AS n";
-    let calls = async || {
-        let first = world.in_lane(worker, "l");
-        let id = first.row.id;
-        world.write(worker, first).await;
-        let next = world.in_lane(worker, "l");
-        let second = next.row.id;
-        world.write(worker, next).await;
-        let mut park = step(id, 1);
-        (park.summary.owned, park.summary.state, park.summary.parked) = (false, "parked", Some("dependency:face".into()));
-        assert_eq!(world.write(worker, park).await, Written::Advanced);
-        let back = withdraw();
-        let resumed = world.store.resume_some("dependency:face", &back, T0, Time(i64::MAX), Uuid::nil(), 9).await.unwrap();
-        assert_eq!(resumed, [id]);
-        world.store.signal(world.id(), id, &withdraw(), T0).await.unwrap();
-        assert_eq!(world.store.claim(worker, 9).await.unwrap().len(), 1);
-        assert_eq!(world.store.load(id).await.unwrap().signals.len(), 2);
-        let mut last = end(id, 2, "done");
-        last.quiet = false;
-        assert_eq!(world.write(worker, last).await, Written::Advanced);
-        assert_eq!(world.store.claim(worker, 9).await.unwrap()[0].request, second, "its turn");
-        assert_eq!(world.write(worker, end(second, 1, "done")).await, Written::Advanced);
-        world.store.parked_groups().await.unwrap();
-    };
-    calls().await;
-    run(&mut conn, many).await;
-    // Sessions tell what they read when they end; those of before keep their plans, and so does who comes later keep theirs.
-    run(&mut conn, "SELECT pg_stat_reset()").await;
-    calls().await;
-    drop(world);
-    let read = "SELECT COALESCE(SUM(seq_tup_read + COALESCE(idx_tup_fetch, 0)), 0)::BIGINT,
-            COALESCE(SUM(seq_scan + COALESCE(idx_scan, 0)) FILTER (WHERE relname LIKE 'past%'), 0)::BIGINT,
-            (SELECT COALESCE(SUM(idx_tup_read), 0)::BIGINT FROM pg_stat_user_indexes WHERE relname = 'open_requests'),
-            COALESCE(SUM(n_tup_ins) FILTER (WHERE relname LIKE 'past%'), 0)::BIGINT
+    everything(&world, worker).await;
+    run(&mut PgConnection::connect(&url).await.unwrap(), MANY).await;
+    everything(&world, worker).await;
+    // Sessions tell what they read when they end.
+    let World { keep: database, store, other, .. } = world;
+    drop((store, other));
+    alone(&url).await;
+    let read = "SELECT SUM(seq_scan + COALESCE(idx_scan, 0)) FILTER (WHERE relname LIKE 'past%')::BIGINT,
+            SUM(seq_tup_read + COALESCE(idx_tup_fetch, 0))::BIGINT,
+            (SELECT SUM(idx_tup_read)::BIGINT FROM pg_stat_user_indexes WHERE relname = 'open_requests'),
+            SUM(n_tup_ins) FILTER (WHERE relname LIKE 'past%')::BIGINT
         FROM pg_stat_user_tables WHERE relname LIKE '%requests%'";
-    let seen = wait::until_some("statistics", Duration::from_secs(20), || {
-        let url = url.clone();
-        async move {
-            let mut conn = PgConnection::connect(&url).await.unwrap();
-            let seen: (i64, i64, i64, i64) = sqlx::query_as(read).fetch_one(&mut conn).await.unwrap();
-            (seen.3 == 2).then_some(seen)
-        }
+    let mut conn = PgConnection::connect(&url).await.unwrap();
+    let (past, rows, entries, ended): (i64, i64, i64, i64) = sqlx::query_as(read).fetch_one(&mut conn).await.unwrap();
+    assert_eq!((past, ended), (0, 10_004), "past requests were looked for");
+    assert!(rows <= 200 && entries <= 200, "of 10,000 open requests were read: {rows} rows, {entries} entries of indexes");
+    drop(database);
+}
+
+/// What workers do with requests.
+async fn everything(world: &World, worker: WorkerId) {
+    let store = &world.store;
+    let first = world.in_lane(worker, "l");
+    let id = first.row.id;
+    world.write(worker, first).await;
+    let next = world.in_lane(worker, "l");
+    let second = next.row.id;
+    world.write(worker, next).await;
+    let mut park = step(id, 1);
+    (park.summary.owned, park.summary.state, park.summary.parked) = (false, "parked", Some("dependency:face".into()));
+    assert_eq!(world.write(worker, park).await, Written::Advanced);
+    let resumed = store.resume_some("dependency:face", &withdraw(), T0, LATER, Uuid::nil(), 9).await.unwrap();
+    assert_eq!(resumed, [id]);
+    store.signal(world.id(), id, &withdraw(), T0).await.unwrap();
+    assert_eq!(store.claim(worker, 9).await.unwrap().len(), 1);
+    assert_eq!(store.load(id).await.unwrap().signals.len(), 2);
+    let mut last = end(id, 2, "done");
+    last.quiet = false;
+    assert_eq!(world.write(worker, last).await, Written::Advanced);
+    assert_eq!(store.claim(worker, 9).await.unwrap()[0].request, second, "its turn");
+    assert_eq!(world.write(worker, end(second, 1, "done")).await, Written::Advanced);
+    store.parked_groups().await.unwrap();
+}
+
+/// Waits until nobody else is connected.
+async fn alone(url: &str) {
+    let conn = Arc::new(Mutex::new(PgConnection::connect(url).await.unwrap()));
+    wait::until("the sessions to end", Duration::from_secs(20), || {
+        let conn = conn.clone();
+        async move { sqlx::query_scalar::<_, i64>(OTHERS).fetch_one(&mut *conn.lock().await).await.unwrap() == 0 }
     })
     .await;
-    assert!(seen.0 <= 60 && seen.2 <= 60, "of 10,000 open requests were read: {seen:?}");
-    assert_eq!(seen.1, 0, "past requests were looked for");
 }

@@ -38,12 +38,12 @@ pub(super) struct World {
     /// Another connection to the same state.
     pub(super) other: Arc<dyn Store>,
     next: AtomicU64,
-    _keep: Box<dyn std::any::Any + Send + Sync>,
+    pub(super) keep: Box<dyn std::any::Any + Send + Sync>,
 }
 
 impl World {
     pub(super) fn new(store: Arc<dyn Store>, other: Arc<dyn Store>, keep: impl std::any::Any + Send + Sync) -> Self {
-        World { store, other, next: AtomicU64::new(1), _keep: Box::new(keep) }
+        World { store, other, next: AtomicU64::new(1), keep: Box::new(keep) }
     }
 
     #[expect(clippy::unused_async, reason = "made like the others")]

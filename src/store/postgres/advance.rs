@@ -168,7 +168,7 @@ async fn update(tx: &mut Tx<'_>, worker: WorkerId, steps: &[&Advance]) -> Result
     if steps.is_empty() {
         return Ok(Reached::new());
     }
-    let summaries = || steps.iter().map(|advance| &advance.summary);
+    let summaries = || steps.iter().copied().map(|advance| &advance.summary);
     let query = said(sqlx::query(guarded(ADVANCE)), worker, steps)?
         .bind(summaries().map(|summary| summary.owned).collect::<Vec<_>>())
         .bind(summaries().map(|summary| summary.wake_at.map(|at| at.0)).collect::<Vec<_>>());
@@ -192,7 +192,7 @@ async fn reached(tx: &mut Tx<'_>, query: Query<'_>) -> Result<Reached, StoreErro
 
 /// Binds what `steps!` names.
 fn said<'q>(query: Query<'q>, worker: WorkerId, all: &[&'q Advance]) -> Result<Query<'q>, StoreError> {
-    let summaries = || all.iter().map(|advance| &advance.summary);
+    let summaries = || all.iter().copied().map(|advance| &advance.summary);
     Ok(query
         .bind(worker)
         .bind(all.iter().map(|advance| advance.request).collect::<Vec<_>>())

@@ -144,8 +144,7 @@ impl PostgresStore {
         }
         let Some(mut tx) = self.alone().await? else { return Ok(()) };
         let name = month.name();
-        let missing: Vec<String> = tx.read(sqlx::query(MISSING).bind(vec![name.clone()]), |row| row.try_get("name")).await?;
-        if missing.is_empty() {
+        if !lacks(&mut tx, month).await? {
             // Another worker was faster.
             return tx.rollback().await;
         }
@@ -199,7 +198,8 @@ impl PostgresStore {
         tx.execute(sqlx::query(LOCK)).await?;
         // A statement of its own, after the locks: it sees who came into the month just before it was ours. Nobody does afterwards:
         // whoever brings a request writes its payload first.
-        if in_use_of(tx.read(in_use(month, before), |row| row.try_get("used")).await?) {
+        let used = in_use_of(tx.read(in_use(month, before), |row| row.try_get("used")).await?);
+        if used || lacks(&mut tx, month).await? {
             tx.rollback().await?;
             return Ok(0);
         }
@@ -267,6 +267,11 @@ impl PostgresStore {
             T::default()
         })
     }
+}
+
+/// Are there no leaves for this month (any more)?
+async fn lacks(tx: &mut Tx<'_>, month: Month) -> Result<bool, StoreError> {
+    Ok(!tx.rows(sqlx::query(MISSING).bind(vec![month.name()])).await?.is_empty())
 }
 
 fn in_use(month: Month, before: Time) -> Query<'static> {
