@@ -102,7 +102,8 @@ impl PostgresStore {
     }
 
     pub(super) async fn list_parked_groups(&self) -> Result<Vec<String>, StoreError> {
-        self.db.others().read(sqlx::query(PARKED_GROUPS), |row| row.try_get("name")).await
+        // Without arguments a plan would be kept: one that was made while next to nothing was open reads the whole table.
+        self.db.others().read(sqlx::query(PARKED_GROUPS).persistent(false), |row| row.try_get("name")).await
     }
 
     pub(super) async fn count_parked(&self, group: &str, cap: u64) -> Result<u64, StoreError> {
