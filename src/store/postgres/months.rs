@@ -171,7 +171,7 @@ impl PostgresStore {
         let mut removed = self.remove_strays(before, rows).await?;
         let names: Vec<String> = self.db.others().read(sqlx::query(LEAVES), |row| row.try_get("name")).await?;
         for month in names.iter().filter_map(|name| Month::named(name)).filter(|month| month.next().start() <= before) {
-            if in_use_of(self.db.others().read(in_use(month, before), |row| row.try_get("used")).await?) {
+            if in_use_of(&self.db.others().read(in_use(month, before), |row| row.try_get("used")).await?) {
                 continue;
             }
             // First what belongs to them and is not by months, in bounded steps.
@@ -198,7 +198,7 @@ impl PostgresStore {
         tx.execute(sqlx::query(LOCK)).await?;
         // A statement of its own, after the locks: it sees who came into the month just before it was ours. Nobody does afterwards:
         // whoever brings a request writes its payload first.
-        let used = in_use_of(tx.read(in_use(month, before), |row| row.try_get("used")).await?);
+        let used = in_use_of(&tx.read(in_use(month, before), |row| row.try_get("used")).await?);
         if used || lacks(&mut tx, month).await? {
             tx.rollback().await?;
             return Ok(0);
@@ -279,7 +279,7 @@ fn in_use(month: Month, before: Time) -> Query<'static> {
     sqlx::query(IN_USE).bind(from).bind(below).bind(before.0)
 }
 
-fn in_use_of(answer: Vec<bool>) -> bool {
+fn in_use_of(answer: &[bool]) -> bool {
     answer != [false]
 }
 
