@@ -5,6 +5,8 @@
 use std::time::Instant;
 
 use anyhow::Context as _;
+use mozhao::domain::time::Time;
+use mozhao::store::postgres::PostgresStore;
 use sqlx::{AssertSqlSafe, PgConnection};
 
 /// Requests in one statement.
@@ -86,8 +88,11 @@ const REST: &str = "
     DROP TABLE models, begun;";
 
 /// Fills it. The ledgers of the requests that are there already are the models.
-pub(crate) async fn fill(database: &mut PgConnection, requests: i64) -> anyhow::Result<()> {
+pub(crate) async fn fill(database: &mut PgConnection, url: &str, requests: i64) -> anyhow::Result<()> {
     let begun = Instant::now();
+    // As they would have been made while it came.
+    let month_ago: i64 = sqlx::query_scalar("SELECT mozhao_now() - 31 * 86400000000").fetch_one(&mut *database).await?;
+    PostgresStore::open(url).await?.make_months(Time(month_ago), 2).await?;
     let models = "CREATE TABLE models AS SELECT state, entries.seq, packed FROM entries JOIN requests ON requests.id = entries.request
         WHERE requests.id IN (SELECT min(id::TEXT)::UUID FROM requests WHERE state IN ('done', 'refused', 'in_review') AND process = 'change' GROUP BY state)";
     run(database, models).await?;

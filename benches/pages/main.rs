@@ -79,7 +79,7 @@ async fn main() -> anyhow::Result<()> {
     for (customer, wait) in [("sure-0", "60s"), ("gone", "60s"), ("grey-0", "3s")] {
         place.submit(customer, &format!("model-{customer}"), wait).await?;
     }
-    fill::fill(&mut database, args.requests).await?;
+    fill::fill(&mut database, &url, args.requests).await?;
     // And the newest ones: their chains are whole.
     for number in 0..120 {
         place.submit(&format!("sure-{number}"), &format!("newest-{number}"), "60s").await?;

@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 
 use anyhow::Context as _;
+use mozhao::domain::time::Time;
+use mozhao::store::postgres::PostgresStore;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
 
 use super::scale::Ground;
@@ -69,6 +71,7 @@ const BACKLOG: [&str; 4] = [
 /// A connection to the benchmark's own database.
 pub(crate) struct Database {
     connection: PgConnection,
+    url: String,
 }
 
 /// How far the database has got.
@@ -93,7 +96,8 @@ impl Mark {
 impl Database {
     /// Connects.
     pub(crate) async fn open(url: &str) -> anyhow::Result<Database> {
-        Ok(Database { connection: PgConnection::connect(url).await.context("cannot connect to the database")? })
+        let connection = PgConnection::connect(url).await.context("cannot connect to the database")?;
+        Ok(Database { connection, url: url.to_owned() })
     }
 
     /// How far it has got.
@@ -127,6 +131,9 @@ impl Database {
     /// Writes `count` requests that were done in the last year, from 100,000 customers, with everything that belongs to them.
     async fn history(&mut self, count: usize) -> anyhow::Result<()> {
         let count = i64::try_from(count)?;
+        // As they would have been made while it came.
+        let year_ago: i64 = sqlx::query_scalar("SELECT mozhao_now() - 366 * 86400000000").fetch_one(&mut self.connection).await?;
+        PostgresStore::open(&self.url).await?.make_months(Time(year_ago), 13).await?;
         let mut from = 0;
         while from < count {
             let to = (from + CHUNK).min(count);

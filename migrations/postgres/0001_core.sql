@@ -15,11 +15,12 @@ CREATE TABLE workers (
     heartbeat_at BIGINT NOT NULL
 ) WITH (fillfactor = 50);
 
--- A request's identity and the summary of its ledger. Updates while it is owned touch no indexed column, so that they
--- stay on the page (HOT); that is also why its payload has a table of its own. Requests that came together are updated together:
--- half of each page is left for the new versions of the other half.
+-- A request's identity and the summary of its ledger: open ones apart from those that have ended. What the engine looks through is
+-- small and in memory, whatever the history; what has ended is written once, and goes by the month (`src/store/postgres/months.rs`).
+-- Statements of the engine name `open_requests`, and an end takes the row out there and puts it into `past_requests`; whoever waited for
+-- the row finds none and looks among the past ones. (An UPDATE that moved the row would fail them instead.) `requests` is for reading.
 CREATE TABLE requests (
-    id          UUID    PRIMARY KEY,
+    id          UUID    NOT NULL,
     process     TEXT    NOT NULL,
     version     BIGINT  NOT NULL,
     customer    TEXT    NOT NULL,
@@ -57,28 +58,42 @@ CREATE TABLE requests (
     CONSTRAINT waits_for_its_turn CHECK (turn OR state IN ('queued', 'refused', 'withdrawn', 'expired')),
     CONSTRAINT saw_what_was_sent CHECK (seen BETWEEN 0 AND signalled),
     CONSTRAINT has_entries CHECK (seq >= 1 AND octet_length(head) = 32)
-) WITH (fillfactor = 45);
+) PARTITION BY LIST ((ended_at IS NULL));
 
-CREATE INDEX requests_due ON requests (wake_at, id) WHERE wake_at IS NOT NULL;
+-- Updates while a request is owned touch no indexed column, so that they stay on the page (HOT); that is also why its payload has a
+-- table of its own. Requests that came together are updated together: half of each page is left for the new versions of the other half.
+-- Each request leaves a dead row here when it ends: they are vacuumed by their number, since the table may be nearly empty.
+CREATE TABLE open_requests PARTITION OF requests (PRIMARY KEY (id)) FOR VALUES IN (TRUE)
+    WITH (fillfactor = 45, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
+-- By the time in the id (UUIDv7), a leaf for each month. Ids of strange times are in the leaf for what no month is there for.
+CREATE TABLE past_requests PARTITION OF requests (PRIMARY KEY (id)) FOR VALUES IN (FALSE) PARTITION BY RANGE (id);
+CREATE TABLE past_requests_strays PARTITION OF past_requests DEFAULT;
+
+CREATE INDEX requests_due ON open_requests (wake_at, id) WHERE wake_at IS NOT NULL;
 -- The few under which workers died.
-CREATE INDEX requests_suspects ON requests (wake_at, id) WHERE deaths >= 2;
+CREATE INDEX requests_suspects ON open_requests (wake_at, id) WHERE deaths >= 2;
 -- Statements of the engine look requests up by lists of ids (see `BY_INDEX` in the adapter). The planner may take any index for
--- that, so those that such a statement can use begin with the id: one in which it comes later would be read from end to end.
-CREATE INDEX requests_owned ON requests (id) WHERE owner IS NOT NULL;
-CREATE INDEX requests_parked ON requests (parked, id) WHERE parked IS NOT NULL AND ended_at IS NULL;
-CREATE UNIQUE INDEX requests_lane ON requests (lane, lane_no) WHERE lane IS NOT NULL AND ended_at IS NULL;
+-- that, so those that such a statement can use begin with the id: one in which it comes later would be read from end to end. (What the
+-- conditions say beside that is true of each row here: they keep other statements from taking these indexes.)
+CREATE INDEX requests_owned ON open_requests (id) WHERE owner IS NOT NULL;
+CREATE INDEX requests_parked ON open_requests (parked, id) WHERE parked IS NOT NULL AND ended_at IS NULL;
+CREATE UNIQUE INDEX requests_lane ON open_requests (lane, lane_no) WHERE lane IS NOT NULL AND ended_at IS NULL;
 -- For lists and counts. No process, customer or producer is empty: the conditions keep the engine's statements from taking these
--- indexes. (Where next to nothing was open when the table was analysed, the planner would read all open requests for each lane.)
-CREATE INDEX requests_open ON requests (id) WHERE ended_at IS NULL AND process <> '';
+-- indexes.
 CREATE INDEX requests_customer ON requests (customer, id) WHERE customer <> '';
 CREATE INDEX requests_producer ON requests (producer, id) WHERE producer <> '';
+CREATE INDEX requests_process ON requests (process, id) WHERE process <> '';
 CREATE INDEX requests_reason ON requests (reason, id) WHERE reason IS NOT NULL;
+-- Ends come in order of time, so a summary per block range finds the newest ones of a month at next to no cost.
+CREATE INDEX requests_ended ON past_requests USING brin (ended_at);
 
--- No foreign keys on the tables of the hot path: their rows are written by the statement next to the request's own.
+-- No foreign keys on the tables of the hot path: their rows are written by the statement next to the request's own. By months as what
+-- they belong to.
 CREATE TABLE payloads (
     request UUID  PRIMARY KEY,
     body    BYTEA NOT NULL
-);
+) PARTITION BY RANGE (request);
+CREATE TABLE payloads_strays PARTITION OF payloads DEFAULT;
 
 -- The ledger. Rows are only ever inserted; one holds what one write appended, packed (see `store/pack.rs`), under the number
 -- of its first entry.
@@ -88,7 +103,8 @@ CREATE TABLE entries (
     packed  BYTEA  NOT NULL,
     PRIMARY KEY (request, seq),
     CONSTRAINT counted_from_one CHECK (seq >= 1)
-);
+) PARTITION BY RANGE (request);
+CREATE TABLE entries_strays PARTITION OF entries DEFAULT;
 
 -- Which messages were accepted or rejected; its key decides about duplicates.
 CREATE TABLE inbox (
@@ -138,10 +154,11 @@ CREATE TABLE limits (
 ) WITH (fillfactor = 70);
 CREATE INDEX limits_end ON limits (ends_at);
 
--- What comes from outside for a request's owner; `no` counts them per request.
+-- What comes from outside for a request's owner; `no` counts them per request. (No foreign key can point at a request, here and in
+-- reviews: none of its tables has all of them. Whoever writes such a row holds the request's.)
 CREATE TABLE signals (
     id          UUID   PRIMARY KEY,
-    request     UUID   NOT NULL REFERENCES requests (id),
+    request     UUID   NOT NULL,
     no          BIGINT NOT NULL,
     at          BIGINT NOT NULL,
     body        BYTEA  NOT NULL,
@@ -155,7 +172,7 @@ CREATE INDEX signals_consumed ON signals (consumed_at) WHERE consumed_at IS NOT 
 
 CREATE TABLE reviews (
     id              UUID    PRIMARY KEY,
-    request         UUID    NOT NULL REFERENCES requests (id),
+    request         UUID    NOT NULL,
     process         TEXT    NOT NULL,
     process_version BIGINT  NOT NULL,
     name            TEXT    NOT NULL,

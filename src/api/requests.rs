@@ -108,6 +108,7 @@ impl From<NotSubmitted> for Problem {
     responses(
         (status = 202, description = "Accepted; Location is where to follow it", body = RequestBody),
         (status = 200, description = "This key and body came before; that request as it is now", body = RequestBody),
+        (status = 404, description = "This key and body came before, and that request is kept no longer", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "The key came before with another body", body = ProblemBody, content_type = "application/problem+json"),
     ))]
 async fn submit(

@@ -14,6 +14,7 @@ use crate::connectors::identity::{Provider, ProviderSettings};
 use crate::connectors::{Connectors, config::ConnectorsConfig};
 use crate::console;
 use crate::console::oidc::{BACK, Claims, Oidc};
+use crate::engine::ports::records::Retention;
 use crate::engine::service::Settings;
 use crate::queue::{QueueConfig, Tools};
 use crate::store::{Role, open::open};
@@ -36,6 +37,7 @@ pub async fn serve(config: Config, stop: Stop) -> anyhow::Result<()> {
         in_flight: config.worker.in_flight,
         lease: config.worker.lease,
         drain: config.worker.drain,
+        keep: Retention { requests: config.keep, ..Retention::default() },
     };
     let broker = broker(&config)?;
     let oidc = oidc(&config, address)?;

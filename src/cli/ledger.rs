@@ -55,7 +55,8 @@ pub(super) async fn run(args: Args, out: Out) -> Done {
         let row = store.request(id).await.map_err(failed)?;
         one(store.as_ref(), &row, &mut found).await.map_err(failed)?;
     } else {
-        let total = store.balance().await.map_err(failed)?.accepted;
+        let counted = store.balance().await.map_err(failed)?;
+        let total = counted.kept();
         let bar = progress(total);
         let mut before = None;
         loop {
@@ -74,8 +75,9 @@ pub(super) async fn run(args: Args, out: Out) -> Done {
             }
         }
         bar.finish_and_clear();
-        // The count is from before: requests that came since are no excuse.
-        found.missing = total.saturating_sub(found.requests);
+        // The count is from before: requests that came since are no excuse, and those whose window ended since are one.
+        let gone = store.balance().await.map_err(failed)?.removed.saturating_sub(counted.removed);
+        found.missing = total.saturating_sub(found.requests + gone);
     }
     report(&found, request.is_some(), out)
 }

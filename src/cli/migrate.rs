@@ -28,7 +28,8 @@ pub(super) async fn run(args: Args, out: Out) -> Done {
     let url = &config.database.url;
     let found = database::pending(&config).await?;
     let lacking = found.as_ref().is_none_or(|pending| !pending.is_empty());
-    if lacking && !args.check {
+    // Where nothing is lacking, too: tables for the months that come.
+    if !args.check {
         database::open_or_make(&config).await?;
     }
     let (word, names) = match (found, lacking && !args.check) {

@@ -45,6 +45,7 @@ pub(super) fn build(
     let in_flight = checker.get("worker.in_flight", |text| count(text, 1, 65_536));
     let lease = checker.get("worker.lease", |text| length(text, Duration::from_secs(3), Duration::from_mins(10)));
     let drain = checker.get("worker.drain", |text| length(text, Duration::ZERO, Duration::from_mins(10)));
+    let keep = checker.get("retention.requests", window);
     let json = checker.get("log.format", |text| word(text, &[keys::HUMAN, keys::JSON]).map(|word| word == keys::JSON));
     let level = checker.get("log.level", filter);
     let shown = checker.shown(secrets);
@@ -67,6 +68,7 @@ pub(super) fn build(
         processes,
         connectors,
         worker: WorkerConfig { in_flight, lease, drain },
+        keep,
         log: LogConfig { json, level },
         shown,
     })
@@ -294,6 +296,18 @@ fn length(text: &str, least: Duration, most: Duration) -> Result<Duration, Fault
         ),
         Ok(length) if length > most => fault(format!("{text} is too long"), format!("write at most {}", show_duration(most))),
         Ok(length) => Ok(length),
+    }
+}
+
+/// What ended is dropped by the month: nobody should miss what they still work with.
+fn window(text: &str) -> Result<Duration, Fault> {
+    let least = Duration::from_hours(31 * 24);
+    match length(text, Duration::ZERO, Duration::MAX) {
+        Ok(window) if window < least => {
+            let hint = format!("write at least {}, or leave this out to keep them for ever", show_duration(least));
+            fault(format!("{text} is too short"), hint)
+        }
+        other => other,
     }
 }
 

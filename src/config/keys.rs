@@ -160,6 +160,12 @@ pub const KEYS: &[Key] = &[
         about: "How long a stopping worker lets running attempts finish.",
     },
     Key {
+        path: "retention.requests",
+        kind: Kind::Length,
+        default: None,
+        about: "How long ended requests are kept, with their ledgers, payloads and reviews; at least 31d; without it for ever.",
+    },
+    Key {
         path: "log.format",
         kind: Kind::Word(&[HUMAN, JSON]),
         default: Some(HUMAN),

@@ -49,6 +49,8 @@ pub struct Config {
     pub connectors: PathBuf,
     /// The worker.
     pub worker: WorkerConfig,
+    /// How long ended requests are kept, where that is bounded.
+    pub keep: Option<Duration>,
     /// Logs.
     pub log: LogConfig,
     shown: Vec<Shown>,

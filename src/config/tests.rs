@@ -115,6 +115,7 @@ http: {listen: '0.0.0.0:80', public_url: 'https://requests.example.com/mozhao/'}
 processes: processes
 connectors: /etc/connectors.yaml
 worker: {in_flight: 64, lease: 30s, drain: 1m}
+retention: {requests: 400d}
 log: {format: json, level: 'info,mozhao=debug'}
 ";
     let config = resolved(Some(text), &[], &[]).unwrap();
@@ -127,6 +128,8 @@ log: {format: json, level: 'info,mozhao=debug'}
     let flag = resolved(Some("{}"), &["MOZHAO__PROCESSES=mine"], &["database.url=sqlite://mine.db"]).unwrap();
     assert_eq!((flag.database.url.expose(), flag.processes.as_path()), ("sqlite://mine.db", Path::new("mine")));
     assert_eq!(config.http.public_url("127.0.0.1:1".parse().unwrap()), "https://requests.example.com/mozhao");
+    assert_eq!(config.keep, Some(Duration::from_hours(400 * 24)));
+    assert_eq!(relative.keep, None, "for ever");
     assert!(config.log.json && config.amqp.reviews && config.amqp.decisions);
     assert_eq!(config.amqp.decision_secrets["desk"], SecretRef::Env("DESK_SECRET".into()));
     assert_eq!(config.amqp.decision_secrets["bank-tool"], SecretRef::File("etc/secrets/bank".into()));
@@ -226,6 +229,12 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
         "1:17",
         "`worker.drain`: `ten` is not a length of time",
         "write a whole number and a unit: 500ms, 30s or 10m",
+    ),
+    (
+        "retention: {requests: 30d}",
+        "1:23",
+        "`retention.requests`: 30d is too short",
+        "write at least 31d, or leave this out to keep them for ever",
     ),
     ("worker: {in_flight: 0}", "1:21", "`worker.in_flight`: 0 is out of range", "write a number from 1 to 65536"),
     ("worker: {in_flight: '8'}", "1:21", "`worker.in_flight` must be a whole number, not text", "leave out the quotes"),

@@ -50,7 +50,12 @@ pub async fn one(store: &dyn Store, row: &RequestRow, found: &mut Verified) -> R
         let most = ENTRIES.min(usize::try_from(row.seq - seq).unwrap_or(ENTRIES));
         let entries = store.entries(row.id, seq, most).await?;
         let Some(last) = entries.last().map(|entry| entry.seq) else {
-            broken(seq + 1, format!("is missing: the request has {} entries", row.seq));
+            match store.request(row.id).await {
+                // Its window ended since its row was read.
+                Err(StoreError::NotFound(_)) => {}
+                Err(error) => return Err(error),
+                Ok(_) => broken(seq + 1, format!("is missing: the request has {} entries", row.seq)),
+            }
             return Ok(());
         };
         match chain::verify_after(row.id, seq, prev, &entries) {

@@ -69,6 +69,8 @@ pub async fn open(url: &str, role: Role) -> Result<Arc<dyn Store>, StoreError> {
     // Not where nothing is to be done: the server would log a notice about it at each start.
     if !opened.pending_migrations().await?.is_empty() {
         opened.migrate().await?;
+    } else if let Opened::Postgres(store) = &opened {
+        store.prepare().await?;
     }
     Ok(opened.store())
 }

@@ -14,7 +14,7 @@ macro_rules! implement_store {
         use crate::engine::ports::balance::{Balance, Went};
         use crate::engine::ports::records::{
             ControlRow, DecisionFilter, DefectRow, Event, Heartbeat, ProcessRow, RejectedRow, RequestFilter, RequestRow,
-            ReviewFilter, ReviewRow, TokenRow, Version, WorkerRow,
+            Retention, ReviewFilter, ReviewRow, TokenRow, Version, WorkerRow,
         };
         use crate::engine::ports::reviewing::ActRow;
         use crate::engine::ports::store::{Claimed, Loaded, RequestId, ReviewAct, ReviewPut, Sent, WorkerId, Write, Written};
@@ -216,8 +216,8 @@ macro_rules! implement_store {
                 self.setting_or(name, fresh).await
             }
 
-            async fn sweep(&self, now: Time, limit: usize) -> Answer<u64> {
-                self.remove_old(now, limit).await
+            async fn sweep(&self, now: Time, keep: &Retention, limit: usize) -> Answer<u64> {
+                self.remove_old(now, keep, limit).await
             }
 
             fn sessions(&self) -> &dyn crate::engine::ports::sessions::Sessions {

@@ -344,6 +344,7 @@ pub(super) fn balance(mut numbers: Vec<Counted>) -> Balance {
     for number in numbers {
         match (number.process.as_str(), number.state.as_str()) {
             ("", "accepted") => balance.accepted = number.count,
+            ("", "removed") => balance.removed = number.count,
             ("", "done") => balance.done = number.count,
             ("", "refused") => balance.refused = number.count,
             ("", "withdrawn") => balance.withdrawn = number.count,

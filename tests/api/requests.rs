@@ -1,5 +1,8 @@
 //! Sending requests, reading them, listing them, and what is done to them.
 
+use std::time::Duration;
+
+use mozhao::engine::ports::records::Retention;
 use serde_json::json;
 
 use crate::world::{CANARY, World};
@@ -249,4 +252,25 @@ async fn more_waiters_than_places_are_answered_at_once() {
     let id = world.submit_until("grey", "in_review").await;
     let reply = world.get("app", &format!("/v1/requests/{id}?wait=60s")).await.expect(200);
     assert_eq!(reply.body["state"], "in_review");
+}
+
+/// Its key is known for longer than the request: the same again is no new one, and nothing fails because it is gone.
+#[tokio::test]
+async fn a_request_that_is_kept_no_longer_is_not_found() {
+    let world = World::on_sqlite().await;
+    let body = json!({"process": "change", "payload": {"who": "sure", "phone": CANARY}});
+    let sent = world.submit_with("app", "k", &body, "?wait=10s").await.expect(202);
+    let (id, day) = (sent.id(), Duration::from_hours(24));
+    assert_eq!(sent.body["state"], "done");
+    let keep = Retention { requests: Some(day * 31), ..Retention::default() };
+    let later = world.store.now().await.unwrap().plus(day * 40);
+    assert_eq!(world.store.sweep(later, &keep, 9).await.unwrap(), 1);
+    let again = world.submit_with("app", "k", &body, "").await.expect(404);
+    assert_eq!(again.body["detail"], "this request was not found");
+    for path in ["", "/timeline", "/events"] {
+        let gone = world.get("app", &format!("/v1/requests/{id}{path}")).await.expect(404);
+        assert_eq!(gone.problem(), "not-found", "{path}");
+    }
+    world.post("app", &format!("/v1/requests/{id}/withdraw"), &json!({})).await.expect(404);
+    assert_eq!(*world.bank.changed.lock().unwrap(), ["sure"]);
 }

@@ -10,8 +10,8 @@ use mozhao::domain::time::Time;
 use mozhao::engine::clock::SystemClock;
 use mozhao::engine::ports::balance::{Balance, Went};
 use mozhao::engine::ports::records::{
-    ControlRow, DecisionFilter, DefectRow, Event, Heartbeat, ProcessRow, RejectedRow, RequestFilter, RequestRow, ReviewFilter,
-    ReviewRow, TokenRow, Version, WorkerRow,
+    ControlRow, DecisionFilter, DefectRow, Event, Heartbeat, ProcessRow, RejectedRow, RequestFilter, RequestRow, Retention,
+    ReviewFilter, ReviewRow, TokenRow, Version, WorkerRow,
 };
 use mozhao::engine::ports::store::{
     Claimed, Loaded, RequestId, ReviewAct, ReviewPut, Sent, Store, StoreError, WorkerId, Write, Written,

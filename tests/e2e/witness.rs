@@ -33,6 +33,17 @@ pub const TRIGGERS: &str = "
         END IF;
         RETURN NULL;
     END $$;
+    CREATE FUNCTION e2e_ended() RETURNS trigger LANGUAGE plpgsql AS $$
+    DECLARE writer UUID := e2e_writer(); BEGIN
+        IF writer IS NULL OR OLD.owner IS DISTINCT FROM writer THEN
+            INSERT INTO e2e_breaches VALUES ('ledger', writer, OLD.owner, OLD.id);
+        END IF;
+        RETURN NULL;
+    END $$;
+    CREATE FUNCTION e2e_past() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO e2e_steps VALUES (NEW.id, NEW.seq, (extract(epoch FROM clock_timestamp()) * 1000000)::BIGINT);
+        RETURN NULL;
+    END $$;
     CREATE FUNCTION e2e_sent() RETURNS trigger LANGUAGE plpgsql AS $$
     DECLARE writer UUID := e2e_writer(); BEGIN
         IF NEW.worker IS DISTINCT FROM writer THEN
@@ -40,8 +51,10 @@ pub const TRIGGERS: &str = "
         END IF;
         RETURN NULL;
     END $$;
-    CREATE TRIGGER e2e_accepted AFTER INSERT ON requests FOR EACH ROW EXECUTE FUNCTION e2e_accepted();
-    CREATE TRIGGER e2e_moved AFTER UPDATE ON requests FOR EACH ROW EXECUTE FUNCTION e2e_moved();
+    CREATE TRIGGER e2e_accepted AFTER INSERT ON open_requests FOR EACH ROW EXECUTE FUNCTION e2e_accepted();
+    CREATE TRIGGER e2e_moved AFTER UPDATE ON open_requests FOR EACH ROW EXECUTE FUNCTION e2e_moved();
+    CREATE TRIGGER e2e_ended AFTER DELETE ON open_requests FOR EACH ROW EXECUTE FUNCTION e2e_ended();
+    CREATE TRIGGER e2e_past AFTER INSERT ON past_requests FOR EACH ROW EXECUTE FUNCTION e2e_past();
     CREATE TRIGGER e2e_sent AFTER INSERT ON unpublished FOR EACH ROW EXECUTE FUNCTION e2e_sent();";
 
 const BREACHES: &str =

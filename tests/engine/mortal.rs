@@ -12,8 +12,8 @@ use mozhao::domain::request::signal::Signal;
 use mozhao::domain::time::Time;
 use mozhao::engine::ports::balance::{Balance, Went};
 use mozhao::engine::ports::records::{
-    ControlRow, DecisionFilter, DefectRow, Event, Heartbeat, ProcessRow, RejectedRow, RequestFilter, RequestRow, ReviewFilter,
-    ReviewRow, TokenRow, Version, WorkerRow,
+    ControlRow, DecisionFilter, DefectRow, Event, Heartbeat, ProcessRow, RejectedRow, RequestFilter, RequestRow, Retention,
+    ReviewFilter, ReviewRow, TokenRow, Version, WorkerRow,
 };
 use mozhao::engine::ports::remote::{Answer, Failure, Remote, RemoteCall};
 use mozhao::engine::ports::store::{

@@ -61,7 +61,7 @@ macro_rules! wrapped_store {
             Read tokens [] [] -> Vec<TokenRow>;
             Change revoke_token [name: &str, at: Time] [name, at] -> bool;
             Change setting [name: &str, fresh: &[u8]] [name, fresh] -> Vec<u8>;
-            Change sweep [now: Time, limit: usize] [now, limit] -> u64;
+            Change sweep [now: Time, keep: &Retention, limit: usize] [now, keep, limit] -> u64;
         }
     };
     ($wrapper:ident $($kind:ident $name:ident [$($signature:tt)*] [$($argument:ident),*] -> $out:ty;)*) => {

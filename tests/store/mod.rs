@@ -9,6 +9,7 @@ mod claiming;
 mod groups;
 mod lanes;
 mod long_lists;
+mod months;
 #[cfg(feature = "faults")]
 mod mutants;
 mod only_postgres;
@@ -79,5 +80,5 @@ conformance! {
         carried_out_or_decided_by_another_and_never_both, views_are_shared;
     users: somebody_is_added_changed_and_removed, nobody_gets_in_beside_their_own_removal, tries_are_counted_one_after_the_other;
     settings: a_version_is_published_once, tokens, a_setting_has_one_first_value, sweeping_removes_what_is_past_its_window,
-        sweeping_forgets_people, lanes_in_which_nothing_is_open_are_swept;
+        sweeping_forgets_people, ended_requests_go_after_their_window, lanes_in_which_nothing_is_open_are_swept;
 }

@@ -122,22 +122,6 @@ async fn steps_that_wait_for_a_signal_see_it() {
     }
 }
 
-/// The owner's end is open when a signal comes: the signal waits, and is then told.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_signal_that_waits_for_an_end_is_told() {
-    let (world, url) = world().await;
-    let worker = world.worker().await;
-    let id = world.running(worker).await;
-    let mut owner = PgConnection::connect(&url).await.unwrap();
-    let ended = "SET state = 'done', ended_at = 5, owner = NULL";
-    run(&mut owner, &format!("BEGIN; UPDATE requests {ended} WHERE id = '{id}'")).await;
-    let (store, sent) = (world.store.clone(), world.id());
-    let signal = tokio::spawn(async move { store.signal(sent, id, &withdraw(), T0).await.unwrap() });
-    blocked(&url, 1).await;
-    run(&mut owner, "COMMIT").await;
-    assert_eq!(signal.await.unwrap(), Sent::Ended("done"));
-}
-
 /// A duplicate waits for the first of its key: if that one is rolled back, it is accepted itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_duplicate_waits_for_the_first() {
@@ -449,12 +433,12 @@ async fn steps_of_owned_requests_are_heap_only() {
         let url = url.clone();
         async move {
             let mut conn = PgConnection::connect(&url).await.unwrap();
-            let sql = "SELECT n_tup_upd FROM pg_stat_user_tables WHERE relname = 'requests'";
+            let sql = "SELECT n_tup_upd FROM pg_stat_user_tables WHERE relname = 'open_requests'";
             sqlx::query_scalar::<_, i64>(sql).fetch_one(&mut conn).await.unwrap() == 21
         }
     })
     .await;
-    let sql = "SELECT n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'requests'";
+    let sql = "SELECT n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'open_requests'";
     let hot: i64 = sqlx::query_scalar(sql).fetch_one(&mut conn).await.unwrap();
     assert_eq!(hot, 21);
 }

@@ -30,7 +30,7 @@ const HISTORY: &str = "\
     ANALYZE";
 /// What this database's tables were asked for.
 const READ: &str = "SELECT SUM(seq_tup_read + COALESCE(idx_tup_fetch, 0))::BIGINT FROM pg_stat_user_tables";
-const OTHERS: &str = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'";
+pub(super) const OTHERS: &str = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'";
 /// More than it takes until PostgreSQL considers a plan for all arguments.
 const CALLS: i64 = 10;
 

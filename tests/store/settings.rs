@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use mozhao::domain::request::signal::Signal;
 use mozhao::domain::time::Time;
-use mozhao::engine::ports::records::{ProcessRow, TokenRow, Version};
-use mozhao::engine::ports::store::{Consumed, StoreError, Written};
+use mozhao::engine::ports::records::{ProcessRow, Retention, TokenRow, Version};
+use mozhao::engine::ports::store::{Consumed, ReviewChange, StoreError, Written};
 use tokio::sync::Barrier;
 
 use super::world::{T0, World, end, limit, step};
@@ -99,14 +99,14 @@ pub(super) async fn sweeping_removes_what_is_past_its_window(world: &World) {
     (answer.seen, answer.consumed) = (1, vec![Consumed { signal: answered, answer: "applied".into() }]);
     assert_eq!(world.write(worker, answer).await, Written::Advanced);
     world.store.published(worker, &[first.events[0].id]).await.unwrap();
-    assert_eq!(world.store.sweep(T0, 9).await.unwrap(), 0);
+    assert_eq!(world.sweep(T0, 9).await, 0);
 
     // Limits after their window, answered signals after 30 days, keys after 400 days.
-    assert_eq!(world.store.sweep(T0.plus(DAY * 2), 9).await.unwrap(), 1);
+    assert_eq!(world.sweep(T0.plus(DAY * 2), 9).await, 1);
     let mut again = world.accept(worker);
     again.limit = Some(limit("c-1", 1));
     assert_eq!(world.write(worker, again).await, Written::Accepted { lane_no: None, turn: true, over_limit: false });
-    assert_eq!(world.store.sweep(T0.plus(DAY * 31), 9).await.unwrap(), 3, "the new count, the signal, the published event");
+    assert_eq!(world.sweep(T0.plus(DAY * 31), 9).await, 3, "the new count, the signal, the published event");
     assert!(matches!(world.store.signal_answer(answered).await, Err(StoreError::NotFound(_))));
     assert_eq!(world.store.signal_answer(open).await.unwrap(), None);
     let much_later = T0.plus(DAY * 401);
@@ -114,10 +114,10 @@ pub(super) async fn sweeping_removes_what_is_past_its_window(world: &World) {
     let mut removed = 0;
     if much_later < now {
         // One at a time.
-        assert_eq!(world.store.sweep(much_later, 1).await.unwrap(), 1);
+        assert_eq!(world.sweep(much_later, 1).await, 1);
         removed += 1;
     }
-    removed += world.store.sweep(much_later, 9).await.unwrap();
+    removed += world.sweep(much_later, 9).await;
     assert_eq!(removed, 3, "three keys");
     assert!(matches!(
         world
@@ -129,7 +129,7 @@ pub(super) async fn sweeping_removes_what_is_past_its_window(world: &World) {
             .await,
         Written::Accepted { .. }
     ));
-    assert_eq!(world.store.sweep(now.plus(DAY * 6), 9).await.unwrap(), 1, "the key again");
+    assert_eq!(world.sweep(now.plus(DAY * 6), 9).await, 1, "the key again");
     assert_eq!(world.store.events(None, 9).await.unwrap(), first.events[1..], "what was not published stays");
 }
 
@@ -147,15 +147,63 @@ pub(super) async fn sweeping_forgets_people(world: &World) {
     last.quiet = false;
     assert_eq!(world.write(worker, last).await, Written::Advanced);
 
-    assert_eq!(world.store.sweep(T0.plus(DAY * 29), 9).await.unwrap(), 0);
-    assert_eq!(world.store.sweep(T0.plus(DAY * 31), 9).await.unwrap(), 2, "the bytes, the late signal");
+    assert_eq!(world.sweep(T0.plus(DAY * 29), 9).await, 0);
+    assert_eq!(world.sweep(T0.plus(DAY * 31), 9).await, 2, "the bytes, the late signal");
     let kept = world.store.rejected(None, 9).await.unwrap().remove(0);
     assert_eq!((kept.raw.len(), kept.raw_len, kept.raw_sha256), (0, 19, rejected.raw_sha256));
     assert!(matches!(world.store.signal_answer(late).await, Err(StoreError::NotFound(_))));
     assert_eq!(world.store.signal_answer(waiting).await.unwrap(), None);
-    assert_eq!(world.store.sweep(T0.plus(DAY * 31), 9).await.unwrap(), 0);
-    world.store.sweep(T0.plus(DAY * 401), 9).await.unwrap();
+    assert_eq!(world.sweep(T0.plus(DAY * 31), 9).await, 0);
+    world.sweep(T0.plus(DAY * 401), 9).await;
     assert!(world.store.rejected(None, 9).await.unwrap().is_empty());
+}
+
+/// With everything that belongs to them, where a window is set; open ones, and the keys of messages, stay.
+pub(super) async fn ended_requests_go_after_their_window(world: &World) {
+    let worker = world.worker().await;
+    let keep = |days: u32| Retention { requests: Some(DAY * days), ..Retention::default() };
+    let (request, review) = world.in_review(worker, false).await;
+    let sent = world.id();
+    world.store.signal(sent, request, &Signal::RetryNow { by: "a".into() }, T0).await.unwrap();
+    assert_eq!(world.store.claim(worker, 9).await.unwrap().len(), 1);
+    let mut last = end(request, 2, "done");
+    (last.quiet, last.review) = (false, Some(ReviewChange::Cancelled(review.id)));
+    assert_eq!(world.write(worker, last).await, Written::Advanced);
+    let accept = world.accept(worker);
+    let (same, short) = (accept.clone(), accept.row.id);
+    world.write(worker, accept).await;
+    assert_eq!(world.write(worker, end(short, 1, "refused")).await, Written::Advanced);
+    let (open, lately) = (world.running(worker).await, world.running(worker).await);
+    let mut last = end(lately, 2, "done");
+    last.summary.ended_at = Some(T0.plus(DAY * 20));
+    assert_eq!(world.write(worker, last).await, Written::Advanced);
+
+    let now = T0.plus(DAY * 40);
+    assert_eq!(world.store.sweep(now, &keep(41), 9).await.unwrap(), 1, "the signal");
+    assert_eq!(world.store.request(request).await.unwrap().state, "done");
+    // One at a time.
+    assert_eq!(world.store.sweep(now, &keep(31), 1).await.unwrap(), 1);
+    assert!(matches!(world.store.request(request).await, Err(StoreError::NotFound(_))));
+    assert!(world.store.request(short).await.is_ok());
+    assert_eq!(world.store.sweep(now, &keep(31), 9).await.unwrap(), 1);
+    assert_eq!(world.store.sweep(now, &keep(31), 9).await.unwrap(), 0);
+    for gone in [request, short] {
+        assert!(matches!(world.store.request(gone).await, Err(StoreError::NotFound(_))));
+        assert!(matches!(world.store.load(gone).await, Err(StoreError::NotFound(_))));
+        assert!(world.store.entries(gone, 0, 9).await.unwrap().is_empty());
+        let late = world.store.signal(world.id(), gone, &Signal::RetryNow { by: "a".into() }, T0).await;
+        assert!(matches!(late, Err(StoreError::NotFound(_))), "{late:?}");
+    }
+    assert!(matches!(world.store.review(review.id).await, Err(StoreError::NotFound(_))));
+    assert_eq!(world.write(worker, same).await, Written::Duplicate(short), "its key is known for longer");
+    assert_eq!(world.store.load(open).await.unwrap().entries.len(), 2);
+    assert_eq!(world.store.load(lately).await.unwrap().entries.len(), 3);
+    let balance = world.store.balance().await.unwrap();
+    assert!(balance.holds(), "{balance:?}");
+    assert_eq!((balance.accepted, balance.removed, balance.kept()), (4, 2, 2));
+    assert_eq!(world.store.sweep(T0.plus(DAY * 52), &keep(31), 9).await.unwrap(), 1);
+    assert!(matches!(world.store.request(lately).await, Err(StoreError::NotFound(_))));
+    assert_eq!(world.store.balance().await.unwrap().removed, 3, "by one counter");
 }
 
 pub(super) async fn lanes_in_which_nothing_is_open_are_swept(world: &World) {
@@ -167,12 +215,12 @@ pub(super) async fn lanes_in_which_nothing_is_open_are_swept(world: &World) {
     assert_eq!(world.write(worker, empty).await, numbered(1, true));
     assert_eq!(world.write(worker, busy).await, numbered(1, true));
     assert_eq!(world.write(worker, end(first, 1, "done")).await, Written::Advanced);
-    world.store.sweep(now.plus(DAY * 89), 9).await.unwrap();
+    world.sweep(now.plus(DAY * 89), 9).await;
     let again = world.in_lane(worker, "empty");
     let third = again.row.id;
     assert_eq!(world.write(worker, again).await, numbered(2, true), "the lane is young");
     assert_eq!(world.write(worker, end(third, 1, "done")).await, Written::Advanced);
-    world.store.sweep(now.plus(DAY * 91), 9).await.unwrap();
+    world.sweep(now.plus(DAY * 91), 9).await;
     assert_eq!(world.write(worker, world.in_lane(worker, "empty")).await, numbered(1, true), "it begins anew");
     assert_eq!(world.write(worker, world.in_lane(worker, "busy")).await, numbered(2, false), "somebody is in it");
     assert_eq!(world.write(worker, end(second, 1, "done")).await, Written::Advanced);

@@ -2,7 +2,7 @@
 
 use mozhao::domain::request::signal::Decision;
 use mozhao::domain::words::Choice;
-use mozhao::engine::ports::records::DecisionFilter;
+use mozhao::engine::ports::records::{DecisionFilter, Retention};
 use mozhao::engine::ports::store::Store;
 use mozhao::store::Role;
 use mozhao::store::postgres::PostgresStore;
@@ -98,7 +98,7 @@ async fn who_decided_before_is_found_after_a_migration() {
     // And what an old worker decides beside the new ones.
     run(&mut conn, "UPDATE reviews SET decided_by = NULL, first_by = NULL").await;
     for _ in 0..3 {
-        store.sweep(T0, 999).await.unwrap();
+        store.sweep(T0, &Retention::default(), 999).await.unwrap();
     }
     everybody_is_found(&store).await;
 }
@@ -151,7 +151,7 @@ async fn who_decided_before_is_found_in_a_file() {
     everybody_is_found(&store).await;
     sqlx::query("UPDATE reviews SET decided_by = NULL, first_by = NULL").execute(&mut conn).await.unwrap();
     for _ in 0..3 {
-        store.sweep(T0, 999).await.unwrap();
+        store.sweep(T0, &Retention::default(), 999).await.unwrap();
     }
     everybody_is_found(&store).await;
 }

@@ -9,7 +9,7 @@ use mozhao::domain::request::chain::Entry;
 use mozhao::domain::time::Time;
 use mozhao::domain::words::Choice;
 use mozhao::engine::ports::clock::Clock;
-use mozhao::engine::ports::records::{DefectRow, Event, RejectedRow, RequestRow, ReviewRow, WorkerRow};
+use mozhao::engine::ports::records::{DefectRow, Event, RejectedRow, RequestRow, Retention, ReviewRow, WorkerRow};
 use mozhao::engine::ports::store::{Accept, Advance, LimitCount, Store, Summary, WorkerId, Write, Written};
 use mozhao::store::Role;
 use mozhao::store::memory::MemoryStore;
@@ -38,12 +38,12 @@ pub(super) struct World {
     /// Another connection to the same state.
     pub(super) other: Arc<dyn Store>,
     next: AtomicU64,
-    _keep: Box<dyn std::any::Any + Send + Sync>,
+    pub(super) keep: Box<dyn std::any::Any + Send + Sync>,
 }
 
 impl World {
     pub(super) fn new(store: Arc<dyn Store>, other: Arc<dyn Store>, keep: impl std::any::Any + Send + Sync) -> Self {
-        World { store, other, next: AtomicU64::new(1), _keep: Box::new(keep) }
+        World { store, other, next: AtomicU64::new(1), keep: Box::new(keep) }
     }
 
     #[expect(clippy::unused_async, reason = "made like the others")]
@@ -72,6 +72,11 @@ impl World {
         store.migrate().await.unwrap();
         let other = PostgresStore::open(url).await.unwrap();
         Self::new(Arc::new(store), Arc::new(other), keep)
+    }
+
+    /// Sweeps what is past its usual window.
+    pub(super) async fn sweep(&self, now: Time, limit: usize) -> u64 {
+        self.store.sweep(now, &Retention::default(), limit).await.unwrap()
     }
 
     /// A number that was not there before.

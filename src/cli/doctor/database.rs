@@ -130,14 +130,14 @@ async fn balance(store: &Arc<dyn Store>, findings: &mut Findings) -> Result<(), 
 
 async fn ledgers(store: &Arc<dyn Store>, sample: u32, findings: &mut Findings) -> Result<(), StoreError> {
     let mut found = Verified::default();
-    let accepted = store.balance().await?.accepted;
+    let kept = store.balance().await?.kept();
     let mut before = None;
     let mut left = usize::try_from(sample).unwrap_or(usize::MAX);
     while left > 0 {
         let rows = store.requests(&RequestFilter::default(), before, left.min(200)).await?;
         let Some(last) = rows.last() else {
             // All of them have been seen, so that their number can be compared with the books.
-            found.missing = accepted.saturating_sub(found.requests);
+            found.missing = kept.saturating_sub(found.requests);
             break;
         };
         before = Some(last.id);

@@ -19,6 +19,8 @@ pub struct Balance {
     pub rejected: u64,
     /// Ended without a person having decided anything (counter).
     pub automated: u64,
+    /// Ended and kept no longer (counter).
+    pub removed: u64,
     /// Open rows by state.
     pub queued: u64,
     /// Open rows by state.
@@ -55,6 +57,12 @@ impl Balance {
     #[must_use]
     pub fn open(&self) -> u64 {
         self.queued + self.running + self.waiting + self.parked + self.in_review
+    }
+
+    /// Requests that must be there, with their ledgers.
+    #[must_use]
+    pub fn kept(&self) -> u64 {
+        self.accepted.saturating_sub(self.removed)
     }
 
     /// Ended requests.

@@ -397,6 +397,8 @@ pub struct DecisionFilter {
 /// How long things are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
+    /// Ended requests with their ledgers, payloads, reviews and signals; for ever where it is not set.
+    pub requests: Option<Duration>,
     /// Inbox keys.
     pub inbox: Duration,
     /// Published events.
@@ -417,6 +419,7 @@ impl Default for Retention {
     fn default() -> Self {
         let day = Duration::from_hours(24);
         Retention {
+            requests: None,
             inbox: day * 400,
             events: day * 7,
             signals: day * 30,

@@ -24,8 +24,8 @@ use uuid::Uuid;
 use super::balance::{Balance, Went};
 use super::batches::Batches;
 use super::records::{
-    ControlRow, DecisionFilter, DefectRow, Event, Heartbeat, ProcessRow, RejectedRow, RequestFilter, RequestRow, ReviewFilter,
-    ReviewRow, TokenRow, Version, WorkerRow,
+    ControlRow, DecisionFilter, DefectRow, Event, Heartbeat, ProcessRow, RejectedRow, RequestFilter, RequestRow, Retention,
+    ReviewFilter, ReviewRow, TokenRow, Version, WorkerRow,
 };
 use super::reviewing::{ActRow, Reviewing};
 use super::sessions::Sessions;
@@ -453,9 +453,9 @@ pub trait Store: Send + Sync + 'static {
     async fn revoke_token(&self, name: &str, at: Time) -> Result<bool, StoreError>;
     /// A setting: the stored value, or `fresh`, which is stored then (one winner).
     async fn setting(&self, name: &str, fresh: &[u8]) -> Result<Vec<u8>, StoreError>;
-    /// Removes what is past its window ([`Retention`](super::records::Retention), and limit counts after theirs), at most `limit` rows of
-    /// each kind; how many rows. Open requests, what they wait for and what is not published stay, however old.
-    async fn sweep(&self, now: Time, limit: usize) -> Result<u64, StoreError>;
+    /// Removes what is past its window ([`Retention`], and limit counts after theirs), at most `limit` rows of each kind; how many rows.
+    /// Open requests, what they wait for and what is not published stay, however old. PostgreSQL drops ended requests by whole months.
+    async fn sweep(&self, now: Time, keep: &Retention, limit: usize) -> Result<u64, StoreError>;
     /// Who is let into the console, and who has looked at what is masked.
     fn sessions(&self) -> &dyn Sessions;
     /// How people work on reviews.

@@ -20,7 +20,7 @@ use super::core::{Callbacks, Changes};
 pub use super::intake::{Payload, Submission, Submitted};
 use super::ports::broker::Publisher;
 use super::ports::clock::Clock;
-use super::ports::records::outcome;
+use super::ports::records::{Retention, outcome};
 use super::ports::remote::Remote;
 use super::ports::store::{Sent, Store, StoreError};
 use super::processes::Processes;
@@ -121,6 +121,8 @@ pub struct Settings {
     pub lease: Duration,
     /// How long a stop waits for requests in flight.
     pub drain: Duration,
+    /// How long things are kept.
+    pub keep: Retention,
 }
 
 impl Default for Settings {
@@ -132,6 +134,7 @@ impl Default for Settings {
             in_flight: 256,
             lease: Duration::from_secs(10),
             drain: Duration::from_secs(20),
+            keep: Retention::default(),
         }
     }
 }

@@ -122,7 +122,7 @@ impl Engine {
         tasks.spawn(worker.clone().rescue_loop(lease));
         tasks.spawn(worker.clone().group_loop());
         tasks.spawn(worker.clone().audit_loop());
-        tasks.spawn(sweep_loop(inner.store.clone(), inner.clock.clone(), inner.processes.clone(), over.clone()));
+        tasks.spawn(sweep_loop(inner.clone(), over.clone()));
         if let (Some(publisher), Some(outgoing)) = (&inner.publisher, &worker.core.outgoing) {
             let (store, clock, worker) = (inner.store.clone(), inner.clock.clone(), worker.core.worker);
             let relay = Relay { store, clock, publisher: publisher.clone(), worker, outgoing: outgoing.clone() };
@@ -251,7 +251,7 @@ async fn align_loop(clock: Arc<Aligned>, store: Arc<dyn Store>, every: Duration,
 }
 
 /// Removes what is past its window, and learns process versions that other workers published.
-async fn sweep_loop(store: Arc<dyn Store>, clock: Arc<dyn Clock>, processes: Arc<Processes>, stop: CancellationToken) {
+async fn sweep_loop(inner: Arc<Inner>, stop: CancellationToken) {
     const EVERY: Duration = Duration::from_secs(10);
     const STEP: usize = 1_000;
     /// At most so many steps in a row: what comes in faster than this is swept when it is quieter.
@@ -261,15 +261,15 @@ async fn sweep_loop(store: Arc<dyn Store>, clock: Arc<dyn Clock>, processes: Arc
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            () = clock.sleep(EVERY) => {}
+            () = inner.clock.sleep(EVERY) => {}
         }
-        match processes.learn(store.as_ref()).await {
+        match inner.processes.learn(inner.store.as_ref()).await {
             Ok(()) => {}
             Err(ProcessesError::Store(error)) => outage.failed("cannot look for new process versions", &error),
             Err(error) => tracing::warn!(%error, "cannot look for new process versions"),
         }
         for _ in 0..STEPS {
-            match store.sweep(clock.now(), STEP).await {
+            match inner.store.sweep(inner.clock.now(), &inner.settings.keep, STEP).await {
                 Ok(rows) => {
                     outage.worked();
                     tracing::debug!(rows, "swept");

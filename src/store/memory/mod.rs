@@ -99,7 +99,6 @@ struct State {
     users: BTreeMap<String, UserRow>,
     tries: BTreeMap<u16, Tries>,
     tallies: BTreeMap<&'static str, u64>,
-    retention: Retention,
 }
 
 /// A request with its payload, ledger and signals (in the order they came).
@@ -387,8 +386,8 @@ impl Store for MemoryStore {
         Ok(self.lock().0.setting(name, fresh))
     }
 
-    async fn sweep(&self, now: Time, limit: usize) -> Result<u64, StoreError> {
-        Ok(self.lock().0.sweep(now, limit))
+    async fn sweep(&self, now: Time, keep: &Retention, limit: usize) -> Result<u64, StoreError> {
+        Ok(self.lock().0.sweep(now, keep, limit))
     }
 
     fn sessions(&self) -> &dyn Sessions {

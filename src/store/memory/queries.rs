@@ -59,6 +59,7 @@ impl State {
             expired: tally("expired"),
             rejected: tally("rejected"),
             automated: tally("automated"),
+            removed: tally("removed"),
             unpublished: self.outbox.values().filter(|out| !out.published).count() as u64,
             ..Balance::default()
         };

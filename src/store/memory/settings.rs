@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::State;
 use crate::domain::time::Time;
-use crate::engine::ports::records::{ProcessRow, TokenRow, Version};
+use crate::engine::ports::records::{ProcessRow, Retention, TokenRow, Version};
 use crate::engine::ports::store::StoreError;
 use crate::store::{batch, rules};
 
@@ -47,8 +47,7 @@ impl State {
     }
 
     /// At most `limit` rows of each kind.
-    pub(super) fn sweep(&mut self, now: Time, limit: usize) -> u64 {
-        let keep = self.retention;
+    pub(super) fn sweep(&mut self, now: Time, keep: &Retention, limit: usize) -> u64 {
         let mut removed = 0;
         let old: Vec<_> =
             self.inbox.iter().filter(|(_, key)| key.at < now.minus(keep.inbox)).map(|(key, _)| key.clone()).collect();
@@ -98,9 +97,21 @@ impl State {
         for id in old {
             removed += u64::from(self.rejected.remove(&id).is_some());
         }
+        removed += keep.requests.map_or(0, |window| self.remove_requests(now.minus(window), limit));
         let before = now.minus(keep.sessions);
         removed += self.sweep_ends(before, limit);
         removed + self.sweep_snoozes(before, limit) + self.sweep_batches(before, limit) + self.sweep_sessions(before, limit)
+    }
+
+    /// Requests that ended before this time, with everything that belongs to them.
+    fn remove_requests(&mut self, before: Time, limit: usize) -> u64 {
+        let old = self.requests.range(..rules::id_at(before)).filter(|(_, held)| held.row.ended_at.is_some_and(|at| at < before));
+        let old: Vec<Uuid> = old.map(|(id, _)| *id).take(limit).collect();
+        self.signals.retain(|_, row| !old.contains(&row.request));
+        self.reviews.retain(|_, row| !old.contains(&row.request));
+        let removed = old.iter().map(|id| u64::from(self.requests.remove(id).is_some())).sum();
+        self.tally("removed", removed);
+        removed
     }
 
     /// True where it was there.

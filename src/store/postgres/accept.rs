@@ -34,7 +34,8 @@ const LANES: &str = "\
     FROM (
         SELECT unnest($1::TEXT[]) AS lane, 1 AS n
         UNION ALL
-        SELECT r.lane, 0 FROM (SELECT unnest($2::UUID[]) AS id, unnest($3::BOOLEAN[]) AS ended) AS a JOIN requests r ON r.id = a.id
+        SELECT r.lane, 0 FROM (SELECT unnest($2::UUID[]) AS id, unnest($3::BOOLEAN[]) AS ended) AS a
+        JOIN open_requests r ON r.id = a.id
         WHERE r.id = ANY($2::UUID[]) AND r.lane IS NOT NULL AND (a.ended OR NOT r.turn)) AS k
     GROUP BY k.lane ORDER BY k.lane COLLATE \"C\"
     ON CONFLICT (lane) DO UPDATE SET next_no = l.next_no + EXCLUDED.next_no - 1 WHERE EXCLUDED.next_no > 1
@@ -42,7 +43,7 @@ const LANES: &str = "\
 /// Lanes in which a request is open. A statement of its own: it sees what others committed before they gave the lanes free.
 const TAKEN_LANES: &str = "\
     SELECT new.lane FROM unnest($1::TEXT[]) AS new (lane)
-    WHERE (SELECT MIN(r.lane_no) FROM requests r WHERE r.lane = new.lane AND r.ended_at IS NULL) IS NOT NULL";
+    WHERE (SELECT MIN(r.lane_no) FROM open_requests r WHERE r.lane = new.lane AND r.ended_at IS NULL) IS NOT NULL";
 const COUNT: &str = "\
     INSERT INTO limits AS l (key, starts_at, ends_at, n)
     SELECT unnest($1::TEXT[]), unnest($2::BIGINT[]), unnest($3::BIGINT[]), unnest($4::BIGINT[])
@@ -50,7 +51,7 @@ const COUNT: &str = "\
 /// Requests with their payloads.
 const REQUESTS: &str = "\
     WITH payloads_written AS (INSERT INTO payloads (request, body) SELECT unnest($1::UUID[]), unnest($31::BYTEA[]))
-    INSERT INTO requests (id, process, version, customer, producer, message, channel, reply_to, correlation, traceparent, lane, lane_no,
+    INSERT INTO open_requests (id, process, version, customer, producer, message, channel, reply_to, correlation, traceparent, lane, lane_no,
         turn, over_limit, seq, head, state, step, reason, parked, review, owner, wake_at, signalled, seen, deaths, person, accepted_at,
         updated_at, expires_at)
     SELECT unnest($1::UUID[]), unnest($2::TEXT[]), unnest($3::BIGINT[]), unnest($4::TEXT[]), unnest($5::TEXT[]), unnest($6::TEXT[]),

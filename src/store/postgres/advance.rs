@@ -6,7 +6,7 @@ use sqlx::Row as _;
 use uuid::Uuid;
 
 use super::commit::Beside;
-use super::db::Tx;
+use super::db::{Query, Tx};
 use super::rows;
 use crate::engine::ports::records::{DefectRow, ReviewRow};
 use crate::engine::ports::store::{Advance, ReviewChange, StoreError, WorkerId, Written};
@@ -15,46 +15,70 @@ use crate::store::batch::Parts;
 use crate::store::mistake::sql;
 use crate::store::rows::{int, json_text};
 
+/// What every step says of its request.
+macro_rules! steps {
+    ($more:literal) => {
+        concat!(
+            "(SELECT unnest($2::UUID[]) AS id, unnest($3::BIGINT[]) AS expect, unnest($4::BIGINT[]) AS seq, unnest($5::BYTEA[]) AS head,
+                unnest($6::BIGINT[]) AS version, unnest($7::TEXT[]) AS state, unnest($8::TEXT[]) AS step,
+                unnest($9::TEXT[]) AS reason, unnest($10::TEXT[]) AS parked, unnest($11::UUID[]) AS review,
+                unnest($12::BOOLEAN[]) AS person, unnest($13::BIGINT[]) AS at, unnest($14::BIGINT[]) AS seen,
+                unnest($15::BOOLEAN[]) AS quiet, ",
+            $more,
+            ") AS a
+            WHERE r.id = a.id AND r.id = ANY($2::UUID[])
+                AND r.owner = $1 AND r.seq = a.expect AND (NOT a.quiet OR r.signalled <= a.seen)"
+        )
+    };
+}
 /// Guarded by owner, head and, where it must be quiet, by signals. `wake_at` is `rules::wake_after` in SQL. A row that somebody holds
 /// is waited for, and then all of this is computed from its new version.
-const ADVANCE: &str = "\
-    UPDATE requests AS r SET
+const ADVANCE: &str = concat!(
+    "UPDATE open_requests AS r SET
         seq = a.seq, head = a.head, version = a.version, state = a.state, step = a.step, reason = a.reason, parked = a.parked,
         review = a.review,
         owner = CASE WHEN a.owned THEN r.owner END,
         deaths = CASE WHEN a.owned THEN r.deaths ELSE 0 END,
         wake_at = CASE
-            WHEN a.ended_at IS NOT NULL THEN NULL
             WHEN r.signalled > a.seen OR (a.state = 'queued' AND r.turn)
                 THEN CASE WHEN a.owned THEN COALESCE(r.wake_at, a.wake_at) ELSE mozhao_now() END
             WHEN a.state = 'queued' AND NOT a.owned THEN COALESCE(a.wake_at, r.expires_at)
             ELSE a.wake_at END,
-        ended_at = a.ended_at, person = a.person, updated_at = a.at, seen = a.seen
-    FROM (
-        SELECT unnest($2::UUID[]) AS id, unnest($3::BIGINT[]) AS expect, unnest($4::BIGINT[]) AS seq, unnest($5::BYTEA[]) AS head,
-            unnest($6::BIGINT[]) AS version, unnest($7::TEXT[]) AS state, unnest($8::TEXT[]) AS step, unnest($9::TEXT[]) AS reason,
-            unnest($10::TEXT[]) AS parked, unnest($11::UUID[]) AS review, unnest($12::BOOLEAN[]) AS owned,
-            unnest($13::BIGINT[]) AS wake_at, unnest($14::BIGINT[]) AS ended_at, unnest($15::BOOLEAN[]) AS person,
-            unnest($16::BIGINT[]) AS at, unnest($17::BIGINT[]) AS seen, unnest($18::BOOLEAN[]) AS quiet) AS a
-    WHERE r.id = a.id AND r.id = ANY($2::UUID[])
-        AND r.owner = $1 AND r.seq = a.expect AND (NOT a.quiet OR r.signalled <= a.seen)
-    RETURNING r.id, CASE WHEN a.ended_at IS NOT NULL THEN r.lane END";
+        person = a.person, updated_at = a.at, seen = a.seen
+    FROM ",
+    steps!("unnest($16::BOOLEAN[]) AS owned, unnest($17::BIGINT[]) AS wake_at"),
+    " RETURNING r.id, NULL::TEXT"
+);
+/// The same guard; the row moves. Whoever waited for it finds none, and looks among the past ones: a move by UPDATE would fail them.
+const END: &str = concat!(
+    "WITH ended AS (
+        DELETE FROM open_requests AS r USING ",
+    steps!("unnest($16::BIGINT[]) AS ended_at"),
+    " RETURNING r.id, r.process, a.version, r.customer, r.producer, r.message, r.channel, r.reply_to, r.correlation, r.traceparent,
+            r.lane, r.lane_no, r.turn, r.over_limit, a.seq, a.head, a.state, a.step, a.reason, a.parked, a.review, r.signalled, a.seen,
+            a.person, r.accepted_at, a.at, r.expires_at, a.ended_at)
+    INSERT INTO past_requests (id, process, version, customer, producer, message, channel, reply_to, correlation, traceparent, lane,
+        lane_no, turn, over_limit, seq, head, state, step, reason, parked, review, signalled, seen, person, accepted_at, updated_at,
+        expires_at, ended_at, deaths)
+    SELECT *, 0 FROM ended
+    RETURNING id, lane"
+);
 const SIGNALLED: &str = "\
-    SELECT r.id FROM unnest($2::UUID[], $3::BIGINT[], $4::BIGINT[]) AS a (id, expect, seen) JOIN requests r ON r.id = a.id
+    SELECT r.id FROM unnest($2::UUID[], $3::BIGINT[], $4::BIGINT[]) AS a (id, expect, seen) JOIN open_requests r ON r.id = a.id
     WHERE r.id = ANY($2::UUID[]) AND r.owner = $1 AND r.seq = a.expect AND r.signalled > a.seen";
 /// It becomes the turn of the lanes' first open requests, and these become due. The lanes are locked since `accept::LANES`. Their
 /// numbers are asked for before their ids: of all indexes one alone has the least of them.
 const HAND_OVER: &str = "\
     WITH firsts AS MATERIALIZED (
-        SELECT ended.lane, (SELECT MIN(r.lane_no) FROM requests r WHERE r.lane = ended.lane AND r.ended_at IS NULL) AS no
+        SELECT ended.lane, (SELECT MIN(r.lane_no) FROM open_requests r WHERE r.lane = ended.lane AND r.ended_at IS NULL) AS no
         FROM unnest($1::TEXT[]) AS ended (lane)),
     heads AS (
         SELECT n.id FROM firsts f CROSS JOIN LATERAL (
-            SELECT r.id, r.turn FROM requests r
+            SELECT r.id, r.turn FROM open_requests r
             WHERE r.lane = f.lane AND r.lane_no = f.no AND r.ended_at IS NULL LIMIT 1) AS n
         WHERE f.no IS NOT NULL AND NOT n.turn),
-    next AS (SELECT id FROM requests WHERE id = ANY(ARRAY(SELECT id FROM heads)) ORDER BY id FOR NO KEY UPDATE)
-    UPDATE requests SET turn = TRUE, wake_at = mozhao_now() WHERE id = ANY(ARRAY(SELECT id FROM next)) AND ended_at IS NULL";
+    next AS (SELECT id FROM open_requests WHERE id = ANY(ARRAY(SELECT id FROM heads)) ORDER BY id FOR NO KEY UPDATE)
+    UPDATE open_requests SET turn = TRUE, wake_at = mozhao_now() WHERE id = ANY(ARRAY(SELECT id FROM next)) AND ended_at IS NULL";
 const PAYLOADS: &str = "\
     UPDATE payloads AS p SET body = a.body FROM unnest($1::UUID[], $2::BYTEA[]) AS a (request, body)
     WHERE p.request = a.request AND p.request = ANY($1::UUID[])";
@@ -95,7 +119,10 @@ pub(super) async fn advances<'a>(
     if parts.advances.is_empty() {
         return Ok(());
     }
-    let written = update(tx, worker, &parts.advances).await?;
+    let (ends, steps): (Vec<&'a Advance>, Vec<&'a Advance>) =
+        parts.advances.iter().map(|(_, advance)| *advance).partition(|advance| advance.summary.ended_at.is_some());
+    let mut written = update(tx, worker, &steps).await?;
+    written.extend(finish(tx, worker, &ends).await?);
     let signalled = signalled(tx, worker, &parts.advances, &written).await?;
     let mut done: Vec<&'a Advance> = Vec::with_capacity(written.len());
     let mut lanes: BTreeSet<&str> = BTreeSet::new();
@@ -122,29 +149,54 @@ pub(super) async fn advances<'a>(
     what_goes_with(tx, &done).await
 }
 
-/// The guarded update, or one of its known bugs.
-fn guarded() -> impl sqlx::SqlSafeStr {
+/// A guarded statement, or one of its known bugs.
+fn guarded(statement: &'static str) -> impl sqlx::SqlSafeStr {
     if bug("guard_unread") {
-        return sql(ADVANCE, "guard_unread", "r.owner = $1 AND r.seq = a.expect", "TRUE");
+        return sql(statement, "guard_unread", "r.owner = $1 AND r.seq = a.expect", "TRUE");
     }
-    if bug("head_kept") {
-        return sql(ADVANCE, "head_kept", "head = a.head", "head = r.head");
+    if bug("head_kept") && statement == ADVANCE {
+        return sql(statement, "head_kept", "head = a.head", "head = r.head");
     }
-    sql(ADVANCE, "signals_unread", " AND (NOT a.quiet OR r.signalled <= a.seen)", "")
+    sql(statement, "signals_unread", " AND (NOT a.quiet OR r.signalled <= a.seen)", "")
 }
 
-/// The guarded update: the requests that it reached, and the lanes of those that it ended.
-async fn update(
-    tx: &mut Tx<'_>,
-    worker: WorkerId,
-    advances: &[(usize, &Advance)],
-) -> Result<HashMap<Uuid, Option<String>>, StoreError> {
-    let all = || advances.iter().map(|(_, advance)| *advance);
-    let summaries = || all().map(|advance| &advance.summary);
-    let query = sqlx::query(guarded())
+/// The requests that a guarded statement reached, and the lanes of those that it ended.
+type Reached = HashMap<Uuid, Option<String>>;
+
+/// Writes the steps of requests that go on.
+async fn update(tx: &mut Tx<'_>, worker: WorkerId, steps: &[&Advance]) -> Result<Reached, StoreError> {
+    if steps.is_empty() {
+        return Ok(Reached::new());
+    }
+    let summaries = || steps.iter().copied().map(|advance| &advance.summary);
+    let query = said(sqlx::query(guarded(ADVANCE)), worker, steps)?
+        .bind(summaries().map(|summary| summary.owned).collect::<Vec<_>>())
+        .bind(summaries().map(|summary| summary.wake_at.map(|at| at.0)).collect::<Vec<_>>());
+    reached(tx, query).await
+}
+
+/// Writes the last steps.
+async fn finish(tx: &mut Tx<'_>, worker: WorkerId, ends: &[&Advance]) -> Result<Reached, StoreError> {
+    if ends.is_empty() {
+        return Ok(Reached::new());
+    }
+    let query = said(sqlx::query(guarded(END)), worker, ends)?;
+    let ended = ends.iter().map(|advance| advance.summary.ended_at.map(|at| at.0));
+    reached(tx, query.bind(ended.collect::<Vec<_>>())).await
+}
+
+async fn reached(tx: &mut Tx<'_>, query: Query<'_>) -> Result<Reached, StoreError> {
+    let written = tx.read(query, |row| Ok((row.try_get(0)?, row.try_get(1)?))).await?;
+    Ok(written.into_iter().collect())
+}
+
+/// Binds what `steps!` names.
+fn said<'q>(query: Query<'q>, worker: WorkerId, all: &[&'q Advance]) -> Result<Query<'q>, StoreError> {
+    let summaries = || all.iter().copied().map(|advance| &advance.summary);
+    Ok(query
         .bind(worker)
-        .bind(all().map(|advance| advance.request).collect::<Vec<_>>())
-        .bind(all().map(|advance| int(advance.expect_seq)).collect::<Result<Vec<_>, _>>()?)
+        .bind(all.iter().map(|advance| advance.request).collect::<Vec<_>>())
+        .bind(all.iter().map(|advance| int(advance.expect_seq)).collect::<Result<Vec<_>, _>>()?)
         .bind(summaries().map(|summary| int(summary.seq)).collect::<Result<Vec<_>, _>>()?)
         .bind(summaries().map(|summary| &summary.head[..]).collect::<Vec<_>>())
         .bind(summaries().map(|summary| i64::from(summary.version)).collect::<Vec<_>>())
@@ -153,15 +205,10 @@ async fn update(
         .bind(summaries().map(|summary| summary.reason.as_deref()).collect::<Vec<_>>())
         .bind(summaries().map(|summary| summary.parked.as_deref()).collect::<Vec<_>>())
         .bind(summaries().map(|summary| summary.review).collect::<Vec<_>>())
-        .bind(summaries().map(|summary| summary.owned).collect::<Vec<_>>())
-        .bind(summaries().map(|summary| summary.wake_at.map(|at| at.0)).collect::<Vec<_>>())
-        .bind(summaries().map(|summary| summary.ended_at.map(|at| at.0)).collect::<Vec<_>>())
         .bind(summaries().map(|summary| summary.person).collect::<Vec<_>>())
         .bind(summaries().map(|summary| summary.at.0).collect::<Vec<_>>())
-        .bind(all().map(|advance| int(advance.seen)).collect::<Result<Vec<_>, _>>()?)
-        .bind(all().map(|advance| advance.quiet).collect::<Vec<_>>());
-    let written = tx.read(query, |row| Ok((row.try_get(0)?, row.try_get(1)?))).await?;
-    Ok(written.into_iter().collect())
+        .bind(all.iter().map(|advance| int(advance.seen)).collect::<Result<Vec<_>, _>>()?)
+        .bind(all.iter().map(|advance| advance.quiet).collect::<Vec<_>>()))
 }
 
 /// Those that were not written because a signal is there that their owner has not seen.
@@ -169,7 +216,7 @@ async fn signalled(
     tx: &mut Tx<'_>,
     worker: WorkerId,
     advances: &[(usize, &Advance)],
-    written: &HashMap<Uuid, Option<String>>,
+    written: &Reached,
 ) -> Result<HashSet<Uuid>, StoreError> {
     let open: Vec<&Advance> = advances.iter().map(|(_, advance)| *advance).filter(|advance| advance.quiet).collect();
     let open: Vec<&Advance> = open.into_iter().filter(|advance| !written.contains_key(&advance.request)).collect();

@@ -14,19 +14,19 @@ use crate::store::rows::int;
 /// their own, so that many of them do not stand before everybody else; the oldest goes where no other is carried.
 const CLAIM: &str = "\
     WITH calm AS (
-        SELECT id, wake_at, owner IS NOT NULL AS mine FROM requests
+        SELECT id, wake_at, owner IS NOT NULL AS mine FROM open_requests
         WHERE wake_at <= mozhao_now() AND (owner = $1 OR owner IS NULL AND deaths < 2)
         ORDER BY wake_at, id LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED),
     suspect AS (
-        SELECT id, wake_at, FALSE AS mine FROM requests
+        SELECT id, wake_at, FALSE AS mine FROM open_requests
         WHERE deaths >= 2 AND wake_at <= mozhao_now() AND owner IS NULL
-            AND NOT EXISTS (SELECT 1 FROM requests WHERE owner = $1 AND deaths >= 2)
+            AND NOT EXISTS (SELECT 1 FROM open_requests WHERE owner = $1 AND deaths >= 2)
         ORDER BY wake_at, id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED),
     taken AS (SELECT * FROM calm UNION ALL SELECT * FROM suspect ORDER BY wake_at, id LIMIT $2)
-    UPDATE requests AS r SET owner = $1, wake_at = NULL FROM taken WHERE r.id = taken.id AND r.id = ANY(ARRAY(SELECT id FROM taken))
+    UPDATE open_requests AS r SET owner = $1, wake_at = NULL FROM taken WHERE r.id = taken.id AND r.id = ANY(ARRAY(SELECT id FROM taken))
     RETURNING r.id, taken.wake_at, taken.mine";
 const _: () = assert!(SUSPECT == 2, "as the statement and its index have it");
-const OWNED: &str = "SELECT id FROM requests WHERE owner = $1 ORDER BY id LIMIT $2";
+const OWNED: &str = "SELECT id FROM open_requests WHERE owner = $1 ORDER BY id LIMIT $2";
 const PAYLOAD: &str = "SELECT body FROM payloads WHERE request = $1";
 /// Up to the row's head: entries written after the row was read belong to another picture.
 const ENTRIES: &str = "SELECT seq, packed FROM entries WHERE request = $1 AND seq <= $2 ORDER BY seq";
@@ -58,8 +58,11 @@ impl PostgresStore {
         let row = self.one_request(request).await?;
         let side = self.db.looks();
         let payload = side.read(sqlx::query(PAYLOAD).bind(request), |row| row.try_get::<Vec<u8>, _>("body")).await?;
-        let payload =
-            payload.into_iter().next().ok_or_else(|| StoreError::Broken(format!("request {request} has no payload")))?;
+        let payload = payload.into_iter().next().ok_or_else(|| match row.ended_at {
+            // Both went in between: they are kept no longer.
+            Some(_) => StoreError::NotFound("the request"),
+            None => StoreError::Broken(format!("request {request} has no payload")),
+        })?;
         let entries = side.read(sqlx::query(ENTRIES).bind(request).bind(int(row.seq)?), rows::entries).await?.concat();
         Ok(Loaded { row, payload: payload.into(), entries, signals: self.unconsumed(request).await? })
     }

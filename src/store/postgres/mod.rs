@@ -12,6 +12,7 @@ mod commit;
 mod db;
 mod groups;
 mod migrate;
+mod months;
 mod outbox;
 mod outside;
 mod queries;
@@ -23,6 +24,10 @@ mod settings;
 mod who;
 mod workers;
 
+use std::sync::Mutex;
+
+use tokio::time::Instant;
+
 use crate::engine::ports::store::StoreError;
 use crate::store::port::implement_store;
 
@@ -30,6 +35,8 @@ use crate::store::port::implement_store;
 #[derive(Debug)]
 pub struct PostgresStore {
     db: db::Db,
+    /// Until then no DDL is tried: somebody was in its way.
+    quiet_until: Mutex<Option<Instant>>,
 }
 
 impl PostgresStore {
@@ -38,13 +45,19 @@ impl PostgresStore {
     /// # Errors
     /// It cannot be reached; a newer program has migrated it.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
-        Ok(PostgresStore { db: db::Db::open(url).await? })
+        Ok(PostgresStore { db: db::Db::open(url).await?, quiet_until: Mutex::new(None) })
     }
 
     /// Brings the schema up to date.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         self.db.migrate().await?;
+        self.make_months_ahead().await?;
         self.fill_all_who().await
+    }
+
+    /// What is done at each start where nothing is to be migrated: tables for the months that come.
+    pub async fn prepare(&self) -> Result<(), StoreError> {
+        self.make_months_ahead().await
     }
 
     /// The names of the migrations that are still to be done.

@@ -13,11 +13,13 @@ use crate::store::mistake::sql;
 use crate::store::rules;
 
 /// Whoever sends a signal, takes a step or ends a request holds its row meanwhile.
-const LOCK: &str = "SELECT state FROM requests WHERE id = $1 FOR NO KEY UPDATE";
+const LOCK: &str = "SELECT state FROM open_requests WHERE id = $1 FOR NO KEY UPDATE";
+/// A statement of its own: it sees the end that was waited for. What has ended does not change.
+const ENDED: &str = "SELECT state FROM past_requests WHERE id = $1";
 /// A statement of its own, after the lock: one in the same statement would look at the time before it was granted.
 const KNOWN: &str = "SELECT id, body FROM signals WHERE id = $1";
 const BUMP: &str = "\
-    UPDATE requests SET signalled = signalled + 1, wake_at = mozhao_now() WHERE id = $1 AND ended_at IS NULL RETURNING signalled";
+    UPDATE open_requests SET signalled = signalled + 1, wake_at = mozhao_now() WHERE id = $1 AND ended_at IS NULL RETURNING signalled";
 const STORE: &str = "INSERT INTO signals (id, request, no, at, body) VALUES ($1, $2, $3, $4, $5)";
 const ANSWER: &str = "SELECT answer FROM signals WHERE id = $1";
 
@@ -47,10 +49,14 @@ impl PostgresStore {
     }
 }
 
-/// Locks a request's row: its state.
+/// Locks an open request's row, or finds that it has ended: its state.
 pub(super) async fn lock(tx: &mut Tx<'_>, request: RequestId) -> Result<Option<String>, StoreError> {
     let lock = sql(LOCK, "review_unlocked", "FOR NO KEY UPDATE", "");
-    tx.first(sqlx::query(lock).bind(request), |row| row.try_get("state")).await
+    let open = tx.first(sqlx::query(lock).bind(request), |row| row.try_get("state")).await?;
+    if open.is_some() {
+        return Ok(open);
+    }
+    tx.first(sqlx::query(ENDED).bind(request), |row| row.try_get("state")).await
 }
 
 /// The signal with this id, where it was stored before.

@@ -12,7 +12,9 @@ use crate::store::rows::{int, rejected_columns, request_columns};
 use crate::store::rules;
 
 const NOW: &str = "SELECT mozhao_now() AS now";
-const REQUEST: &str = concat!("SELECT ", request_columns!(), " FROM requests WHERE id = $1");
+/// First among those that are open, where the engine's are, and then among the past ones: a request that ended in between is seen.
+const OPEN: &str = concat!("SELECT ", request_columns!(), " FROM open_requests WHERE id = $1");
+const PAST: &str = concat!("SELECT ", request_columns!(), " FROM past_requests WHERE id = $1");
 /// From the row on that holds the first of them.
 const ENTRIES: &str = "\
     SELECT seq, packed FROM entries
@@ -25,11 +27,13 @@ const WALK: i64 = 50_000;
 /// What every list of requests asks; innermost stands what picks the index. Ids are in order of time, so every list is a
 /// range of ids.
 macro_rules! list {
-    ($picks:literal) => {
+    ($from:literal, $picks:literal) => {
         concat!(
             "SELECT ",
             request_columns!(),
-            " FROM (SELECT * FROM requests WHERE ",
+            " FROM (SELECT * FROM ",
+            $from,
+            " WHERE ",
             $picks,
             "id < $1 AND id >= $12 ORDER BY id DESC LIMIT $13) AS walked
             WHERE ($2::TEXT[] IS NULL OR process = ANY($2))
@@ -45,15 +49,15 @@ macro_rules! list {
         )
     };
 }
-const LIST: &str = list!("");
+const LIST: &str = list!("requests", "");
 /// The conditions that are always true are those of the indexes: see the migration.
-const LIST_OF_CUSTOMER: &str = list!("customer = $4 AND customer <> '' AND ");
-const LIST_OF_PRODUCER: &str = list!("producer = $5 AND producer <> '' AND ");
+const LIST_OF_CUSTOMER: &str = list!("requests", "customer = $4 AND customer <> '' AND ");
+const LIST_OF_PRODUCER: &str = list!("requests", "producer = $5 AND producer <> '' AND ");
 /// Of one: of several, the order by ids would be lost.
-const LIST_OF_PROCESS: &str = list!("process = ($2::TEXT[])[1] AND process <> '' AND ");
-const LIST_OF_REASON: &str = list!("reason = $6 AND ");
-const LIST_PARKED: &str = list!("parked = $7 AND ended_at IS NULL AND ");
-const LIST_OPEN: &str = list!("ended_at IS NULL AND process <> '' AND ");
+const LIST_OF_PROCESS: &str = list!("requests", "process = ($2::TEXT[])[1] AND process <> '' AND ");
+const LIST_OF_REASON: &str = list!("requests", "reason = $6 AND ");
+const LIST_PARKED: &str = list!("open_requests", "parked = $7 AND ended_at IS NULL AND ");
+const LIST_OPEN: &str = list!("open_requests", "");
 /// By ids: they are in order of time.
 macro_rules! lately {
     ($picks:literal) => {
@@ -72,8 +76,8 @@ const REJECTED: &str =
 const BALANCE: &str = "\
     SELECT '' AS process, name AS state, NULL AS parked, NULL AS step, SUM(n)::BIGINT AS n FROM tallies GROUP BY name
     UNION ALL SELECT '', 'unpublished', NULL, NULL, COALESCE(SUM(cardinality(ids)), 0)::BIGINT FROM unpublished
-    UNION ALL SELECT '', 'overdue', NULL, NULL, COUNT(*) FROM requests WHERE wake_at < mozhao_now() - 60000000 AND owner IS NULL
-    UNION ALL SELECT process, state, parked, step, COUNT(*) FROM requests WHERE ended_at IS NULL AND process <> ''
+    UNION ALL SELECT '', 'overdue', NULL, NULL, COUNT(*) FROM open_requests WHERE wake_at < mozhao_now() - 60000000 AND owner IS NULL
+    UNION ALL SELECT process, state, parked, step, COUNT(*) FROM open_requests
     GROUP BY process, state, parked, step";
 
 impl PostgresStore {
@@ -83,8 +87,13 @@ impl PostgresStore {
     }
 
     pub(super) async fn one_request(&self, request: RequestId) -> Result<RequestRow, StoreError> {
-        let found = self.db.looks().read(sqlx::query(REQUEST).bind(request), rows::request).await?;
-        found.into_iter().next().ok_or(StoreError::NotFound("the request"))
+        for sql in [OPEN, PAST] {
+            let found = self.db.looks().read(sqlx::query(sql).bind(request), rows::request).await?;
+            if let Some(row) = found.into_iter().next() {
+                return Ok(row);
+            }
+        }
+        Err(StoreError::NotFound("the request"))
     }
 
     pub(super) async fn some_entries(&self, request: RequestId, after: u64, limit: usize) -> Result<Vec<Entry>, StoreError> {

@@ -36,7 +36,7 @@ const SWEEP_SIGNALS: &str = "DELETE FROM signals WHERE id IN (SELECT id FROM sig
 /// Signals that a request did not look at any more before it ended.
 const SWEEP_LATE: &str = "\
     DELETE FROM signals WHERE id IN (
-        SELECT s.id FROM signals s JOIN requests r ON r.id = s.request
+        SELECT s.id FROM signals s JOIN past_requests r ON r.id = s.request
         WHERE s.consumed_at IS NULL AND s.at < $1 AND r.ended_at < $1 ORDER BY s.at, s.id LIMIT $2)";
 const SWEEP_RAW: &str = "\
     UPDATE rejected SET raw = '' WHERE id IN (
@@ -46,12 +46,12 @@ const SWEEP_REJECTED: &str = "\
 /// Lanes that a batch holds are for another time, so this waits for nobody.
 const OLD_LANES: &str = "\
     SELECT l.lane FROM lanes l
-    WHERE l.made_at < $1 AND NOT EXISTS (SELECT 1 FROM requests r WHERE r.lane = l.lane AND r.ended_at IS NULL)
+    WHERE l.made_at < $1 AND NOT EXISTS (SELECT 1 FROM open_requests r WHERE r.lane = l.lane AND r.ended_at IS NULL)
     ORDER BY l.made_at LIMIT $2 FOR UPDATE SKIP LOCKED";
 /// A statement of its own, after the locks: it sees who came into a lane just before it was ours.
 const SWEEP_LANES: &str = "\
     DELETE FROM lanes l
-    WHERE l.lane = ANY($1::TEXT[]) AND NOT EXISTS (SELECT 1 FROM requests r WHERE r.lane = l.lane AND r.ended_at IS NULL)";
+    WHERE l.lane = ANY($1::TEXT[]) AND NOT EXISTS (SELECT 1 FROM open_requests r WHERE r.lane = l.lane AND r.ended_at IS NULL)";
 /// Ids are in order of time. What nobody has published stays.
 const SWEEP_OUTBOX: &str = "\
     DELETE FROM outbox WHERE id IN (
@@ -111,8 +111,7 @@ impl PostgresStore {
     }
 
     /// At most `limit` rows of each kind.
-    pub(super) async fn remove_old(&self, now: Time, rows: usize) -> Result<u64, StoreError> {
-        let keep = Retention::default();
+    pub(super) async fn remove_old(&self, now: Time, keep: &Retention, rows: usize) -> Result<u64, StoreError> {
         let limit = int(rows)?;
         let before = |window: Duration| now.minus(window);
         // Ids are in order of time, but for the moment between their making and their row's.
@@ -132,6 +131,10 @@ impl PostgresStore {
         let mut removed = self.remove_lanes(before(keep.lanes), limit).await?;
         for step in steps {
             removed += self.db.others().write(step).await?;
+        }
+        self.make_months_ahead().await?;
+        if let Some(window) = keep.requests {
+            removed += self.remove_requests(before(window), rows).await?;
         }
         removed += self.fill_who(rows).await?;
         removed += self.sweep_snoozes(before(keep.sessions), rows).await?;

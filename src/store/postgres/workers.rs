@@ -21,12 +21,12 @@ const BURY: &str = "DELETE FROM workers WHERE id = $1 AND heartbeat_at < mozhao_
 const REMOVE: &str = "DELETE FROM workers WHERE id = $1";
 /// A worker's row is there before it owns anything and never comes back: who is listed here is gone for good.
 const ORPHANED: &str = "\
-    SELECT DISTINCT r.owner FROM requests r
+    SELECT DISTINCT r.owner FROM open_requests r
     WHERE r.owner IS NOT NULL AND NOT EXISTS (SELECT 1 FROM workers w WHERE w.id = r.owner)";
 /// `rules::wake_orphan` in SQL.
 const RELEASE: &str = "\
-    WITH lost AS (SELECT id FROM requests WHERE owner = $1 ORDER BY id FOR NO KEY UPDATE)
-    UPDATE requests AS r
+    WITH lost AS (SELECT id FROM open_requests WHERE owner = $1 ORDER BY id FOR NO KEY UPDATE)
+    UPDATE open_requests AS r
     SET owner = NULL, deaths = r.deaths + $2,
         wake_at = CASE WHEN r.turn OR r.signalled > r.seen THEN mozhao_now() ELSE r.expires_at END
     FROM lost WHERE r.id = lost.id AND r.id = ANY(ARRAY(SELECT id FROM lost))";

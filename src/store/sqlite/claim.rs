@@ -59,8 +59,11 @@ impl SqliteStore {
     pub(super) async fn load_all(&self, request: RequestId) -> Result<Loaded, StoreError> {
         let row = self.one_request(request).await?;
         let payload = self.db.read(sqlx::query(PAYLOAD).bind(request), |row| row.try_get::<Vec<u8>, _>("body")).await?;
-        let payload =
-            payload.into_iter().next().ok_or_else(|| StoreError::Broken(format!("request {request} has no payload")))?;
+        let payload = payload.into_iter().next().ok_or_else(|| match row.ended_at {
+            // Both went in between: they are kept no longer.
+            Some(_) => StoreError::NotFound("the request"),
+            None => StoreError::Broken(format!("request {request} has no payload")),
+        })?;
         let entries = sqlx::query(ENTRIES).bind(request).bind(crate::store::rows::int(row.seq)?);
         let entries = self.db.read(entries, rows::entry).await?;
         Ok(Loaded { row, payload: payload.into(), entries, signals: self.unconsumed(request).await? })

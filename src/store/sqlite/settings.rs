@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sqlx::Row as _;
+use uuid::Uuid;
 
 use super::db::Query;
 use super::{SqliteStore, rows};
@@ -52,6 +53,18 @@ const SWEEP_OUTBOX: &str = "\
     DELETE FROM outbox WHERE id IN (
         SELECT o.id FROM outbox o WHERE o.id < ?1 AND o.at < ?3 AND o.id NOT IN (SELECT id FROM unpublished)
         ORDER BY o.id LIMIT ?2)";
+
+/// Ids are in order of time: those that are older are looked at.
+const OLD_REQUESTS: &str = "SELECT id FROM requests WHERE id < ?1 AND ended_at < ?2 ORDER BY id LIMIT ?3";
+/// What belongs to one, and the request itself last.
+const SWEEP_REQUEST: [&str; 5] = [
+    "DELETE FROM signals WHERE request = ?1",
+    "DELETE FROM reviews WHERE request = ?1",
+    "DELETE FROM payloads WHERE request = ?1",
+    "DELETE FROM entries WHERE request = ?1",
+    "DELETE FROM requests WHERE id = ?1",
+];
+const REMOVED: &str = "INSERT INTO tallies (worker, name, n) VALUES (?1, 'removed', ?2) ON CONFLICT (worker, name) DO UPDATE SET n = n + excluded.n";
 
 impl SqliteStore {
     pub(super) async fn add_process(&self, row: &ProcessRow) -> Result<String, StoreError> {
@@ -105,8 +118,7 @@ impl SqliteStore {
     }
 
     /// At most `limit` rows of each kind.
-    pub(super) async fn remove_old(&self, now: Time, rows: usize) -> Result<u64, StoreError> {
-        let keep = Retention::default();
+    pub(super) async fn remove_old(&self, now: Time, keep: &Retention, rows: usize) -> Result<u64, StoreError> {
         let limit = int(rows)?;
         let before = |window: Duration| now.minus(window);
         // Ids are in order of time, but for the moment between their making and their row's.
@@ -128,10 +140,33 @@ impl SqliteStore {
         for step in steps {
             removed += self.db.write(step).await?;
         }
+        if let Some(window) = keep.requests {
+            removed += self.remove_requests(before(window), limit).await?;
+        }
         removed += self.fill_who(rows).await?;
         removed += self.sweep_snoozes(before(keep.sessions), rows).await?;
         removed += self.sweep_ends(before(keep.sessions), rows).await?;
         removed += self.sweep_batches(before(keep.sessions), rows).await?;
         Ok(removed + self.sweep_sessions(before(keep.sessions), rows).await?)
+    }
+
+    /// Requests that ended before this time, with everything that belongs to them.
+    async fn remove_requests(&self, before: Time, limit: i64) -> Result<u64, StoreError> {
+        let mut tx = self.db.begin().await?;
+        let old = sqlx::query(OLD_REQUESTS).bind(id_at(before)).bind(before.0).bind(limit);
+        let old: Vec<Uuid> = tx.read(old, |row| row.try_get("id")).await?;
+        if old.is_empty() {
+            tx.rollback().await?;
+            return Ok(0);
+        }
+        for id in &old {
+            for sql in SWEEP_REQUEST {
+                tx.execute(sqlx::query(sql).bind(id)).await?;
+            }
+        }
+        let removed = int(old.len())?;
+        tx.execute(sqlx::query(REMOVED).bind(Uuid::nil()).bind(removed)).await?;
+        tx.commit().await?;
+        Ok(removed.cast_unsigned())
     }
 }
