@@ -23,6 +23,7 @@ pub(super) const POSTGRES: &[(i64, &str, &str)] = &[
     (14, "open_of_process", include_str!("../../migrations/postgres/0014_open_of_process.sql")),
     (15, "of_process", include_str!("../../migrations/postgres/0015_of_process.sql")),
     (16, "tried", include_str!("../../migrations/postgres/0016_tried.sql")),
+    (17, "presences", include_str!("../../migrations/postgres/0017_presences.sql")),
 ];
 /// SQLite's.
 pub(super) const SQLITE: &[(i64, &str, &str)] = &[
@@ -42,6 +43,7 @@ pub(super) const SQLITE: &[(i64, &str, &str)] = &[
     (14, "open_of_process", include_str!("../../migrations/sqlite/0014_open_of_process.sql")),
     (15, "of_process", include_str!("../../migrations/sqlite/0015_of_process.sql")),
     (16, "tried", include_str!("../../migrations/sqlite/0016_tried.sql")),
+    (17, "presences", include_str!("../../migrations/sqlite/0017_presences.sql")),
 ];
 
 /// A number, a name, and its SQL.
