@@ -31,7 +31,7 @@ impl State {
     pub(super) fn sweep_presences(&mut self, now: Time, limit: usize) -> u64 {
         let over = self.presences.iter().filter(|(_, until)| **until <= now).map(|(key, _)| key.clone());
         let over: Vec<_> = over.take(limit).collect();
-        over.iter().for_each(|key| drop(self.presences.remove(key)));
+        self.presences.retain(|key, _| !over.contains(key));
         over.len() as u64
     }
 

@@ -1,7 +1,6 @@
 //! Rows to records.
 
 use sqlx::sqlite::SqliteRow;
-use uuid::Uuid;
 
 use crate::domain::request::chain::Entry;
 use crate::engine::ports::store::StoreError;
