@@ -183,19 +183,19 @@ try {
 
   await step("side by side on a wide screen, by keyboard, and who else looks", async () => {
     await root.setViewportSize({ width: 1680, height: 1000 });
-    await goto(root, "/console/reviews?tab=team");
+    await goto(root, "/console/reviews?tab=unassigned");
     await root.keyboard.press("j");
     await root.keyboard.press("Enter");
-    await root.waitForURL(/\/console\/reviews\/[0-9a-f-]{36}\?tab=team$/);
+    await root.waitForURL(/\/console\/reviews\/[0-9a-f-]{36}\?tab=unassigned$/);
     const list = root.locator("nav.picks");
     assert.equal(await list.isVisible(), true);
-    assert.equal(await list.locator("[aria-current]").getAttribute("href"), new URL(root.url()).pathname + "?tab=team");
+    assert.equal(await list.locator("[aria-current]").getAttribute("href"), new URL(root.url()).pathname + "?tab=unassigned");
     // The keys go on from where one is.
     const first = root.url();
     await root.keyboard.press("j");
     assert.equal(await list.locator("a.go").nth(1).evaluate((link) => link === document.activeElement), true);
     await root.keyboard.press("Enter");
-    await root.waitForURL((url) => url.href !== first && url.search === "?tab=team");
+    await root.waitForURL((url) => url.href !== first && url.search === "?tab=unassigned");
     // Somebody else has it open: they are told at once, and who came first by the part that asks for itself.
     await goto(wang, new URL(root.url()).pathname);
     await wang.getByText("root is looking at this").waitFor();
@@ -214,10 +214,10 @@ try {
     await root.locator("[data-claim]").click();
     await root.getByText("You work on this until").waitFor();
     await accessible(root, "side by side, claimed");
-    assert.equal(new URL(root.url()).search, "?tab=team");
+    assert.equal(new URL(root.url()).search, "?tab=unassigned");
     await root.getByRole("button", { name: "Give back" }).click();
     await root.getByText("Given back.").waitFor();
-    assert.equal(new URL(root.url()).search, "?tab=team");
+    assert.equal(new URL(root.url()).search, "?tab=unassigned");
     await goto(wang, "/console/reviews?tab=team");
     assert.ok((await wang.getByText("root is looking at this").count()) > 0, "the inbox says it, too");
     // On a smaller screen a review is a page of its own.
