@@ -65,7 +65,7 @@ fn ceiling(most: f64) -> f64 {
         return 1.0;
     }
     let magnitude = 10f64.powf(most.log10().floor());
-    let steps = [1.0, 2.0, 4.0, 5.0, 8.0, 10.0];
+    let steps = [1.0, 2.0, 4.0, 6.0, 8.0, 10.0];
     steps.into_iter().map(|step| step * magnitude).find(|step| *step >= most).unwrap_or(most)
 }
 
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn scales_end_at_round_numbers() {
-        for (most, top) in [(0.0, 1.0), (1.0, 1.0), (3.0, 4.0), (7.0, 8.0), (11.0, 20.0), (99.0, 100.0), (450.0, 500.0)] {
+        for (most, top) in [(0.0, 1.0), (1.0, 1.0), (3.0, 4.0), (7.0, 8.0), (11.0, 20.0), (99.0, 100.0), (450.0, 600.0), (5.0, 6.0)] {
             assert!((ceiling(most) - top).abs() < 1e-9, "{most}");
         }
     }
