@@ -16,6 +16,8 @@ mod connections;
 mod contract;
 #[path = "api/operations.rs"]
 mod operations;
+#[path = "api/presence.rs"]
+mod presence;
 #[path = "api/refusals.rs"]
 mod refusals;
 #[path = "api/requests.rs"]

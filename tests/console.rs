@@ -7,6 +7,8 @@
 mod aside;
 #[path = "console/asked.rs"]
 mod asked;
+#[path = "console/beside.rs"]
+mod beside;
 #[path = "console/browser.rs"]
 mod browser;
 #[path = "api/contract.rs"]

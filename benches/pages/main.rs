@@ -134,6 +134,7 @@ async fn paths(database: &mut PgConnection) -> anyhow::Result<Vec<String>> {
     let texts = format!(
         "/console/overview /console/overview?within=7d /console/reviews /console/reviews?tab=mine /console/reviews?tab=unassigned
         /console/reviews?tab=team /console/reviews?tab=second /console/reviews?tab=done /console/reviews?process=rare /console/reviews/{open}
+        /console/reviews/{open}?tab=team
         /console/requests /console/requests?q=state%3Aparked /console/requests?q=state%3Adone /console/requests?q=process%3Arare
         /console/requests?q=process%3Arare%20state%3Arefused /console/requests?q=step%3Aknown /console/requests?q=step%3Anowhere
         /console/requests?q=reason%3Agone /console/requests?q=producer%3Acall /console/requests?q=c-77 /console/requests?q=age%3A%3E7d
@@ -144,7 +145,7 @@ async fn paths(database: &mut PgConnection) -> anyhow::Result<Vec<String>> {
         /console/decisions?by=p-7&process=texted /console/decisions?tab=looks&by=p-7 /console/ledger?verify=newest /console/help
         /v1/requests /v1/requests?limit=200 /v1/requests?cursor={old} /v1/requests?open=true /v1/requests?state=waiting /v1/requests?process=rare
         /v1/requests?process=rare&state=refused /v1/requests?process=nothing /v1/requests?customer=c-77 /v1/requests?customer=nobody
-        /v1/requests?producer=call /v1/requests?producer=nobody /v1/requests?reason=gone /v1/requests?reason=unsure /v1/requests?parked=dependency:mail
+        /v1/requests?producer=call&message=filled-77 /v1/requests?producer=call /v1/requests?producer=nobody /v1/requests?reason=gone /v1/requests?reason=unsure /v1/requests?parked=dependency:mail
         /v1/requests?step=nowhere /v1/requests?state=expired /v1/requests?same_customer_as={done} /v1/requests/{done} /v1/requests/{done}/timeline
         /v1/reviews /v1/reviews?limit=200 /v1/reviews?process=rare /v1/reviews?claimed_by=li /v1/reviews?claimed_by=nobody /v1/reviews?unclaimed=true
         /v1/reviews?role=money /v1/reviews?state=decided /v1/reviews?state=cancelled /v1/reviews?second=true /v1/reviews/{open}

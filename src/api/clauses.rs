@@ -26,7 +26,7 @@ use super::stamp::Stamp;
 use crate::domain::process::difference::{self, Change, PartKind};
 use crate::domain::process::model::Process;
 use crate::domain::request::clauses::{Passage, passages};
-use crate::domain::request::fact::Verdict;
+use crate::domain::request::fact::{EffectResult, Verdict};
 use crate::domain::time::Time;
 use crate::engine::ports::records::{RequestFilter, RequestRow};
 
@@ -61,6 +61,12 @@ struct ClauseCounts {
     text: Option<String>,
     /// Requests that conformed.
     passed: u64,
+    /// Requests whose effect took place at this step.
+    applied: u64,
+    /// Requests of which it is not known whether it took place.
+    unknown: u64,
+    /// Requests whose effect was reversed again.
+    undone: u64,
     /// Requests that it refused.
     refused: u64,
     /// Requests that it put to a person.
@@ -210,6 +216,9 @@ impl Counts {
         let counts = &mut counted.counts;
         counts.skipped += u64::from(passage.skipped);
         counts.stopped += u64::from(passage.stopped);
+        counts.applied += u64::from(passage.result == Some(EffectResult::Applied));
+        counts.unknown += u64::from(passage.result == Some(EffectResult::Unknown));
+        counts.undone += u64::from(passage.undone);
         match passage.verdict {
             Some(Verdict::Pass) => counts.passed += 1,
             Some(Verdict::Refuse(reason)) => {

@@ -31,6 +31,7 @@ mod metrics;
 mod openapi;
 mod outlook;
 pub mod permit;
+mod presence;
 pub mod problem;
 mod processes;
 mod qualifiers;

@@ -18,8 +18,8 @@ use utoipa_axum::routes;
 use super::Api;
 use super::{
     acts, balance, batches, callbacks, clauses, decisions, defects, dependencies, events, health, history, kinds, metrics,
-    processes, qualifiers, rejected, request_acts, request_events, requests, review_acts, reviews, setting_aside, timeline,
-    tokens, views,
+    presence, processes, qualifiers, rejected, request_acts, request_events, requests, review_acts, reviews, setting_aside,
+    timeline, tokens, views,
 };
 
 #[derive(OpenApi)]
@@ -86,6 +86,7 @@ pub(super) fn documented() -> OpenApiRouter<Api> {
         .merge(reviews::routes())
         .merge(review_acts::routes())
         .merge(setting_aside::routes())
+        .merge(presence::routes())
         .merge(views::routes())
         .merge(acts::routes())
         .merge(batches::routes())

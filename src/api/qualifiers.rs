@@ -72,7 +72,7 @@ async fn list(State(api): State<Api>, caller: Caller) -> Result<Response, Proble
         items.push(Qualifier { name: "parked", values: some(groups) });
         items.push(any("producer"));
     }
-    items.extend(["customer", "before", "after"].map(any));
+    items.extend(["message", "customer", "before", "after"].map(any));
     Ok(Answer(QualifierList { items }).into_response())
 }
 

@@ -226,6 +226,7 @@ async fn before(api: &Api, caller: &Caller, row: &RequestRow) -> Result<Option<U
         ("customer" = Option<String>, Query, description = "Of this customer"),
         ("same_customer_as" = Option<Uuid>, Query, description = "Of the customer of this request, itself left out; for staff"),
         ("producer" = Option<String>, Query, description = "Sent by this producer"),
+        ("message" = Option<String>, Query, description = "Made by the message with this id (or Idempotency-Key) of `producer`, which staff give together with it; found for 400 days"),
         ("reason" = Option<String>, Query, description = "With this reason"),
         ("parked" = Option<String>, Query, description = "Parked under this group"),
         ("step" = Option<String>, Query, description = "At this step"),
@@ -261,6 +262,9 @@ async fn list(State(api): State<Api>, caller: Caller, query: Query) -> Result<Re
         }
         filter.producer = Some(caller.name().to_owned());
     }
+    if filter.message.is_some() && filter.producer.is_none() {
+        return Err(bad("message", "is given together with `producer`: each producer has its own ids"));
+    }
     let rows = api.engine().store().requests(&filter, cursor, limit).await?;
     let next = match rows.last() {
         Some(last) if rows.len() == limit => Some(last.id),
@@ -284,6 +288,7 @@ fn filter(query: &Query) -> Result<RequestFilter, Problem> {
         states,
         customer: query.text("customer")?,
         producer: query.text("producer")?,
+        message: query.text("message")?,
         reason: query.text("reason")?,
         parked: query.text("parked")?,
         step: query.text("step")?,

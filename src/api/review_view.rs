@@ -66,6 +66,9 @@ pub(super) struct ReviewBody {
     /// Until when.
     #[serde(skip_serializing_if = "Option::is_none")]
     claimed_until: Option<Stamp>,
+    /// Who else has it open at the moment, as far as is known; no claim, and at most five of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) present: Vec<String>,
     /// How often it was escalated.
     escalated: u32,
     /// The decision, once it is made.
@@ -237,6 +240,7 @@ pub(super) fn summary(row: &ReviewRow, process: Option<&Process>, now: Time) -> 
         version: row.version,
         claimed_by: row.claimed_by.clone().filter(|_| held),
         claimed_until: row.claimed_until.filter(|_| held).map(Stamp),
+        present: Vec::new(),
         escalated: row.escalated,
         decision,
         opened_at: row.opened_at.into(),

@@ -1,5 +1,7 @@
 //! `/v1/reviews`: the questions put to people, those that are due first.
 
+use std::collections::BTreeMap;
+
 use axum::Json as Answer;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -80,7 +82,14 @@ async fn list(State(api): State<Api>, caller: Caller, query: Query) -> Result<Re
     };
     let rows = api.engine().store().reviews(&filter, after, limit).await?;
     let next = (rows.len() == limit).then(|| rows.last().map(|row| write_cursor(row.due_at, row.id))).flatten();
-    let items = rows.iter().map(|row| api.review_summary(row)).collect();
+    let ids: Vec<Uuid> = rows.iter().filter(|row| row.state == "open").map(|row| row.id).collect();
+    let mut present = if ids.is_empty() { BTreeMap::new() } else { api.present(&ids, &caller).await? };
+    let item = |row: &ReviewRow| {
+        let mut review = api.review_summary(row);
+        review.present = present.remove(&row.id).unwrap_or_default();
+        review
+    };
+    let items = rows.iter().map(item).collect();
     Ok(Answer(ReviewList { items, next }).into_response())
 }
 
@@ -94,6 +103,9 @@ async fn show(State(api): State<Api>, caller: Caller, path: InPath) -> Result<Re
     let now = api.engine().clock().now();
     let mut page = page(&row, &loaded, process.as_deref(), now).map_err(|error| Problem::internal(&error))?;
     (page.review.held, page.review.not_applied, page.review.snoozed) = api.aside(&row, &caller).await?;
+    if row.state == "open" {
+        page.review.present = api.present(&[row.id], &caller).await?.remove(&row.id).unwrap_or_default();
+    }
     Ok(Answer(page).into_response())
 }
 

@@ -8,20 +8,20 @@ use axum::response::{Redirect, Response};
 use serde_json::{Map, Value, json};
 
 use super::draft::Draft;
-use super::form::{Fields, Form, Unproven, encoded};
+use super::form::{Fields, Form, Unproven};
 use super::home::after;
 use super::inbox::take_next;
 use super::read::{Process, Review};
 use super::review::{Extra, made, segment};
 use super::session::Seat;
+use super::way::Way;
 use super::{Console, refusals, trouble};
 use crate::api::Refused;
 use crate::domain::time::show_duration;
 
-/// A review's page, with the process that somebody works through.
-pub(super) fn here(id: &str, process: Option<&str>) -> String {
-    let process = process.map(|name| format!("?process={}", encoded(name))).unwrap_or_default();
-    format!("/console/reviews/{}{process}", segment(id))
+/// A review's page, with the list that somebody works through.
+pub(super) fn here(id: &str, way: &Way) -> String {
+    format!("/console/reviews/{}{}", segment(id), way.query('?'))
 }
 
 /// An act that is no decision: who sent it from where, and what was written on the page besides.
@@ -53,14 +53,13 @@ impl<'a> Sent<'a> {
     /// browser is sent there, so that a reload does nothing again.
     async fn done(&self, what: &'static str, result: Result<(), Refused>, told: &'static str) -> Response {
         let mut draft = Draft::of(self.fields);
-        let process = self.fields.some("process");
+        let way = Way::of(self.fields);
         let (told, status) = match result {
             Ok(()) => (told, StatusCode::OK),
             Err(refused) if matches!(refused.status, 409 | 423) => ("too-late", StatusCode::CONFLICT),
             Err(refused) if refused.status == 422 => {
                 draft.why = refusals::why(&refused, self.seat);
-                let (within, status) = (process.map(str::to_owned), StatusCode::UNPROCESSABLE_ENTITY);
-                let extra = Extra { draft: Some(draft), within, status, ..Extra::default() };
+                let extra = Extra { draft: Some(draft), way, status: StatusCode::UNPROCESSABLE_ENTITY, ..Extra::default() };
                 return made(self.console, self.seat, self.id, extra).await;
             }
             Err(refused) => return trouble::refused(self.seat, &refused),
@@ -69,18 +68,18 @@ impl<'a> Sent<'a> {
             draft = draft.without(what);
         }
         if draft.is_empty() {
-            return after(self.console, &here(self.id, process), told);
+            return after(self.console, &here(self.id, &way), told);
         }
         let mut seat = self.seat.clone();
         seat.look.told = Some(told.to_owned());
-        let extra = Extra { draft: Some(draft), within: process.map(str::to_owned), status, ..Extra::default() };
+        let extra = Extra { draft: Some(draft), way, status, ..Extra::default() };
         made(self.console, &seat, self.id, extra).await
     }
 }
 
 /// Where an act's address is opened like a page's: to the review.
 pub(super) async fn there(Path(id): Path<String>) -> Redirect {
-    Redirect::to(&here(&id, None))
+    Redirect::to(&here(&id, &Way::default()))
 }
 
 /// Claims it, or takes it over with a reason.
@@ -144,26 +143,26 @@ pub(super) async fn draft(
     Path(id): Path<String>,
     Unproven { seat, fields }: Unproven,
 ) -> Response {
-    let (asks, within) = (fields.some("reveal").map(str::to_owned), fields.some("process").map(str::to_owned));
+    let (asks, way) = (fields.some("reveal").map(str::to_owned), Way::of(&fields));
     let draft = Some(Draft::of(&fields));
-    made(&console, &seat, &id, Extra { asks, draft, within, status: StatusCode::OK, ..Extra::default() }).await
+    made(&console, &seat, &id, Extra { asks, draft, way, status: StatusCode::OK, ..Extra::default() }).await
 }
 
 /// Shows a masked value, once: the answer to this form is the page with the value in it.
 pub(super) async fn reveal(State(console): State<Console>, Path(id): Path<String>, form: Form) -> Response {
     let (seat, field) = (&form.seat, form.fields.one("reveal"));
     let mut draft = Draft::of(&form.fields);
-    let within = form.fields.some("process").map(str::to_owned);
+    let way = Way::of(&form.fields);
     match revealed(&console, seat, &id, field, form.fields.one("seen_for")).await {
         Ok(value) => {
             renew(&console, seat, &id).await;
             let (draft, revealed) = (Some(draft), Some((field.to_owned(), value)));
-            made(&console, seat, &id, Extra { revealed, draft, within, status: StatusCode::OK, ..Extra::default() }).await
+            made(&console, seat, &id, Extra { revealed, draft, way, status: StatusCode::OK, ..Extra::default() }).await
         }
         Err(refused) if refused.status == 422 => {
             draft.why = refusals::why(&refused, seat);
             let (asks, draft, status) = (Some(field.to_owned()), Some(draft), StatusCode::UNPROCESSABLE_ENTITY);
-            made(&console, seat, &id, Extra { asks, draft, within, status, ..Extra::default() }).await
+            made(&console, seat, &id, Extra { asks, draft, way, status, ..Extra::default() }).await
         }
         Err(refused) => trouble::refused(seat, &refused),
     }
@@ -190,13 +189,13 @@ async fn renew(console: &Console, seat: &Seat, id: &str) {
 pub(super) async fn decide(State(console): State<Console>, Path(id): Path<String>, form: Form) -> Response {
     let Form { seat, fields } = form;
     let mut draft = Draft::of(&fields);
-    let within = fields.some("process").map(str::to_owned);
+    let way = Way::of(&fields);
     match decided(&console, &seat, &id, &fields, &draft).await {
         Ok(told) => onwards(&console, &seat, &id, &fields, &told).await,
         Err(NotDecided::Missing(why)) => {
             draft.why = why;
             let status = StatusCode::UNPROCESSABLE_ENTITY;
-            made(&console, &seat, &id, Extra { draft: Some(draft), within, status, ..Extra::default() }).await
+            made(&console, &seat, &id, Extra { draft: Some(draft), way, status, ..Extra::default() }).await
         }
         Err(NotDecided::Refused(refused)) if matches!(refused.status, 409 | 422 | 423) => {
             if refused.code() == "stale" || refused.status == 423 {
@@ -207,7 +206,7 @@ pub(super) async fn decide(State(console): State<Console>, Path(id): Path<String
             draft.version = None;
             draft.why = refusals::why(&refused, &seat);
             let status = StatusCode::from_u16(refused.status).unwrap_or(StatusCode::CONFLICT);
-            made(&console, &seat, &id, Extra { draft: Some(draft), within, status, ..Extra::default() }).await
+            made(&console, &seat, &id, Extra { draft: Some(draft), way, status, ..Extra::default() }).await
         }
         Err(NotDecided::Refused(refused)) => trouble::refused(&seat, &refused),
     }
@@ -287,18 +286,17 @@ async fn amended(console: &Console, seat: &Seat, id: &str, draft: &Draft) -> Res
 
 /// To the next review where that was asked for, else back to the inbox or, where it is not over yet, to the same one.
 async fn onwards(console: &Console, seat: &Seat, id: &str, fields: &Fields, told: &str) -> Response {
-    let process = fields.some("process");
+    let way = Way::of(fields);
     if fields.one("then") != "next" {
-        return after(console, &here(id, process), told);
+        return after(console, &here(id, &way), told);
     }
-    match take_next(console, seat, process, &segment(id)).await {
-        Ok(Some(next)) => after(console, &here(&next, process), told),
+    match take_next(console, seat, way.process(), &segment(id)).await {
+        Ok(Some(next)) => after(console, &here(&next, &way), told),
         left => {
             if let Err(refused) = left {
                 tracing::debug!(status = refused.status, "the next review could not be taken");
             }
-            let process = process.map(|name| format!("&process={}", encoded(name))).unwrap_or_default();
-            after(console, &format!("/console/reviews?tab=unassigned{process}"), told)
+            after(console, &way.begin().in_tab("unassigned").inbox(), told)
         }
     }
 }

@@ -16,9 +16,11 @@ use super::read::{List, Process, Review};
 use super::review::has_role;
 use super::session::Seat;
 use super::show::{self, When, by_language};
-use super::text::put;
+use super::standing::present;
+use super::text::{Texts, put};
 use super::together::groups;
 use super::views::{Named, may_save, named};
+use super::way::{TABS, Way};
 use super::{Console, trouble};
 use crate::api::Refused;
 use crate::api::permit::Action;
@@ -32,14 +34,29 @@ const TRIES: usize = 10;
 const MANY: usize = 200;
 const LOOKED_AT: usize = 10;
 
-/// A tab: its word in the address, and what it asks the interface for.
-const TABS: [(&str, &str); 5] = [
-    ("mine", "claimed_by=me"),
-    ("unassigned", "unclaimed=true&snoozed=false"),
-    ("team", "state=open"),
-    ("second", "second=true"),
-    ("snoozed", "snoozed=true"),
-];
+/// What a tab asks the interface for.
+fn asks(tab: &str) -> &'static str {
+    match tab {
+        "mine" => "/v1/reviews?claimed_by=me",
+        "unassigned" => "/v1/reviews?unclaimed=true&snoozed=false",
+        "second" => "/v1/reviews?second=true",
+        "snoozed" => "/v1/reviews?snoozed=true",
+        "done" => "/v1/decisions?by=me",
+        _ => "/v1/reviews?state=open",
+    }
+}
+
+/// What a tab is called.
+pub(super) fn label(tab: &str, t: &'static Texts) -> &'static str {
+    match tab {
+        "mine" => t.inbox.mine,
+        "unassigned" => t.inbox.unassigned,
+        "second" => t.inbox.second,
+        "snoozed" => t.inbox.snoozed,
+        "done" => t.inbox.done,
+        _ => t.inbox.team,
+    }
+}
 
 struct Tab {
     href: String,
@@ -57,6 +74,8 @@ pub(super) struct Row {
     pub(super) left: String,
     pub(super) urgency: &'static str,
     pub(super) assignee: String,
+    /// Who else has it open.
+    pub(super) present: String,
     pub(super) four_eyes: bool,
     pub(super) first_by: String,
     pub(super) escalated: bool,
@@ -74,6 +93,7 @@ struct Choice {
 #[template(path = "inbox.html")]
 struct InboxPage {
     f: Frame,
+    way: Way,
     tabs: Vec<Tab>,
     tab: &'static str,
     rows: Vec<Row>,
@@ -116,32 +136,23 @@ pub(super) async fn inbox(State(console): State<Console>, seat: Seat, headers: H
 async fn view(console: &Console, seat: &Seat, query: &Fields, part: bool) -> Result<Response, Refused> {
     let t = seat.look.lang.texts();
     let reviewer = seat.may(Action::Review);
-    let tab = match query.one("tab") {
-        "done" => "done",
-        word => TABS.iter().map(|(known, _)| *known).find(|known| *known == word).unwrap_or(if reviewer {
-            "unassigned"
-        } else {
-            "team"
-        }),
-    };
-    let asked = match tab {
-        "done" => "/v1/decisions?by=me".to_owned(),
-        tab => format!("/v1/reviews?{}", TABS.iter().find(|(known, _)| *known == tab).map_or("state=open", |(_, asked)| *asked)),
-    };
-    let kept: String = query.some("process").map(|value| format!("&process={}", encoded(value))).unwrap_or_default();
-    let cursor = query.some("cursor").map(|cursor| format!("&cursor={}", encoded(cursor))).unwrap_or_default();
-    let list: List<Review> = console.desk().get(&seat.person, &format!("{asked}{kept}{cursor}&limit={PAGE}")).await?;
-    let next = list.next().map(|cursor| format!("/console/reviews?tab={tab}{kept}&cursor={}", encoded(&cursor)));
+    let mut way = Way::of(query);
+    if way.tab.is_empty() {
+        way = way.in_tab(if reviewer { "unassigned" } else { "team" });
+    }
+    let tab = way.tab;
+    let list = listed(console, seat, &way).await?;
+    let next = list.next().map(|cursor| way.at(cursor).inbox());
     let now = now(console);
-    let rows: Vec<Row> = list.items.iter().map(|review| row(review, seat, now, query.some("process"))).collect();
-    let waiting = if tab == "mine" && cursor.is_empty() {
-        let asked = format!("/v1/reviews?first_by=me{kept}&limit={PAGE}");
+    let rows: Vec<Row> = list.items.iter().map(|review| row(review, seat, now, &way)).collect();
+    let waiting = if tab == "mine" && way.begins() {
+        let asked = format!("/v1/reviews?first_by=me{}&limit={PAGE}", way.asked());
         let list: List<Review> = console.desk().get(&seat.person, &asked).await?;
-        list.items.iter().map(|review| row(review, seat, now, query.some("process"))).collect()
+        list.items.iter().map(|review| row(review, seat, now, &way)).collect()
     } else {
         Vec::new()
     };
-    let again = format!("/console/reviews?tab={tab}{kept}{cursor}");
+    let again = way.inbox();
     let empty = match tab {
         "mine" => t.inbox.empty_mine,
         "unassigned" => t.inbox.empty_unassigned,
@@ -155,30 +166,21 @@ async fn view(console: &Console, seat: &Seat, query: &Fields, part: bool) -> Res
         return Ok(page(&seat.look, &InboxList { f, tab, rows, waiting, empty, next, again }));
     }
     let mut tabs = Vec::new();
-    for (word, asked) in TABS {
-        let count = if word == tab && cursor.is_empty() {
-            counted(rows.len())
-        } else {
-            let list: List<Review> = console.desk().get(&seat.person, &format!("/v1/reviews?{asked}{kept}&limit={PAGE}")).await?;
-            counted(list.items.len())
+    for word in TABS {
+        let there = way.begin().in_tab(word);
+        let count = match word {
+            // However many that are.
+            "done" => String::new(),
+            word if word == tab && way.begins() => counted(rows.len()),
+            _ => counted(listed(console, seat, &there).await?.items.len()),
         };
-        let label = match word {
-            "mine" => t.inbox.mine,
-            "unassigned" => t.inbox.unassigned,
-            "team" => t.inbox.team,
-            "snoozed" => t.inbox.snoozed,
-            _ => t.inbox.second,
-        };
-        tabs.push(Tab { href: format!("/console/reviews?tab={word}{kept}"), label, count, here: word == tab });
+        tabs.push(Tab { href: there.inbox(), label: label(word, t), count, here: word == tab });
     }
-    let href = format!("/console/reviews?tab=done{kept}");
-    tabs.push(Tab { href, label: t.inbox.done, count: String::new(), here: tab == "done" });
     if !reviewer {
         // Who does not decide has nothing of their own here.
-        tabs.remove(0);
-        tabs.pop();
+        tabs.retain(|item| item.label != t.inbox.mine && item.label != t.inbox.done);
     }
-    let chosen = query.one("process");
+    let chosen = way.process().unwrap_or_default();
     let known: List<Process> = console.desk().get(&seat.person, "/v1/processes").await?;
     let choice = |process: &Process| Choice {
         value: process.name.clone(),
@@ -189,10 +191,11 @@ async fn view(console: &Console, seat: &Seat, query: &Fields, part: bool) -> Res
     let together = if reviewer && tab == "unassigned" { groups(&list.items, seat) } else { Vec::new() };
     let page_of = InboxPage {
         batches: if reviewer || seat.may(Action::Operate) { any(console, seat).await? } else { (false, false) },
-        views: named(console, seat, &format!("tab={tab}{kept}")).await?,
+        views: named(console, seat, &way.begin()).await?,
         may_save: may_save(seat),
         chosen: chosen.to_owned(),
         takes: reviewer,
+        way,
         f,
         tabs,
         tab,
@@ -207,6 +210,11 @@ async fn view(console: &Console, seat: &Seat, query: &Fields, part: bool) -> Res
     Ok(page(&seat.look, &page_of))
 }
 
+/// A page of a list.
+pub(super) async fn listed(console: &Console, seat: &Seat, way: &Way) -> Result<List<Review>, Refused> {
+    console.desk().get(&seat.person, &format!("{}{}&limit={PAGE}", asks(way.tab), way.asked())).await
+}
+
 /// A number that was counted up to the size of a page.
 fn counted(number: usize) -> String {
     if number >= PAGE { format!("{PAGE}+") } else { number.to_string() }
@@ -218,7 +226,7 @@ pub(super) fn now(console: &Console) -> Timestamp {
 }
 
 /// A row of a list of reviews.
-pub(super) fn row(review: &Review, seat: &Seat, now: Timestamp, within: Option<&str>) -> Row {
+pub(super) fn row(review: &Review, seat: &Seat, now: Timestamp, way: &Way) -> Row {
     let t = seat.look.lang.texts();
     let (opened, due) = (show::read(&review.opened_at).unwrap_or(now), show::read(&review.due_at).unwrap_or(now));
     let open = matches!(review.state.as_str(), "open" | "deciding");
@@ -230,7 +238,7 @@ pub(super) fn row(review: &Review, seat: &Seat, now: Timestamp, within: Option<&
     };
     let question = by_language(&review.question, &seat.look);
     Row {
-        href: here(&review.id, within),
+        href: here(&review.id, way),
         question: if question.is_empty() { review.name.clone() } else { question },
         process: review.process.clone(),
         customer: review.customer.clone(),
@@ -242,6 +250,7 @@ pub(super) fn row(review: &Review, seat: &Seat, now: Timestamp, within: Option<&
         left,
         urgency,
         assignee,
+        present: present(review, seat),
         four_eyes: review.four_eyes,
         first_by: match review.first_by.as_deref() {
             Some(by) if same(by, &seat.person.name) => t.inbox.first_you.to_owned(),
@@ -259,13 +268,10 @@ pub(super) async fn next(State(console): State<Console>, form: Form) -> Response
     if !form.seat.may(Action::Review) {
         return trouble::not_allowed(&form.seat, None);
     }
-    let process = form.fields.some("process");
-    match take_next(&console, &form.seat, process, "").await {
-        Ok(Some(id)) => after(&console, &here(&id, process), "claimed"),
-        Ok(None) => {
-            let process = process.map(|name| format!("&process={}", encoded(name))).unwrap_or_default();
-            after(&console, &format!("/console/reviews?tab=mine{process}"), "nothing-left")
-        }
+    let way = Way::of(&form.fields);
+    match take_next(&console, &form.seat, way.process(), "").await {
+        Ok(Some(id)) => after(&console, &here(&id, &way), "claimed"),
+        Ok(None) => after(&console, &way.begin().in_tab("mine").inbox(), "nothing-left"),
         Err(refused) => trouble::refused(&form.seat, &refused),
     }
 }

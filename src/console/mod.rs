@@ -16,6 +16,7 @@ mod assets;
 mod attention;
 mod audit;
 mod batch;
+mod beside;
 mod decide;
 mod defects;
 mod dependencies;
@@ -50,6 +51,7 @@ mod together;
 mod trouble;
 mod versions;
 mod views;
+mod way;
 mod why;
 mod words;
 

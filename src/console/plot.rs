@@ -65,7 +65,7 @@ fn ceiling(most: f64) -> f64 {
         return 1.0;
     }
     let magnitude = 10f64.powf(most.log10().floor());
-    let steps = [1.0, 2.0, 4.0, 5.0, 8.0, 10.0];
+    let steps = [1.0, 2.0, 4.0, 6.0, 8.0, 10.0];
     steps.into_iter().map(|step| step * magnitude).find(|step| *step >= most).unwrap_or(most)
 }
 
@@ -178,9 +178,10 @@ const BARS: f64 = 100.0;
 /// The most bars.
 const MOST_BARS: usize = 40;
 
-/// The attempts and the waits of a request, from its entries.
-pub(super) fn bars(entries: &[Entry], t: &Texts) -> Vec<Bar> {
+/// The attempts and the waits of a request, from its entries; what is under way goes on until now, where one is given.
+pub(super) fn bars(entries: &[Entry], now: Option<Timestamp>, t: &Texts) -> Vec<Bar> {
     let (Some(first), Some(last)) = (at(entries.first()), at(entries.last())) else { return Vec::new() };
+    let last = now.filter(|now| *now > last).unwrap_or(last);
     let whole = (last.as_microsecond() - first.as_microsecond()).max(1) as f64;
     let mut found: Vec<(String, Timestamp, Timestamp, &'static str)> = Vec::new();
     // What is under way: its kind, its name, since when.
@@ -201,6 +202,9 @@ pub(super) fn bars(entries: &[Entry], t: &Texts) -> Vec<Bar> {
         if let Some((class, name)) = begins {
             open = Some((class, name, now));
         }
+    }
+    if let (Some((class, name, since)), Some(now)) = (open, now) {
+        found.push((name, since, now.max(since), class));
     }
     found.truncate(MOST_BARS);
     let bar = |(label, from, to, class): (String, Timestamp, Timestamp, &'static str)| {
@@ -235,7 +239,9 @@ mod tests {
 
     #[test]
     fn scales_end_at_round_numbers() {
-        for (most, top) in [(0.0, 1.0), (1.0, 1.0), (3.0, 4.0), (7.0, 8.0), (11.0, 20.0), (99.0, 100.0), (450.0, 500.0)] {
+        for (most, top) in
+            [(0.0, 1.0), (1.0, 1.0), (3.0, 4.0), (7.0, 8.0), (11.0, 20.0), (99.0, 100.0), (450.0, 600.0), (5.0, 6.0)]
+        {
             assert!((ceiling(most) - top).abs() < 1e-9, "{most}");
         }
     }
@@ -274,8 +280,13 @@ mod tests {
             entry(6, "intent", json!({"slot": "unbind"})),
             entry(10, "result", json!({"slot": "unbind"})),
         ];
-        let found = bars(&entries, &EN);
-        let text: Vec<String> = found.iter().map(|bar| format!("{} {} {} {}", bar.label, bar.x, bar.w, bar.length)).collect();
-        assert_eq!(text, ["dependency:bank 0.0 50.0 5.0 s", "unbind 60.0 40.0 4.0 s"]);
+        let text = |entries: &[Entry], now: Option<i64>| -> Vec<String> {
+            let found = bars(entries, now.and_then(|second| Timestamp::from_second(second).ok()), &EN);
+            found.iter().map(|bar| format!("{} {} {} {}", bar.label, bar.x, bar.w, bar.length)).collect()
+        };
+        assert_eq!(text(&entries[..2], None), [""; 0]);
+        assert_eq!(text(&entries[..3], Some(20)), ["dependency:bank 0.0 100.0 20.0 s"]);
+        assert_eq!(text(&entries, Some(20)), ["dependency:bank 0.0 25.0 5.0 s", "unbind 30.0 20.0 4.0 s"]);
+        assert_eq!(text(&entries, None), ["dependency:bank 0.0 50.0 5.0 s", "unbind 60.0 40.0 4.0 s"]);
     }
 }

@@ -113,6 +113,7 @@ pub(super) struct Review {
     pub(super) version: u32,
     pub(super) claimed_by: Option<String>,
     pub(super) claimed_until: Option<String>,
+    pub(super) present: Vec<String>,
     pub(super) escalated: u32,
     pub(super) decision: Option<Decision>,
     pub(super) opened_at: String,

@@ -22,7 +22,7 @@ use crate::domain::time::{Time, parse_duration};
 /// Rows of a page.
 const PAGE: usize = 50;
 /// What may stand before a colon, and the interface's name for it.
-const QUALIFIERS: [(&str, &str); 9] = [
+const QUALIFIERS: [(&str, &str); 10] = [
     ("process", "process"),
     ("state", "state"),
     ("reason", "reason"),
@@ -31,6 +31,7 @@ const QUALIFIERS: [(&str, &str); 9] = [
     ("connector", ""),
     ("customer", "customer"),
     ("producer", "producer"),
+    ("message", "message"),
     ("age", ""),
 ];
 
@@ -41,6 +42,8 @@ struct Search {
     query: String,
     /// A part that is not understood.
     bad: Option<String>,
+    /// A message's id without whose it is.
+    alone: bool,
     /// It is the id of one request.
     id: Option<Uuid>,
 }
@@ -111,6 +114,7 @@ async fn view(console: &Console, seat: &Seat, fields: &Fields, part: bool) -> Re
     let nothing = || List { items: Vec::new(), next: None };
     let (list, bad) = match search.bad {
         Some(bad) => (nothing(), Some(put(t.requests.bad_query, &[&bad]))),
+        None if search.alone => (nothing(), Some(t.requests.message_alone.to_owned())),
         None => match console.desk().get(&seat.person, &format!("/v1/requests?limit={PAGE}{}{cursor}", search.query)).await {
             Ok(list) => (list, None),
             // A value that the interface does not take, such as an unknown state.
@@ -119,7 +123,7 @@ async fn view(console: &Console, seat: &Seat, fields: &Fields, part: bool) -> Re
         },
     };
     // What was asked for is done; what is offered comes after it. What was not understood is completed.
-    let begun = if q.is_empty() || bad.is_some() { q.clone() } else { format!("{q} ") };
+    let begun = if q.is_empty() || bad.is_some() && !search.alone { q.clone() } else { format!("{q} ") };
     let words = if part { Vec::new() } else { words::offers(&begun, &words::known(console, seat).await?) };
     Ok(made(seat, Found { q, bad: bad.unwrap_or_default(), words, list, at, cursor }, part))
 }
@@ -251,6 +255,8 @@ fn understand(q: &str, now: Timestamp) -> Search {
             (Some((_, name)), value) => search.query.extend(["&", name, "=", encoded(value).as_str()]),
         }
     }
+    let given = |name: &str| words.iter().any(|word| word.starts_with(name));
+    search.alone = given("message:") && !given("producer:");
     if !customer.is_empty() {
         search.query.extend(["&customer=", encoded(&customer.join(" ")).as_str()]);
     }
@@ -284,6 +290,8 @@ mod tests {
         assert_eq!(query("王 小明 state:done"), "&state=done&customer=%E7%8E%8B%20%E5%B0%8F%E6%98%8E");
         assert_eq!(query("customer:\"li wei\""), "&customer=li%20wei");
         assert_eq!(query("\"li  wei"), "&customer=li%20%20wei");
+        assert_eq!(query("producer:web message:urn:m-1"), "&producer=web&message=urn%3Am%2D1");
+        assert!(understand("message:m-1 state:done", now).alone && !understand("message:m-1 producer:web", now).alone);
         for bad in ["colour:red", "state:", "age:1h", "age:>soon", "age:"] {
             assert_eq!(understand(bad, now).bad.as_deref(), Some(bad));
         }

@@ -7,9 +7,10 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::answers::{Answer, Changed, Letter, answers, changes, letters};
+use super::beside::Beside;
 use super::decide::here;
 use super::draft::Draft;
 use super::form::Query;
@@ -20,9 +21,10 @@ use super::read::{Entry, List, Process, Request, Review, ReviewPage};
 use super::seen::{Difference, NoteRow, Other, Seen, Shown, differences, evidence, fields, notes, other};
 use super::session::Seat;
 use super::show::{self, When, by_language};
-use super::standing::{Bar, Now, Part, Rights, claimed_text};
+use super::standing::{Bar, Now, Part, Present, Rights, claimed_text};
 use super::text::{Texts, put};
 use super::timeline::{Line, lines};
+use super::way::Way;
 use super::why::why;
 use super::{Console, links, trouble};
 use crate::api::Refused;
@@ -44,8 +46,10 @@ pub(super) struct Extra {
     pub(super) revealed: Option<(String, Value)>,
     /// What was written and not done.
     pub(super) draft: Option<Draft>,
-    /// The process that somebody works through.
-    pub(super) within: Option<String>,
+    /// The list that somebody works through.
+    pub(super) way: Way,
+    /// Without the list beside it.
+    pub(super) alone: bool,
     /// The page's status.
     pub(super) status: StatusCode,
 }
@@ -58,6 +62,9 @@ struct Page {
     /// How it stands, and what can be done about that: an open page asks for these parts anew.
     stands: Now,
     bar: Bar,
+    present: Option<Present>,
+    /// The list that it was opened from.
+    beside: Option<Beside>,
     id: String,
     request: String,
     question: String,
@@ -104,7 +111,7 @@ struct Page {
     note: String,
     /// What was written for other acts, by their names.
     said: Vec<(String, String)>,
-    within: String,
+    way: Way,
     /// This page's own address.
     here: String,
     why: String,
@@ -130,25 +137,62 @@ pub(super) async fn review(
     headers: HeaderMap,
     Query(query): Query,
 ) -> Response {
-    let (asks, within) = (query.some("reveal").map(str::to_owned), query.some("process").map(str::to_owned));
-    let extra = Extra { asks, within, status: StatusCode::OK, ..Extra::default() };
+    let (asks, way) = (query.some("reveal").map(str::to_owned), Way::of(&query));
     if headers.contains_key("hx-request") {
         // What the last act came to is for the whole page.
         let mut seat = seat;
         seat.look.told = None;
-        return match view(&console, &seat, &id, extra).await {
-            Ok(view) if query.one("part") == "bar" => page(&seat.look, &view.bar),
-            Ok(view) => page(&seat.look, &view.stands),
+        return match part(&console, &seat, &segment(&id), way, query.one("part")).await {
+            Ok(response) => response,
             Err(refused) => trouble::refused(&seat, &refused),
         };
     }
+    let extra = Extra { asks, way, status: StatusCode::OK, ..Extra::default() };
     let response = made(&console, &seat, &id, extra).await;
     shown(&console, &seat, response)
+}
+
+async fn part(console: &Console, seat: &Seat, id: &str, way: Way, part: &str) -> Result<Response, Refused> {
+    let nothing = || StatusCode::NO_CONTENT.into_response();
+    match part {
+        "present" => {
+            let review = match be_present(console, seat, id).await? {
+                Some(review) => review,
+                None => console.desk().get(&seat.person, &format!("/v1/reviews/{id}")).await?,
+            };
+            let present = Present::of(&review, &here(id, &way), seat);
+            return Ok(present.map_or_else(nothing, |present| page(&seat.look, &present)));
+        }
+        "list" => {
+            let list = Beside::of(console, seat, &way, id).await?;
+            return Ok(list.map_or_else(nothing, |list| page(&seat.look, &list)));
+        }
+        _ => {}
+    }
+    // The list is a part of its own.
+    let view = view(console, seat, id, Extra { way, alone: true, ..Extra::default() }).await?;
+    Ok(if part == "bar" { page(&seat.look, &view.bar) } else { page(&seat.look, &view.stands) })
+}
+
+/// Tells others that somebody has it open; the review, with who else has. `None` where it is for others to decide.
+async fn be_present(console: &Console, seat: &Seat, id: &str) -> Result<Option<Review>, Refused> {
+    if !seat.may(Action::Review) {
+        return Ok(None);
+    }
+    match console.desk().post(&seat.person, &format!("/v1/reviews/{id}/presence"), &json!({})).await {
+        Ok(reply) => Ok(reply.body.get("review").cloned().and_then(|review| serde_json::from_value(review).ok())),
+        Err(refused) if refused.status == 403 => Ok(None),
+        Err(refused) => Err(refused),
+    }
 }
 
 /// The page, or why there is none.
 pub(super) async fn made(console: &Console, seat: &Seat, id: &str, extra: Extra) -> Response {
     let status = extra.status;
+    // Nothing rests on it.
+    if let Err(refused) = be_present(console, seat, &segment(id)).await {
+        tracing::debug!(status = refused.status, "nobody is told who has a review open");
+    }
     match view(console, seat, id, extra).await {
         Ok(view) => (status, page(&seat.look, &view)).into_response(),
         Err(refused) => trouble::refused(seat, &refused),
@@ -171,7 +215,7 @@ async fn view(console: &Console, seat: &Seat, id: &str, extra: Extra) -> Result<
     let (left, urgency) = if open { show::left(opened, due, now, t) } else { (String::new(), "fine") };
     let rights = Rights::of(review, seat);
     let draft = extra.draft.unwrap_or_default();
-    let here = here(&id, extra.within.as_deref());
+    let (way, here) = (extra.way.clone(), here(&id, &extra.way));
     let mut f = Frame::of(seat, t.review.title, "/console/reviews");
     // The page may be the answer to a form: settings come back to its address.
     f.here.clone_from(&here);
@@ -180,14 +224,17 @@ async fn view(console: &Console, seat: &Seat, id: &str, extra: Extra) -> Result<
         told.undo.clear();
     }
     let question = by_language(&review.question, &seat.look);
-    let (within, carried) = (extra.within.unwrap_or_default(), draft.carried());
-    let part = Part { frame: &f, id: &id, within: &within, here: &here };
+    let carried = draft.carried();
+    let part = Part { frame: &f, id: &id, way: &way, here: &here };
     let stands = Now::of(review, rights, &part, seat, now);
     let bar = Bar::of(review, rights, &part, seat, carried.clone(), said(&draft.said, "claim").to_owned());
+    let beside = if extra.alone { None } else { Beside::of(console, seat, &way, &id).await? };
     Ok(Page {
         f,
         stands,
         bar,
+        present: Present::of(review, &here, seat),
+        beside,
         request: review.request.clone(),
         question: if question.is_empty() { review.name.clone() } else { question },
         process: review.process.clone(),
@@ -231,7 +278,7 @@ async fn view(console: &Console, seat: &Seat, id: &str, extra: Extra) -> Result<
         changes: changes(process.as_ref(), &data.fixed, &draft),
         carried,
         said: draft.said,
-        within,
+        way,
         here,
         differences: differences(review, draft.seen.as_ref(), t),
         note: draft.note,

@@ -16,6 +16,7 @@ use super::draft::Draft;
 use super::form::{Fields, encoded};
 use super::frame::{Frame, Look, page};
 use super::session::{local, secret};
+use super::way::Way;
 use super::{Console, around, trouble};
 
 /// The most texts that are given back, and the longest of them.
@@ -82,8 +83,8 @@ fn kept(
     let back_into = page_of(path).filter(|page| page.starts_with(REVIEWS)).map(|page| format!("{page}/draft"));
     if back_into.is_some() {
         carried = Draft::of(fields).carried();
-        let others = ["version", "process"].into_iter().filter_map(|name| Some((name, fields.some(name)?)));
-        carried.extend(others.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let (version, way) = (fields.some("version").map(|version| ("version", version)), Way::of(fields));
+        carried.extend(version.into_iter().chain(way.fields()).map(|(name, value)| (name.to_owned(), value.to_owned())));
     }
     let back_into = back_into.unwrap_or_default();
     SignedOutPage { f: Frame::open(look, heading), heading, text, sign_in, texts: texts(fields), back_into, carried }

@@ -11,6 +11,7 @@ use super::review::has_role;
 use super::session::Seat;
 use super::show::{self, When};
 use super::text::{Texts, put};
+use super::way::Way;
 use crate::api::permit::Action;
 
 /// What somebody may do with a review as it stands.
@@ -50,8 +51,8 @@ impl Rights {
 pub(super) struct Part<'a> {
     pub(super) frame: &'a Frame,
     pub(super) id: &'a str,
-    /// The process that somebody works through.
-    pub(super) within: &'a str,
+    /// The list that somebody works through.
+    pub(super) way: &'a Way,
     /// The page's address.
     pub(super) here: &'a str,
 }
@@ -65,7 +66,7 @@ pub(super) struct Now {
     csrf: String,
     keys: bool,
     id: String,
-    within: String,
+    way: Way,
     /// Its address when it is asked for alone.
     again: String,
     /// What became of it, where it is over.
@@ -98,7 +99,7 @@ pub(super) struct Bar {
     csrf: String,
     keys: bool,
     id: String,
-    within: String,
+    way: Way,
     again: String,
     may_claim: bool,
     /// Somebody else who works on it; what is told above says so.
@@ -117,7 +118,7 @@ impl Now {
             csrf: part.frame.csrf.clone(),
             keys: part.frame.keys,
             id: part.id.to_owned(),
-            within: part.within.to_owned(),
+            way: part.way.clone(),
             again: with(part.here, "part=now"),
             over: closed(review, t),
             held: held(review, seat, now),
@@ -148,7 +149,7 @@ impl Bar {
             csrf: part.frame.csrf.clone(),
             keys: part.frame.keys,
             id: part.id.to_owned(),
-            within: part.within.to_owned(),
+            way: part.way.clone(),
             again: with(part.here, "part=bar"),
             may_claim: rights.claims && !rights.waits,
             holder: review.claimed_by.clone().filter(|_| !rights.mine).unwrap_or_default(),
@@ -158,8 +159,36 @@ impl Bar {
     }
 }
 
+/// Who else has it open; asked for by itself every now and then, which tells the others that somebody has it open here.
+#[derive(Template)]
+#[template(path = "present.html")]
+pub(super) struct Present {
+    again: String,
+    says: String,
+}
+
+impl Present {
+    /// Where it is over nobody has to know.
+    pub(super) fn of(review: &Review, here: &str, seat: &Seat) -> Option<Present> {
+        let says = present(review, seat);
+        (review.state == "open").then(|| Present { again: with(here, "part=present"), says })
+    }
+}
+
+/// Who else has it open, in words; who works on it is told elsewhere.
+pub(super) fn present(review: &Review, seat: &Seat) -> String {
+    let t = &seat.look.lang.texts().review;
+    let holder = review.claimed_by.as_deref().unwrap_or_default();
+    let names: Vec<&str> = review.present.iter().map(String::as_str).filter(|name| !same(name, holder)).collect();
+    match names.len() {
+        0 => String::new(),
+        1 => put(t.present_one, &names),
+        _ => put(t.present_more, &[&names.join(", ")]),
+    }
+}
+
 /// An address with one more part of the query.
-fn with(address: &str, part: &str) -> String {
+pub(super) fn with(address: &str, part: &str) -> String {
     format!("{address}{}{part}", if address.contains('?') { '&' } else { '?' })
 }
 

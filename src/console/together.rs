@@ -22,6 +22,7 @@ use super::review::segment;
 use super::session::Seat;
 use super::show::by_language;
 use super::text::put;
+use super::way::Way;
 use super::why::{bounds, seen};
 use super::{Console, links, trouble};
 use crate::api::Refused;
@@ -141,7 +142,7 @@ async fn view(console: &Console, seat: &Seat, fields: &Fields, why: &'static str
 
 fn picks(reviews: Vec<Review>, evidence: Vec<String>, ticked: Option<&Vec<&str>>, seat: &Seat, now: Timestamp) -> Vec<Pick> {
     let pick = |(review, seen): (Review, String)| Pick {
-        row: row(&review, seat, now, None),
+        row: row(&review, seat, now, &Way::default()),
         version: review.version,
         // All of them, or what was ticked before the form lacked something.
         ticked: ticked.is_none_or(|ticked| ticked.contains(&review.id.as_str())),

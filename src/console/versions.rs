@@ -57,6 +57,9 @@ struct Counts {
     clause: Option<String>,
     text: Option<String>,
     passed: u64,
+    applied: u64,
+    unknown: u64,
+    undone: u64,
     refused: u64,
     asked: u64,
     skipped: u64,
@@ -89,6 +92,8 @@ struct CountRow {
     asked: String,
     skipped: String,
     stopped: String,
+    unknown: String,
+    undone: String,
     refused_for: Vec<Linked>,
     asked_for: Vec<Linked>,
     answers: String,
@@ -144,16 +149,20 @@ fn row(counts: &Counts, process: &str, t: &Texts) -> CountRow {
         name: named.name.clone(),
         count: number(named.count),
     };
+    let some = |count: u64| if count > 0 { number(count) } else { String::new() };
     let answers = counts.answers.iter().map(|named| format!("{} {}", t.choice(&named.name), number(named.count)));
     CountRow {
         slot: counts.slot.clone(),
         clause: counts.clause.clone().unwrap_or_default(),
         text: counts.text.clone().unwrap_or_default(),
-        passed: number(counts.passed),
+        // A check passes, an effect takes place: no step does both.
+        passed: number(counts.passed + counts.applied),
         refused: number(counts.refused),
         asked: number(counts.asked),
         skipped: number(counts.skipped),
         stopped: number(counts.stopped),
+        unknown: some(counts.unknown),
+        undone: some(counts.undone),
         refused_for: counts.refused_for.iter().map(linked).collect(),
         asked_for: counts.asked_for.iter().map(linked).collect(),
         answers: answers.collect::<Vec<_>>().join(" · "),

@@ -17,6 +17,7 @@ use super::read::{List, View};
 use super::review::segment;
 use super::session::Seat;
 use super::show::When;
+use super::way::Way;
 use super::{Console, trouble};
 use crate::api::Refused;
 use crate::api::permit::Action;
@@ -59,11 +60,12 @@ pub(super) fn may_save(seat: &Seat) -> bool {
     seat.may(Action::Note)
 }
 
-/// The views that the inbox shows, where these are its filters, as [`query`] writes them.
-pub(super) async fn named(console: &Console, seat: &Seat, here: &str) -> Result<Vec<Named>, Refused> {
+/// The views that the inbox shows, where these are its filters.
+pub(super) async fn named(console: &Console, seat: &Seat, here: &Way) -> Result<Vec<Named>, Refused> {
+    let here = here.query('?');
     let one = |view: View| {
         let query = query(&Fields::parse(&view.query));
-        Named { here: query == here, href: format!("/console/reviews?{query}"), name: view.name }
+        Named { here: here.strip_prefix('?') == Some(query.as_str()), href: format!("/console/reviews?{query}"), name: view.name }
     };
     Ok(read(console, seat).await?.items.into_iter().map(one).collect())
 }

@@ -75,7 +75,11 @@ pub(super) fn offers(q: &str, known: &[Qualifier]) -> Vec<String> {
         found.extend(fits.map(|value| format!("{before}{name}:{done}{value}")));
     } else {
         // The bare qualifiers, and those of their values that fit the letters; without letters, where there are few. Each once.
-        let free: Vec<&Qualifier> = known.iter().filter(|qualifier| !given(&qualifier.name)).collect();
+        let mut free: Vec<&Qualifier> = known.iter().filter(|qualifier| !given(&qualifier.name)).collect();
+        // A message's id says nothing without whose it is.
+        if given("message") {
+            free.sort_by_key(|qualifier| qualifier.name != "producer");
+        }
         found.extend(free.iter().filter(|one| one.name.starts_with(word)).map(|one| format!("{before}{}:", one.name)));
         let some = free.iter().filter(|one| !word.is_empty() || one.values.len() <= FEW);
         let spelled = some.flat_map(|one| one.values.iter().map(|value| format!("{}:{value}", one.name)));
@@ -101,15 +105,19 @@ mod tests {
             qualifier("state", &["parked", "in_review"]),
             qualifier("parked", &["dependency:face"]),
             qualifier("customer", &[]),
+            qualifier("producer", &[]),
+            qualifier("message", &[]),
         ];
         let offers = |q: &str| offers(q, &known);
         assert_eq!(offers("state:"), ["state:parked", "state:in_review"]);
         assert_eq!(offers("process:card_unbind state:pa"), ["process:card_unbind state:parked"]);
         assert_eq!(offers("state:parked,"), ["state:parked,in_review"]);
         assert_eq!(offers("parked:dep"), ["parked:dependency:face"]);
-        assert_eq!(offers("pro"), ["process:", "process:card_unbind", "process:phone_change"]);
+        assert_eq!(offers("pro"), ["process:", "producer:", "process:card_unbind", "process:phone_change"]);
         assert_eq!(offers("unb"), ["process:card_unbind"]);
         assert_eq!(offers("cust"), ["customer:"]);
+        assert_eq!(offers("message:m-1 ")[..2], ["message:m-1 producer:", "message:m-1 process:"]);
+        assert_eq!(offers("producer:web mes"), ["producer:web message:"]);
         assert_eq!(offers("state:parked cust"), ["state:parked customer:"]);
         assert!(offers("").contains(&"state:parked".to_owned()) && offers("").contains(&"customer:".to_owned()));
         assert!(!offers("state:parked ").iter().any(|offer| offer.contains(" state:")), "each qualifier once");

@@ -1,16 +1,17 @@
-//! Held decisions, snoozes and views in the two databases: the same statements in both dialects, written once.
+//! Held decisions, snoozes, presences and views in the two databases: the same statements in both dialects, written once.
 
 /// Implements [`crate::engine::ports::reviewing::Reviewing`] for a database's store; `$db` is what runs its statements,
-/// `$skip` what makes a SELECT pass by rows that others work on, `$bytes` what orders texts by their bytes, as everywhere else.
+/// `$skip` what makes a SELECT pass by rows that others work on, `$bytes` what orders texts by their bytes, as everywhere else, `$among`
+/// what finds an id among those that `rows::ids` binds.
 macro_rules! implement_reviewing {
-    ($store:ty, $skip:literal, $bytes:literal, $self:ident => $db:expr) => {
+    ($store:ty, $skip:literal, $bytes:literal, $among:literal, $self:ident => $db:expr) => {
         use sqlx::Row as _;
         use uuid::Uuid;
 
-        use super::rows::{json, number, time};
+        use super::rows::{ids, json, number, time};
         use crate::domain::time::Time;
         use super::db::{Query, Tx};
-        use crate::engine::ports::reviewing::{ActRow, EndRow, HeldRow, Reviewing, SnoozeRow, ViewRow};
+        use crate::engine::ports::reviewing::{ActRow, EndRow, HeldRow, PresenceRow, Reviewing, SnoozeRow, ViewRow};
         use crate::engine::ports::store::StoreError;
         use crate::store::batch::plain;
         use crate::store::mistake::sql;
@@ -61,6 +62,19 @@ macro_rules! implement_reviewing {
             WHERE reviews.id = snoozes.review AND signals.at > snoozes.at)";
         const SWEEP: &str = "\
             DELETE FROM snoozes WHERE review IN (SELECT review FROM snoozes WHERE until < $1 ORDER BY until LIMIT $2)";
+        const BE_PRESENT: &str = "\
+            INSERT INTO presences (review, seen_by, until) VALUES ($1, $2, $3) \
+            ON CONFLICT (review, seen_by) DO UPDATE SET until = excluded.until";
+        const PRESENT: &str = concat!(
+            "SELECT review, seen_by, until FROM presences WHERE review ",
+            $among,
+            " AND until > $2 ORDER BY review, seen_by",
+            $bytes,
+            " LIMIT $3"
+        );
+        const SWEEP_PRESENCES: &str = "\
+            DELETE FROM presences WHERE (review, seen_by) IN \
+            (SELECT review, seen_by FROM presences WHERE until <= $1 ORDER BY until LIMIT $2)";
         const ADD_VIEW: &str = "\
             INSERT INTO views (id, place, name, query, made_by, at) VALUES ($1, $2, $3, $4, $5, $6) \
             ON CONFLICT (place, name) DO NOTHING";
@@ -187,6 +201,23 @@ macro_rules! implement_reviewing {
 
             async fn sweep_snoozes(&$self, before: Time, limit: usize) -> Result<u64, StoreError> {
                 $db.write(sqlx::query(SWEEP).bind(before.0).bind(int(limit)?)).await
+            }
+
+            async fn be_present(&$self, row: &PresenceRow) -> Result<(), StoreError> {
+                plain(&row.by)?;
+                let query = sqlx::query(BE_PRESENT).bind(row.review).bind(&row.by).bind(row.until.0);
+                $db.write(query).await.map(drop)
+            }
+
+            async fn present(&$self, reviews: &[Uuid], now: Time, limit: usize) -> Result<Vec<PresenceRow>, StoreError> {
+                let one = |row: &super::rows::Row| {
+                    Ok(PresenceRow { review: row.try_get("review")?, by: row.try_get("seen_by")?, until: time(row, "until")? })
+                };
+                $db.read(sqlx::query(PRESENT).bind(ids(reviews)?).bind(now.0).bind(int(limit)?), one).await
+            }
+
+            async fn sweep_presences(&$self, now: Time, limit: usize) -> Result<u64, StoreError> {
+                $db.write(sqlx::query(SWEEP_PRESENCES).bind(now.0).bind(int(limit)?)).await
             }
 
             async fn add_view(&$self, view: &ViewRow, act: &ActRow) -> Result<bool, StoreError> {

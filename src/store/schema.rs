@@ -23,6 +23,7 @@ pub(super) const POSTGRES: &[(i64, &str, &str)] = &[
     (14, "open_of_process", include_str!("../../migrations/postgres/0014_open_of_process.sql")),
     (15, "of_process", include_str!("../../migrations/postgres/0015_of_process.sql")),
     (16, "tried", include_str!("../../migrations/postgres/0016_tried.sql")),
+    (17, "presences", include_str!("../../migrations/postgres/0017_presences.sql")),
 ];
 /// SQLite's.
 pub(super) const SQLITE: &[(i64, &str, &str)] = &[
@@ -42,6 +43,7 @@ pub(super) const SQLITE: &[(i64, &str, &str)] = &[
     (14, "open_of_process", include_str!("../../migrations/sqlite/0014_open_of_process.sql")),
     (15, "of_process", include_str!("../../migrations/sqlite/0015_of_process.sql")),
     (16, "tried", include_str!("../../migrations/sqlite/0016_tried.sql")),
+    (17, "presences", include_str!("../../migrations/sqlite/0017_presences.sql")),
 ];
 
 /// A number, a name, and its SQL.
@@ -106,7 +108,7 @@ mod tests {
             assert_eq!((lines.matches(';').count(), lines.ends_with(';')), (1, true), "{number} {name}");
             assert!(index_of(sql).is_some_and(|index| sql.contains(&format!("EXISTS {index} ON "))), "{number} {name}");
         }
-        assert_eq!(POSTGRES.iter().filter(|(.., sql)| alone(sql)).count(), POSTGRES.len() - 8);
+        assert_eq!(POSTGRES.iter().filter(|(.., sql)| alone(sql)).count(), POSTGRES.len() - 9);
         for (number, name, sql) in POSTGRES.iter().chain(SQLITE).filter(|(.., sql)| !alone(sql)) {
             assert!(!sql.contains("CONCURRENTLY"), "{number} {name} begins with another line than {ALONE:?}");
         }

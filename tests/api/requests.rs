@@ -110,6 +110,23 @@ async fn lists_are_filtered_and_paged_without_gaps() {
     assert_eq!(count("ops", "after=2100-01-01T00:00:00Z").await, 0);
     assert_eq!(count("app", "producer=other").await, 0);
     assert_eq!(count("narrow-ops", "").await, 0);
+    // By its sender's id, which is the sender's own.
+    let key = world.get("app", "/v1/requests?limit=1").await.expect(200).body["items"][0]["message"].as_str().unwrap().to_owned();
+    for (who, query, found) in [
+        ("ops", format!("producer=app&message={key}"), 1),
+        ("audit", format!("producer=app&message={key}&process=change"), 1),
+        ("ops", format!("producer=app&message={key}&process=texted"), 0),
+        ("ops", format!("producer=other&message={key}"), 0),
+        ("app", format!("message={key}"), 1),
+        ("other", format!("message={key}"), 0),
+        ("other", format!("producer=app&message={key}"), 0),
+        ("narrow-ops", format!("producer=app&message={key}"), 0),
+    ] {
+        let list = world.get(who, &format!("/v1/requests?{query}")).await.expect(200);
+        assert_eq!(list.body["items"].as_array().unwrap().len(), found, "{who} {query}");
+    }
+    let alone = world.get("ops", &format!("/v1/requests?message={key}")).await.expect(400);
+    assert!(alone.text.contains("is given together with `producer`"), "{}", alone.text);
     assert_eq!(count("narrow-ops", "process=change").await, 0);
 }
 

@@ -39,6 +39,9 @@ async fn clauses_are_counted_by_their_last_verdicts() {
     assert_eq!(known["asked_for"], json!([{"name": "unsure", "count": 2}]));
     assert_eq!(known["answers"], json!([{"name": "approve", "count": 1}]));
     assert_eq!(counted.body["items"][1]["skipped"], 3, "{}", counted.text);
+    let change = &counted.body["items"][2];
+    let numbers = ["passed", "applied", "unknown", "undone"].map(|name| change[name].as_u64().unwrap());
+    assert_eq!(numbers, [0, 3, 0, 0], "{}", counted.text);
     let before = world.get("ops", "/v1/processes/change/clauses?version=1").await.expect(200);
     assert_eq!((&before.body["version"], &before.body["requests"]), (&1.into(), &0.into()));
     for (who, path, status) in [

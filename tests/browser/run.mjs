@@ -131,7 +131,7 @@ try {
     await picture(root, "snoozed");
     await accessible(root, "what is put aside");
     await root.locator("a.go").first().click();
-    await root.waitForURL(here);
+    await root.waitForURL(`${here}?tab=snoozed`);
     await root.getByRole("button", { name: "Take it up again" }).click();
     await root.getByText("Taken up again.").waitFor();
     await root.locator("[data-claim]").click();
@@ -179,6 +179,52 @@ try {
     await li.keyboard.press("/");
     assert.equal(await li.evaluate(() => document.activeElement.name ?? ""), "q");
     quiet(li);
+  });
+
+  await step("side by side on a wide screen, by keyboard, and who else looks", async () => {
+    await root.setViewportSize({ width: 1680, height: 1000 });
+    await goto(root, "/console/reviews?tab=unassigned");
+    await root.keyboard.press("j");
+    await root.keyboard.press("Enter");
+    await root.waitForURL(/\/console\/reviews\/[0-9a-f-]{36}\?tab=unassigned$/);
+    const list = root.locator("nav.picks");
+    assert.equal(await list.isVisible(), true);
+    assert.equal(await list.locator("[aria-current]").getAttribute("href"), new URL(root.url()).pathname + "?tab=unassigned");
+    // The keys go on from where one is.
+    const first = root.url();
+    await root.keyboard.press("j");
+    assert.equal(await list.locator("a.go").nth(1).evaluate((link) => link === document.activeElement), true);
+    await root.keyboard.press("Enter");
+    await root.waitForURL((url) => url.href !== first && url.search === "?tab=unassigned");
+    // Somebody else has it open: they are told at once, and who came first by the part that asks for itself.
+    await goto(wang, new URL(root.url()).pathname);
+    await wang.getByText("root is looking at this").waitFor();
+    assert.equal(await wang.locator("nav.picks").count(), 0, "not from a list");
+    await root.getByText("wang is looking at this").first().waitFor({ timeout: 40_000 });
+    await fits(root, "side by side");
+    await picture(root, "beside");
+    await accessible(root, "side by side");
+    await set(root, "theme", "dark");
+    await set(root, "lang", "zh-CN");
+    await picture(root, "beside-dark-zh-CN");
+    await accessible(root, "side by side (dark, zh-CN)");
+    await set(root, "theme", "light");
+    await set(root, "lang", "en");
+    // What is done leads back to where one is.
+    await root.locator("[data-claim]").click();
+    await root.getByText("You work on this until").waitFor();
+    await accessible(root, "side by side, claimed");
+    assert.equal(new URL(root.url()).search, "?tab=unassigned");
+    await root.getByRole("button", { name: "Give back" }).click();
+    await root.getByText("Given back.").waitFor();
+    assert.equal(new URL(root.url()).search, "?tab=unassigned");
+    await goto(wang, "/console/reviews?tab=team");
+    assert.ok((await wang.getByText("root is looking at this").count()) > 0, "the inbox says it, too");
+    // On a smaller screen a review is a page of its own.
+    await root.setViewportSize({ width: 1360, height: 900 });
+    assert.equal(await list.isVisible(), false);
+    quiet(root);
+    quiet(wang);
   });
 
   await step("a lost connection is said", async () => {

@@ -115,7 +115,7 @@ async fn the_process_that_somebody_works_through_is_kept() {
         ids.push(world.submit_until(&format!("grey-{number}"), "in_review").await);
     }
     let mut li = Browser::signed_in(&world, "li", &["reviewer"]).await;
-    li.get("/console/reviews?process=change").await.expect(200).says("?process=change\"");
+    li.get("/console/reviews?process=change").await.expect(200).says("?tab=unassigned&#38;process=change\"");
     let here = li.act("/console/reviews/next", &[("process", "change")]).await.to().to_owned();
     assert!(here.ends_with("?process=change"), "{here}");
     li.get(&here).await.expect(200).says("name=\"process\" value=\"change\"");

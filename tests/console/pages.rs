@@ -152,6 +152,18 @@ async fn requests_are_searched_and_steered() {
     let odd_one = ops.get("/console/requests?q=colour%3Ared").await.expect(200).says("not understood").says("colour:red");
     odd_one.silent_about("No request fits");
     ops.get("/console/requests?q=%22sure-1%22%20state%3Adone").await.expect(200).says("sure-1").silent_about("odd-1");
+    // By its sender's id, which says nothing without whose it is.
+    let key = world.get("ops", "/v1/requests?customer=sure-1").await.expect(200).body["items"][0]["message"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let both = format!("/console/requests?q=producer%3Aapp%20message%3A{key}");
+    ops.get(&both).await.expect(200).says("sure-1").silent_about("odd-1").says("message:");
+    let alone = ops.get(&format!("/console/requests?q=message%3A{key}")).await.expect(200).says("say whose this is");
+    alone.says(&format!("<option value=\"message:{key} producer:\">")).silent_about("No request fits");
+    ops.cookies.insert("mozhao_lang".to_owned(), "zh-CN".to_owned());
+    ops.get(&format!("/console/requests?q=message%3A{key}")).await.expect(200).says("注明发送方");
+    ops.cookies.insert("mozhao_lang".to_owned(), "en".to_owned());
     // The overview's numbers lead to what they count.
     ops.get("/console/overview?within=24h").await.expect(200).says("/console/requests?q=state%3Adone%20age%3A%3C24h");
     ops.get("/console/requests?q=state%3Adone%20age%3A%3C24h").await.expect(200).says("sure-1").silent_about("odd-1");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mozhao::domain::time::Time;
 use mozhao::engine::ports::batches::{Added, BatchRow, Batches, Came, ItemRow};
-use mozhao::engine::ports::reviewing::{ActRow, EndRow, HeldRow, Reviewing, SnoozeRow, ViewRow};
+use mozhao::engine::ports::reviewing::{ActRow, EndRow, HeldRow, PresenceRow, Reviewing, SnoozeRow, ViewRow};
 use mozhao::engine::ports::store::{Store, StoreError};
 use uuid::Uuid;
 
@@ -42,6 +42,9 @@ wrapped! { Reviewing as PointReviewing, reviewing, "reviewing ":
     Change wake [review: Uuid, act: &ActRow] -> bool;
     Read snoozed [review: Uuid, now: Time] -> Option<SnoozeRow>;
     Change sweep_snoozes [before: Time, limit: usize] -> u64;
+    Change be_present [presence: &PresenceRow] -> ();
+    Read present [reviews: &[Uuid], now: Time, limit: usize] -> Vec<PresenceRow>;
+    Change sweep_presences [now: Time, limit: usize] -> u64;
     Change add_view [view: &ViewRow, act: &ActRow] -> bool;
     Read views [place: &str, limit: usize] -> Vec<ViewRow>;
     Read view [id: Uuid] -> ViewRow;

@@ -19,7 +19,10 @@ fn seed(operation: &str) -> Value {
         "submit_request" => json!({"process": "anything", "payload": {"who": "a", "any": [1, {"x": "y"}]}, "channel": "web"}),
         "supplement_request" => json!({"fields": {"who": "sure", "any": {"a": [1]}}}),
         "review_request" | "note_request" | "note_review" | "escalate_review" => json!({"note": "looked fine"}),
-        "withdraw_request" | "retry_request" | "release_review" | "undo_decision" | "wake_review" | "stop_batch" => json!({}),
+        "withdraw_request" | "retry_request" | "release_review" | "undo_decision" | "wake_review" | "show_presence"
+        | "stop_batch" => {
+            json!({})
+        }
         "snooze_review" => json!({"for": "2h", "note": "waits for the branch"}),
         "save_view" => json!({"place": "reviews", "name": "early ones", "query": "tab=unassigned&process=change"}),
         "rename_view" => json!({"name": "late ones"}),

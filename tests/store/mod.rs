@@ -15,6 +15,7 @@ mod mutants;
 mod only_postgres;
 mod only_sqlite;
 mod outbox;
+mod presences;
 mod queries;
 mod random;
 mod reading;
@@ -70,7 +71,7 @@ conformance! {
     workers: heartbeats_renew, the_stale_are_rescued, the_fenced_do_not_rescue, owners_without_a_row_lose_their_requests,
         deregistering_hands_back, counters_survive_their_worker, rescue_and_commit_race;
     outbox: events_wait_for_their_worker, events_of_the_gone_are_adopted, published_ones_are_done, without_a_broker_none_waits, the_feed_has_a_cursor;
-    queries: lists_are_filtered_and_paged, how_the_last_ones_went, entries_are_paged, rejected_ones_are_paged, the_balance_holds, open_ones_are_counted;
+    queries: lists_are_filtered_and_paged, a_request_is_found_by_its_message, how_the_last_ones_went, entries_are_paged, rejected_ones_are_paged, the_balance_holds, open_ones_are_counted;
     groups: controls_have_one_winner, resuming_is_bounded_and_once, two_resumers_share_without_overlap, parked_ones_are_counted_to_a_cap;
     sessions: a_link_is_used_once, sessions_end, links_and_sessions_are_swept_and_looks_stay, rights_are_those_of_now, looks_are_listed;
     batches: a_batch_is_kept_as_it_was_made, a_batch_is_taken_worked_off_and_done, one_of_several_takes_a_batch,
@@ -78,6 +79,7 @@ conformance! {
     setting_aside: a_decision_is_held_and_taken_back_or_told, what_cannot_be_sent_keeps_nothing_back, taken_back_or_carried_out_and_never_both, reviews_are_put_aside,
         what_was_done_is_told_with_it, a_held_decision_that_comes_to_nothing_is_kept, an_answer_wakes,
         carried_out_or_decided_by_another_and_never_both, views_are_shared;
+    presences: who_has_a_review_open_is_believed_for_a_while;
     users: somebody_is_added_changed_and_removed, nobody_gets_in_beside_their_own_removal, tries_are_counted_one_after_the_other;
     settings: a_version_is_published_once, tokens, a_setting_has_one_first_value, sweeping_removes_what_is_past_its_window,
         sweeping_forgets_people, ended_requests_go_after_their_window, lanes_in_which_nothing_is_open_are_swept;

@@ -56,7 +56,7 @@ async fn a_file_of_a_newer_program_is_refused() {
     let url = format!("sqlite://{}", path.display());
     let opened = Opened::connect(&url, Role::Tool).await.unwrap();
     let pending = opened.pending_migrations().await.unwrap();
-    assert_eq!((pending.len(), pending[0].as_str(), pending[5].as_str()), (16, "0001_core", "0006_who"));
+    assert_eq!((pending.len(), pending[0].as_str(), pending[5].as_str()), (17, "0001_core", "0006_who"));
     opened.migrate().await.unwrap();
     assert!(opened.pending_migrations().await.unwrap().is_empty());
     let mut conn = SqliteConnection::connect(&url).await.unwrap();

@@ -51,6 +51,45 @@ pub(super) async fn lists_are_filtered_and_paged(world: &World) {
     assert_eq!(page.iter().map(|row| row.id).collect::<Vec<_>>(), [ids[2], ids[1]]);
 }
 
+pub(super) async fn a_request_is_found_by_its_message(world: &World) {
+    let worker = world.worker().await;
+    let mut ids = Vec::new();
+    for (producer, message, process) in [
+        ("web", "m:1", "card_unbind"),
+        ("call", "m:1", "card_unbind"),
+        ("web", "m:2", "phone_change"),
+        ("web", "单 3", "card_unbind"),
+    ] {
+        let mut accept = world.accept(worker);
+        (accept.producer, accept.message) = (producer.into(), message.into());
+        (accept.row.producer, accept.row.message, accept.row.process) = (producer.into(), message.into(), process.into());
+        ids.push(accept.row.id);
+        world.write(worker, accept).await;
+    }
+    let list = async |filter: RequestFilter, before: Option<Uuid>| {
+        let rows = world.store.requests(&filter, before, 9).await.unwrap();
+        assert_eq!(world.store.end_of_walk(&filter, before).await.unwrap(), None);
+        rows.into_iter().map(|row| ids.iter().position(|id| *id == row.id).unwrap()).collect::<Vec<_>>()
+    };
+    let of = |producer: &str, message: &str| RequestFilter {
+        producer: Some(producer.into()),
+        message: Some(message.into()),
+        ..RequestFilter::default()
+    };
+    assert_eq!(list(of("web", "m:1"), None).await, [0]);
+    assert_eq!(list(of("call", "m:1"), None).await, [1], "each producer has its own ids");
+    assert_eq!(list(of("web", "单 3"), None).await, [3]);
+    assert_eq!(list(of("call", "m:2"), None).await, [0; 0]);
+    let nobodys = RequestFilter { message: Some("m:1".into()), ..RequestFilter::default() };
+    assert_eq!(list(nobodys, None).await, [0; 0]);
+    // With whatever else it should be, and not on the next page.
+    assert_eq!(list(RequestFilter { processes: vec!["phone_change".into()], ..of("web", "m:2") }, None).await, [2]);
+    assert_eq!(list(RequestFilter { processes: vec!["card_unbind".into()], ..of("web", "m:2") }, None).await, [0; 0]);
+    assert_eq!(list(RequestFilter { states: vec!["running".into()], ..of("web", "m:2") }, None).await.len(), 0);
+    assert_eq!(list(RequestFilter { customer: Some("c-1".into()), ..of("web", "m:2") }, Some(ids[3])).await, [2]);
+    assert_eq!(list(of("web", "m:2"), Some(ids[2])).await, [0; 0]);
+}
+
 pub(super) async fn how_the_last_ones_went(world: &World) {
     let worker = world.worker().await;
     let mut ids = Vec::new();

@@ -77,14 +77,14 @@
   }
 
   // Live: the server says that something has changed, and the parts that follow are asked for anew — not while
-  // somebody points at them, works in them with the keyboard, or types. The button says what holds for what is on the
+  // somebody points at them, works in them with the keyboard, types, or has opened something in them. The button says what holds for what is on the
   // screen: it is followed, something waits, or nobody knows because the connection is lost.
   const parts = () => document.querySelectorAll("[data-follow]");
   const button = find("[data-live-button]");
   if (body.dataset.live === "true" && parts().length && window.EventSource) {
     let due = false;
     let lost = false;
-    const busy = (part) => part.matches(":hover") || part.contains(document.activeElement);
+    const busy = (part) => part.matches(":hover") || part.contains(document.activeElement) || part.querySelector("details[open]");
     const show = () => {
       const state = lost ? "lost" : due ? "waiting" : "live";
       if (!button || button.dataset.state === state) return;
@@ -140,6 +140,7 @@
       const part = due && event.target.closest && event.target.closest("[data-follow]");
       if (part && !part.contains(event.relatedTarget)) refresh();
     });
+    document.addEventListener("toggle", (event) => due && !event.target.open && refresh(), true);
     document.addEventListener("focusout", () => due && setTimeout(refresh));
     document.addEventListener("visibilitychange", () => due && !document.hidden && refresh());
     window.addEventListener("pagehide", () => source.close());
@@ -152,6 +153,21 @@
         if (mark) claim.hidden = mark.dataset.mine === "true";
       }).observe(body, { subtree: true, childList: true, attributes: true, attributeFilter: ["data-mine"] });
     }
+  }
+
+  // Whoever has a review open says so again every twenty seconds, for as long as it is seen; the part answers who else has.
+  if (body.dataset.live === "true" && find("[data-present]")) {
+    setInterval(() => {
+      const part = find("[data-present]");
+      if (part && !document.hidden) htmx.trigger(part, "refresh");
+    }, 20000);
+  }
+
+  // The list beside a review begins where its row is seen; the page itself stays.
+  const current = find(".picks [aria-current]");
+  if (current) {
+    const list = current.closest(".picks");
+    list.scrollTop = Math.max(0, current.offsetTop - list.clientHeight / 2);
   }
 
   // Keys.
@@ -206,7 +222,9 @@
   const move = (by) => {
     const all = rows();
     if (!all.length) return false;
-    const at = all.indexOf(document.activeElement);
+    let at = all.indexOf(document.activeElement);
+    // Beside its list, a review is where one is.
+    if (at < 0) at = all.findIndex((row) => row.hasAttribute("aria-current"));
     all[Math.min(Math.max(at + by, 0), all.length - 1)].focus();
   };
   const press = (selector) => {

@@ -150,12 +150,13 @@ texts! { Versions {
     all_of: "All {} requests of this version that were accepted in the window; each counts once for each clause.", "该版本在所选范围内受理的全部 {} 个请求；每个请求在每个条款下计一次。";
     newest_of: "The newest {} requests of this version in the window; there are more. Each counts once for each clause.", "该版本在所选范围内最新的 {} 个请求（还有更多）；每个请求在每个条款下计一次。";
     none: "No request of this version was accepted in this window.", "该版本在所选范围内没有受理请求。";
-    passed: "Passed", "通过";
+    passed: "Passed, done", "通过或完成";
     asked: "To a person", "转人工";
     skipped: "Skipped", "跳过";
     stopped: "Parked by a defect", "因缺陷搁置";
     why: "Reasons, questions and answers", "原因、问题与答复";
     answered: "People answered:", "人工答复：";
+    undone: "reversed", "已撤销";
     from: "Earlier version", "较早版本";
     to: "Later version", "较新版本";
     compare: "Compare", "比较";

@@ -29,6 +29,8 @@ texts! { Inbox {
     escalated: "escalated", "已升级";
     first_by: "first: {}", "首次决定：{}";
     first_you: "you decided first", "您已首先决定";
+    to_detail: "Skip the list", "跳过列表";
+    none_left: "Nothing is left in this list.", "此列表已无内容。";
     waiting: "You decided first; another person has to agree", "您已首先决定，待他人确认";
 } }
 
@@ -78,6 +80,8 @@ texts! { Review {
     timeline: "Timeline", "时间线";
     claimed_by_me: "You work on this until {}.", "您正在处理，有效至 {}。";
     claimed_by: "{} works on this until {}.", "{} 正在处理，至 {}。";
+    present_one: "{} is looking at this", "{} 正在查看";
+    present_more: "{} are looking at this", "{} 正在查看";
     claim: "Claim", "领取";
     release: "Give back", "退回";
     take_over: "Take over", "接手";

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use super::fact::{Fact, Verdict};
+use super::fact::{EffectResult, Fact, Verdict};
 use crate::domain::words::{Choice, Clause};
 
 /// What became of one slot of a request.
@@ -19,6 +19,10 @@ pub struct Passage {
     pub verdict: Option<Verdict>,
     /// Its `when` was false.
     pub skipped: bool,
+    /// What the last attempt of its effect came to.
+    pub result: Option<EffectResult>,
+    /// Its effect was reversed.
+    pub undone: bool,
     /// The request was parked here under a defect.
     pub stopped: bool,
     /// What people answered to what it asked, in order.
@@ -38,6 +42,10 @@ pub fn passages(facts: impl Iterator<Item = Fact>) -> BTreeMap<String, Passage> 
                 passage.skipped = false;
                 passage.clause = verdict.clause.or(passage.clause.take());
             }
+            Fact::Result(result) => match result.slot.strip_prefix("undo.") {
+                None => passages.entry(result.slot).or_default().result = Some(result.result),
+                Some(step) => passages.entry(step.to_owned()).or_default().undone = result.result == EffectResult::Applied,
+            },
             Fact::Skipped { step } => {
                 let passage = passages.entry(step).or_default();
                 (passage.skipped, passage.verdict) = (true, None);
@@ -62,7 +70,7 @@ pub fn passages(facts: impl Iterator<Item = Fact>) -> BTreeMap<String, Passage> 
 
 #[cfg(test)]
 mod tests {
-    use super::super::fact::{Decided, ReviewOpened, VerdictFact};
+    use super::super::fact::{Decided, ResultFact, ReviewOpened, VerdictFact, Via};
     use super::*;
     use crate::domain::time::Time;
 
@@ -70,6 +78,29 @@ mod tests {
         let clause = Some(Clause { id: "A-1".into(), text: "known".into() });
         let (slot, kept) = (slot.into(), serde_json::Value::Null);
         Fact::Verdict(VerdictFact { slot, clause, verdict, status: None, evidence_sha256: None, kept, rule: None })
+    }
+
+    #[test]
+    fn effects_count_by_their_last_result_and_what_was_reversed_belongs_to_its_step() {
+        use EffectResult::{Applied, NotApplied, Unknown};
+        let result = |slot: &str, result| {
+            let (slot, kept, via) = (slot.to_owned(), serde_json::Value::Null, Via::Answer);
+            let (generation, status, evidence_sha256, cause, retry_at) = (1, None, None, None, None);
+            Fact::Result(ResultFact { slot, generation, result, via, status, evidence_sha256, kept, cause, retry_at })
+        };
+        let facts = [
+            result("hold", Unknown),
+            result("hold", Applied),
+            result("pay", Applied),
+            result("pay", Unknown),
+            result("undo.hold", Unknown),
+            result("undo.hold", Applied),
+            result("undo.pay", NotApplied),
+        ];
+        let found = passages(facts.into_iter());
+        assert_eq!(found.keys().collect::<Vec<_>>(), ["hold", "pay"]);
+        assert_eq!((found["hold"].result, found["hold"].undone), (Some(Applied), true));
+        assert_eq!((found["pay"].result, found["pay"].undone), (Some(Unknown), false));
     }
 
     #[test]

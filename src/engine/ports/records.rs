@@ -348,6 +348,8 @@ pub struct RequestFilter {
     pub customer: Option<String>,
     /// Sent by this producer.
     pub producer: Option<String>,
+    /// Made by the message with this id of `producer`, as long as its key is kept; nothing without a producer.
+    pub message: Option<String>,
     /// With this reason.
     pub reason: Option<String>,
     /// Parked under this group.

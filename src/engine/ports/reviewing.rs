@@ -82,6 +82,17 @@ pub struct SnoozeRow {
     pub note: String,
 }
 
+/// Somebody has a review open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PresenceRow {
+    /// The review.
+    pub review: Uuid,
+    /// Who.
+    pub by: String,
+    /// Until when that is believed.
+    pub until: Time,
+}
+
 /// A search or filter that was given a name, for everybody.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ViewRow {
@@ -127,6 +138,12 @@ pub trait Reviewing: Send + Sync {
     async fn snoozed(&self, review: Uuid, now: Time) -> Result<Option<SnoozeRow>, StoreError>;
     /// Removes those whose time was over before `before`; how many.
     async fn sweep_snoozes(&self, before: Time, limit: usize) -> Result<u64, StoreError>;
+    /// Somebody has a review open; believed until then.
+    async fn be_present(&self, presence: &PresenceRow) -> Result<(), StoreError>;
+    /// Who has one of these reviews open, by review and name.
+    async fn present(&self, reviews: &[Uuid], now: Time, limit: usize) -> Result<Vec<PresenceRow>, StoreError>;
+    /// Removes those that are not believed any more; how many.
+    async fn sweep_presences(&self, now: Time, limit: usize) -> Result<u64, StoreError>;
     /// Saves a view; false where the place has one of this name.
     async fn add_view(&self, view: &ViewRow, act: &ActRow) -> Result<bool, StoreError>;
     /// The views of a place, by name.

@@ -91,6 +91,8 @@ struct State {
     held: BTreeMap<Uuid, (HeldRow, Option<Time>)>,
     snoozes: BTreeMap<Uuid, SnoozeRow>,
     held_ends: BTreeMap<Uuid, EndRow>,
+    /// Until when somebody is believed to have a review open.
+    presences: BTreeMap<(Uuid, String), Time>,
     acts: BTreeMap<Uuid, ActRow>,
     /// Sessions whose rights were taken away.
     revoked: BTreeSet<[u8; 32]>,

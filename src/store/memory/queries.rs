@@ -95,6 +95,7 @@ fn matches(filter: &RequestFilter, row: &RequestRow) -> bool {
         && listed(&filter.states, &row.state)
         && same(&filter.customer, Some(&row.customer))
         && same(&filter.producer, Some(&row.producer))
+        && filter.message.as_ref().is_none_or(|id| filter.producer.is_some() && *id == row.message)
         && same(&filter.reason, row.reason.as_ref())
         && same(&filter.parked, row.parked.as_ref())
         && same(&filter.step, row.step.as_ref())

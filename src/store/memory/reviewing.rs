@@ -1,11 +1,11 @@
-//! Held decisions, snoozes and views.
+//! Held decisions, snoozes, presences and views.
 
 use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::{MemoryStore, State};
 use crate::domain::time::Time;
-use crate::engine::ports::reviewing::{ActRow, EndRow, HeldRow, Reviewing, SnoozeRow, ViewRow};
+use crate::engine::ports::reviewing::{ActRow, EndRow, HeldRow, PresenceRow, Reviewing, SnoozeRow, ViewRow};
 use crate::engine::ports::store::StoreError;
 use crate::store::batch::plain;
 use crate::store::rules;
@@ -24,6 +24,14 @@ impl State {
         let over = self.held_ends.values().filter(|row| row.ended_at < before).map(|row| row.review);
         let over: Vec<Uuid> = over.take(limit).collect();
         self.held_ends.retain(|review, _| !over.contains(review));
+        over.len() as u64
+    }
+
+    /// At most `limit` rows.
+    pub(super) fn sweep_presences(&mut self, now: Time, limit: usize) -> u64 {
+        let over = self.presences.iter().filter(|(_, until)| **until <= now).map(|(key, _)| key.clone());
+        let over: Vec<_> = over.take(limit).collect();
+        self.presences.retain(|key, _| !over.contains(key));
         over.len() as u64
     }
 
@@ -136,6 +144,24 @@ impl Reviewing for MemoryStore {
 
     async fn sweep_snoozes(&self, before: Time, limit: usize) -> Result<u64, StoreError> {
         Ok(self.lock().0.sweep_snoozes(before, limit))
+    }
+
+    async fn be_present(&self, row: &PresenceRow) -> Result<(), StoreError> {
+        plain(&row.by)?;
+        self.lock().0.presences.insert((row.review, row.by.clone()), row.until);
+        Ok(())
+    }
+
+    async fn present(&self, reviews: &[Uuid], now: Time, limit: usize) -> Result<Vec<PresenceRow>, StoreError> {
+        let state = self.lock().0;
+        let there = state.presences.iter().filter(|((review, _), until)| reviews.contains(review) && **until > now);
+        let row =
+            |((review, by), until): (&(Uuid, String), &Time)| PresenceRow { review: *review, by: by.clone(), until: *until };
+        Ok(there.map(row).take(limit).collect())
+    }
+
+    async fn sweep_presences(&self, now: Time, limit: usize) -> Result<u64, StoreError> {
+        Ok(self.lock().0.sweep_presences(now, limit))
     }
 
     async fn add_view(&self, view: &ViewRow, act: &ActRow) -> Result<bool, StoreError> {

@@ -99,7 +99,7 @@ impl State {
         }
         removed += keep.requests.map_or(0, |window| self.remove_requests(now.minus(window), limit));
         let before = now.minus(keep.sessions);
-        removed += self.sweep_ends(before, limit);
+        removed += self.sweep_ends(before, limit) + self.sweep_presences(now, limit);
         removed + self.sweep_snoozes(before, limit) + self.sweep_batches(before, limit) + self.sweep_sessions(before, limit)
     }
 

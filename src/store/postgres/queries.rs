@@ -53,6 +53,8 @@ const LIST: &str = list!("requests", "");
 /// The conditions that are always true are those of the indexes: see the migration.
 const LIST_OF_CUSTOMER: &str = list!("requests", "customer = $4 AND customer <> '' AND ");
 const LIST_OF_PRODUCER: &str = list!("requests", "producer = $5 AND producer <> '' AND ");
+/// Its key is unique, so that this is one row at most.
+const LIST_OF_MESSAGE: &str = list!("requests", "id = (SELECT request FROM inbox WHERE producer = $5 AND message = $15) AND ");
 /// Of one: of several, the order by ids would be lost.
 const LIST_OF_PROCESS: &str = list!("requests", "process = ($2::TEXT[])[1] AND process <> '' AND ");
 const LIST_OF_REASON: &str = list!("requests", "reason = $6 AND ");
@@ -148,6 +150,7 @@ impl PostgresStore {
         let query = query.bind(&filter.step).bind(filter.before.map(|at| at.0)).bind(filter.after.map(|at| at.0));
         // Planned for these arguments each time: a plan for any producer is one for the producer of nearly everything.
         let query = query.bind(limit).bind(from).bind(WALK).bind(offset).persistent(false);
+        let query = if filter.message.is_some() { query.bind(&filter.message) } else { query };
         self.db.others().read(query, rows::request).await
     }
 
@@ -177,6 +180,9 @@ fn pick(filter: &RequestFilter) -> (&'static str, RequestFilter) {
     let open = !filter.states.is_empty() && filter.states.iter().all(|state| rules::outcome(state).is_none());
     let times = RequestFilter { before: filter.before, after: filter.after, ..RequestFilter::default() };
     match filter.clone() {
+        RequestFilter { message: Some(id), producer, .. } => {
+            (LIST_OF_MESSAGE, RequestFilter { message: Some(id), producer, ..times })
+        }
         RequestFilter { customer: Some(name), .. } => (LIST_OF_CUSTOMER, RequestFilter { customer: Some(name), ..times }),
         RequestFilter { parked: Some(group), .. } => (LIST_PARKED, RequestFilter { parked: Some(group), ..times }),
         _ if open => (LIST_OPEN, times),

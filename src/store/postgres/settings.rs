@@ -139,6 +139,7 @@ impl PostgresStore {
         removed += self.fill_who(rows).await?;
         removed += self.sweep_snoozes(before(keep.sessions), rows).await?;
         removed += self.sweep_ends(before(keep.sessions), rows).await?;
+        removed += self.sweep_presences(now, rows).await?;
         removed += self.sweep_batches(before(keep.sessions), rows).await?;
         Ok(removed + self.sweep_sessions(before(keep.sessions), rows).await?)
     }

@@ -48,6 +48,8 @@ macro_rules! list {
 const LIST: &str = list!("");
 const LIST_OF_CUSTOMER: &str = list!("customer = ?4 AND ");
 const LIST_OF_PRODUCER: &str = list!("producer = ?5 AND ");
+/// Its key is unique, so that this is one row at most.
+const LIST_OF_MESSAGE: &str = list!("id = (SELECT request FROM inbox WHERE producer = ?5 AND message = ?13) AND ");
 /// Of one: of several, the order by ids would be lost.
 const LIST_OF_PROCESS: &str = list!("process = ?2 ->> 0 AND ");
 const LIST_OF_REASON: &str = list!("reason = ?6 AND ");
@@ -97,8 +99,7 @@ impl SqliteStore {
         limit: usize,
     ) -> Result<Vec<(RequestId, Entry)>, StoreError> {
         let one = |row: &_| Ok((sqlx::Row::try_get(row, "request")?, rows::entry(row)?));
-        let ids: Vec<String> = requests.iter().map(|id| id.simple().to_string()).collect();
-        self.db.read(sqlx::query(ENTRIES_OF).bind(json_text(&ids)?).bind(int(limit)?), one).await
+        self.db.read(sqlx::query(ENTRIES_OF).bind(rows::ids(requests)?).bind(int(limit)?), one).await
     }
 
     pub(super) async fn list_requests(
@@ -110,6 +111,7 @@ impl SqliteStore {
         let some = |list: &Vec<String>| if list.is_empty() { Ok(None) } else { json_text(list).map(Some) };
         let open = !filter.states.is_empty() && filter.states.iter().all(|state| rules::outcome(state).is_none());
         let sql = match filter {
+            RequestFilter { message: Some(_), .. } => LIST_OF_MESSAGE,
             RequestFilter { customer: Some(_), .. } => LIST_OF_CUSTOMER,
             RequestFilter { parked: Some(_), .. } => LIST_PARKED,
             _ if open => LIST_OPEN,
@@ -122,7 +124,9 @@ impl SqliteStore {
         let query = sqlx::query(sql).bind(below).bind(some(&filter.processes)?).bind(some(&filter.states)?);
         let query = query.bind(&filter.customer).bind(&filter.producer).bind(&filter.reason).bind(&filter.parked);
         let query = query.bind(&filter.step).bind(filter.before.map(|at| at.0)).bind(filter.after.map(|at| at.0));
-        self.db.read(query.bind(int(limit)?).bind(from), rows::request).await
+        let query = query.bind(int(limit)?).bind(from);
+        let query = if filter.message.is_some() { query.bind(&filter.message) } else { query };
+        self.db.read(query, rows::request).await
     }
 
     /// A list looks at as many rows as it must: the file is this process's own, and of a size that one process has.
@@ -178,6 +182,7 @@ pub(super) mod tests {
             (LIST_OF_PROCESS, "SEARCH requests USING INDEX requests_process (process=? AND id>? AND id<?)"),
             (LATELY_OF_PROCESS, "SEARCH requests USING INDEX requests_process (process=? AND id>?)"),
             (LIST_OF_PRODUCER, "SEARCH requests USING INDEX requests_producer (producer=? AND id>? AND id<?)"),
+            (LIST_OF_MESSAGE, "SEARCH requests USING PRIMARY KEY (id=?)"),
             (LIST_OF_REASON, "SEARCH requests USING INDEX requests_reason (reason=? AND id>? AND id<?)"),
             (LIST_PARKED, "SEARCH requests USING INDEX requests_parked (parked=? AND id>? AND id<?)"),
         ];
