@@ -171,6 +171,35 @@ async fn one_of_several_sweeps_drops_and_the_others_pass_by() {
     assert_eq!(world.store.balance().await.unwrap().removed, 1);
 }
 
+/// Two sweeps pass each other: who waited for the rows that the other deleted was told of none, and there are more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_month_stays_while_something_of_it_is_left_beside_it() {
+    let (world, url) = world().await;
+    let worker = world.worker().await;
+    let ids = [stored(&world, worker, 2, Some(3)).await, stored(&world, worker, 3, Some(4)).await];
+    let template = world.in_review(worker, false).await.0;
+    let mut other = PgConnection::connect(&url).await.unwrap();
+    let columns =
+        "process, process_version, name, slot, customer, options, four_eyes, state, version, escalated, opened_at, due_at";
+    for id in ids {
+        let review = world.id();
+        let copy = format!("SELECT '{review}', '{id}', {columns} FROM reviews WHERE request = '{template}'");
+        run(&mut other, &format!("INSERT INTO reviews (id, request, {columns}) {copy}")).await;
+    }
+    let now = JANUARY.plus(DAY * 100);
+    run(&mut other, &format!("BEGIN; DELETE FROM reviews WHERE request = '{}'", ids[0])).await;
+    let store = world.store.clone();
+    let sweep = tokio::spawn(async move { store.sweep(now, &keep(31), 1).await });
+    blocked(&url, 1).await;
+    run(&mut other, "COMMIT").await;
+    assert_eq!(sweep.await.unwrap().unwrap(), 0);
+    assert_eq!(leaves(&url, &["2024_01"]).await, all_of("2024_01"), "one of its reviews is left");
+    assert_eq!(world.store.sweep(now, &keep(31), 1).await.unwrap(), 1, "the other review");
+    assert_eq!(world.store.sweep(now, &keep(31), 1).await.unwrap(), 2, "both requests");
+    assert_eq!(leaves(&url, &["2024_01"]).await, [""; 0]);
+    assert_eq!(count(&url, &format!("reviews WHERE request IN ('{}', '{}')", ids[0], ids[1])).await, 0);
+}
+
 /// A backup holds every table for hours.
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_holds_a_table_for_long_is_asked_briefly_and_once() {
@@ -254,7 +283,7 @@ async fn months_are_made_ahead() {
     }
 }
 
-/// The owner's end is under way when a signal comes, and a decision: they wait, and are then told.
+/// The owner's end is under way when a signal comes: it waits, and its sender is then told.
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_waits_for_an_end_is_told() {
     let (world, url) = world().await;

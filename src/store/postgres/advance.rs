@@ -1,4 +1,4 @@
-//! Owners' steps: all guarded rows in one statement, then, for those that it returned, what goes with them.
+//! Owners' steps: all guarded rows that go on in one statement, those that end in another, then, for those that it returned, what goes with them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -79,9 +79,10 @@ const HAND_OVER: &str = "\
         WHERE f.no IS NOT NULL AND NOT n.turn),
     next AS (SELECT id FROM open_requests WHERE id = ANY(ARRAY(SELECT id FROM heads)) ORDER BY id FOR NO KEY UPDATE)
     UPDATE open_requests SET turn = TRUE, wake_at = mozhao_now() WHERE id = ANY(ARRAY(SELECT id FROM next)) AND ended_at IS NULL";
+/// The least and the greatest of them pick the months: a list of ids does not, in a plan for any list.
 const PAYLOADS: &str = "\
     UPDATE payloads AS p SET body = a.body FROM unnest($1::UUID[], $2::BYTEA[]) AS a (request, body)
-    WHERE p.request = a.request AND p.request = ANY($1::UUID[])";
+    WHERE p.request = a.request AND p.request = ANY($1::UUID[]) AND p.request >= $3 AND p.request <= $4";
 const CONSUME: &str = "\
     UPDATE signals AS s SET consumed_at = a.at, answer = a.answer
     FROM unnest($1::UUID[], $2::UUID[], $3::BIGINT[], $4::TEXT[]) AS a (id, request, at, answer)
@@ -235,7 +236,8 @@ async fn what_goes_with(tx: &mut Tx<'_>, done: &[&Advance]) -> Result<(), StoreE
     let payloads: (Vec<Uuid>, Vec<&[u8]>) =
         done.iter().filter_map(|advance| Some((advance.request, &advance.payload.as_ref()?[..]))).unzip();
     if !payloads.0.is_empty() {
-        tx.execute(sqlx::query(PAYLOADS).bind(payloads.0).bind(payloads.1)).await?;
+        let (least, greatest) = (payloads.0.iter().min().copied(), payloads.0.iter().max().copied());
+        tx.execute(sqlx::query(PAYLOADS).bind(payloads.0).bind(payloads.1).bind(least).bind(greatest)).await?;
     }
     let consumed: Vec<_> = done.iter().flat_map(|advance| advance.consumed.iter().map(|consumed| (*advance, consumed))).collect();
     if !consumed.is_empty() {

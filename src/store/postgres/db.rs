@@ -109,6 +109,12 @@ impl Db {
         if found == [true] {
             let versions = sqlx::query("SELECT version FROM _sqlx_migrations WHERE success");
             applied = self.others.read(versions, |row| sqlx::Row::try_get(row, "version")).await?;
+            let old = sqlx::query("SELECT to_regclass('open_requests') IS NULL AS old");
+            let old: Vec<bool> = self.others.read(old, |row| sqlx::Row::try_get(row, "old")).await?;
+            if applied.contains(&1) && old == [true] {
+                let why = "the database was made by a build from before the first version, with another schema; make a new one";
+                return Err(StoreError::Broken(why.to_owned()));
+            }
         }
         schema::pending(schema::POSTGRES, &applied)
     }
@@ -239,6 +245,8 @@ pub(super) fn fault(error: &sqlx::Error) -> StoreError {
             let code = database.code().unwrap_or_default();
             let text = format!("{text} (SQLSTATE {code})");
             match code.get(..2).unwrap_or_default() {
+                // A check without a name is a partition's bound: the table for this month was made at the same moment.
+                "23" if code == "23514" && database.constraint().is_none() => StoreError::Transient(text),
                 // Data exception, integrity constraint, a row too large for its index.
                 "22" | "23" | "54" => StoreError::Data(text),
                 // Serialization failure, deadlock, a lock not granted.

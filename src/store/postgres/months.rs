@@ -36,13 +36,18 @@ const PAUSE: Duration = Duration::from_mins(10);
 const ALONE: &str = "SELECT pg_try_advisory_xact_lock(hashtextextended('mozhao months', 0)) AS mine";
 const MISSING: &str =
     "SELECT name FROM unnest($1::TEXT[]) AS name WHERE to_regclass('past_requests_' || name) IS NULL ORDER BY name";
+/// Those of other roles nobody else can drop: of these nothing is removed.
 const LEAVES: &str = "\
     SELECT substr(c.relname, 15) AS name FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-    WHERE i.inhparent = 'past_requests'::regclass ORDER BY c.relname";
+    WHERE i.inhparent = 'past_requests'::regclass AND pg_has_role(c.relowner, 'USAGE') ORDER BY c.relname";
 /// An open one keeps its whole month: its ledger is there.
 const IN_USE: &str = "\
     SELECT EXISTS (SELECT 1 FROM open_requests WHERE id >= $1 AND id < $2)
         OR EXISTS (SELECT 1 FROM past_requests WHERE id >= $1 AND id < $2 AND ended_at >= $3) AS used";
+/// Another sweep may have been at the rows that this one wanted to delete: it was told of none, and some are left.
+const LEFT: &str = "\
+    SELECT EXISTS (SELECT 1 FROM signals WHERE request >= $1 AND request < $2)
+        OR EXISTS (SELECT 1 FROM reviews WHERE request >= $1 AND request < $2) AS used";
 /// A day of a month at a time, beside everybody: nothing comes to such a month any more.
 const COUNT: &str = "SELECT COUNT(*) AS n FROM past_requests WHERE id >= $1 AND id < $2";
 /// The books say how many are kept no longer: who counts ledgers misses none.
@@ -148,6 +153,8 @@ impl PostgresStore {
             // Another worker was faster.
             return tx.rollback().await;
         }
+        // Before anything moves: whoever came to the strays' own table meanwhile would be refused there, or read it when it is empty.
+        tx.execute(sqlx::query(LOCK)).await?;
         let (from, below) = month.ids();
         for (table, key) in KEPT {
             tx.execute(ddl(format!("CREATE TABLE {table}_{name} (LIKE {table} INCLUDING ALL)"))).await?;
@@ -199,7 +206,9 @@ impl PostgresStore {
         // A statement of its own, after the locks: it sees who came into the month just before it was ours. Nobody does afterwards:
         // whoever brings a request writes its payload first.
         let used = in_use_of(&tx.read(in_use(month, before), |row| row.try_get("used")).await?);
-        if used || lacks(&mut tx, month).await? {
+        let (from, below) = month.ids();
+        let left = in_use_of(&tx.read(sqlx::query(LEFT).bind(from).bind(below), |row| row.try_get("used")).await?);
+        if used || left || lacks(&mut tx, month).await? {
             tx.rollback().await?;
             return Ok(0);
         }

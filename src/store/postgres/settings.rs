@@ -133,15 +133,18 @@ impl PostgresStore {
             removed += self.db.others().write(step).await?;
         }
         self.make_months_ahead().await?;
-        if let Some(window) = keep.requests {
-            removed += self.remove_requests(before(window), rows).await?;
-        }
         removed += self.fill_who(rows).await?;
         removed += self.sweep_snoozes(before(keep.sessions), rows).await?;
         removed += self.sweep_ends(before(keep.sessions), rows).await?;
         removed += self.sweep_presences(now, rows).await?;
         removed += self.sweep_batches(before(keep.sessions), rows).await?;
-        Ok(removed + self.sweep_sessions(before(keep.sessions), rows).await?)
+        removed += self.sweep_sessions(before(keep.sessions), rows).await?;
+        if let Some(window) = keep.requests {
+            // What is dropped does not come back: a machine whose clock has jumped ahead does not decide it.
+            let now = now.min(self.clock().await?);
+            removed += self.remove_requests(now.minus(window), rows).await?;
+        }
+        Ok(removed)
     }
 
     /// Lanes in which nothing is open.
