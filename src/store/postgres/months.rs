@@ -118,7 +118,7 @@ impl Month {
 impl PostgresStore {
     /// Makes the leaves for this month and the next ones, where they are missing. Not now, where somebody is in the way.
     pub(super) async fn make_months_ahead(&self) -> Result<(), StoreError> {
-        let now = self.clock().await?;
+        let now = self.time(self.db.others()).await?;
         self.make_months(now, AHEAD).await
     }
 

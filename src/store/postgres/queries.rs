@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use super::db::Side;
 use super::{PostgresStore, rows};
 use crate::domain::request::chain::Entry;
 use crate::domain::time::Time;
@@ -84,7 +85,12 @@ const BALANCE: &str = "\
 
 impl PostgresStore {
     pub(super) async fn clock(&self) -> Result<Time, StoreError> {
-        let now = self.db.looks().read(sqlx::query(NOW), |row| rows::time(row, "now")).await?;
+        self.time(self.db.looks()).await
+    }
+
+    /// The database's time, asked for over one's own connections: each kind of them breaks, and is mended, by itself.
+    pub(super) async fn time(&self, side: &Side) -> Result<Time, StoreError> {
+        let now = side.read(sqlx::query(NOW), |row| rows::time(row, "now")).await?;
         now.into_iter().next().ok_or_else(|| StoreError::Broken("the database has no time".into()))
     }
 

@@ -141,7 +141,7 @@ impl PostgresStore {
         removed += self.sweep_sessions(before(keep.sessions), rows).await?;
         if let Some(window) = keep.requests {
             // What is dropped does not come back: a machine whose clock has jumped ahead does not decide it.
-            let now = now.min(self.clock().await?);
+            let now = now.min(self.time(self.db.others()).await?);
             removed += self.remove_requests(now.minus(window), rows).await?;
         }
         Ok(removed)
