@@ -30,10 +30,14 @@ pub(crate) fn json_cases() -> Vec<(String, Vec<u8>)> {
 /// The public list of naughty strings, where it is present, and ours.
 pub(crate) fn naughty() -> Vec<String> {
     let mut texts: Vec<String> = crate::dictionary::TEXTS.iter().map(|text| (*text).to_owned()).collect();
+    let ours = texts.len();
     for name in ["blns.json", "naughty-strings/blns.json", "naughty-strings.json"] {
         if let Ok(text) = fs::read(folder(name)) {
             texts.extend(serde_json::from_slice::<Vec<String>>(&text).unwrap());
         }
+    }
+    if texts.len() == ours {
+        println!("the public list of naughty strings is not present: {ours} of our own stand in for it");
     }
     texts
 }
