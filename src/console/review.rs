@@ -174,6 +174,14 @@ async fn part(console: &Console, seat: &Seat, id: &str, way: Way, part: &str) ->
     Ok(if part == "bar" { page(&seat.look, &view.bar) } else { page(&seat.look, &view.stands) })
 }
 
+/// The list that it came from. Nothing rests on it: with a cursor that leads nowhere the page, and what was typed into it, is shown alone.
+async fn beside(console: &Console, seat: &Seat, way: &Way, id: &str) -> Option<Beside> {
+    Beside::of(console, seat, way, id).await.unwrap_or_else(|refused| {
+        tracing::debug!(status = refused.status, "a review is shown without its list");
+        None
+    })
+}
+
 /// Tells others that somebody has it open; the review, with who else has. `None` where it is for others to decide.
 async fn be_present(console: &Console, seat: &Seat, id: &str) -> Result<Option<Review>, Refused> {
     if !seat.may(Action::Review) {
@@ -228,7 +236,7 @@ async fn view(console: &Console, seat: &Seat, id: &str, extra: Extra) -> Result<
     let part = Part { frame: &f, id: &id, way: &way, here: &here };
     let stands = Now::of(review, rights, &part, seat, now);
     let bar = Bar::of(review, rights, &part, seat, carried.clone(), said(&draft.said, "claim").to_owned());
-    let beside = if extra.alone { None } else { Beside::of(console, seat, &way, &id).await? };
+    let beside = if extra.alone { None } else { beside(console, seat, &way, &id).await };
     Ok(Page {
         f,
         stands,

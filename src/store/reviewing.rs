@@ -73,7 +73,7 @@ macro_rules! implement_reviewing {
             " LIMIT $3"
         );
         const SWEEP_PRESENCES: &str = "\
-            DELETE FROM presences WHERE (review, seen_by) IN \
+            DELETE FROM presences WHERE until <= $1 AND (review, seen_by) IN \
             (SELECT review, seen_by FROM presences WHERE until <= $1 ORDER BY until LIMIT $2)";
         const ADD_VIEW: &str = "\
             INSERT INTO views (id, place, name, query, made_by, at) VALUES ($1, $2, $3, $4, $5, $6) \

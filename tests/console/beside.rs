@@ -59,7 +59,12 @@ async fn a_review_is_shown_beside_its_list() {
     let mut audit = Browser::signed_in(&world, "audit", &["auditor"]).await;
     audit.get(&format!("/console/reviews/{}?tab=snoozed", reviews[0])).await.expect(200).says("Nothing is left in this list.");
     let odd = "tab=team&process=%22%3E%3Cscript%3E&cursor=%3Cb%3E";
-    audit.get(&format!("/console/reviews/{}?{odd}", reviews[0])).await.silent_about("<script>alert").silent_about("<b>\"");
+    audit
+        .get(&format!("/console/reviews/{}?{odd}", reviews[0]))
+        .await
+        .expect(200)
+        .silent_about("<script>alert")
+        .silent_about("<b>\"");
 }
 
 #[tokio::test]

@@ -88,14 +88,18 @@ impl Worker {
                 }
             }
             let pausing = self.core.clock.steady();
-            tokio::select! {
+            let ended = tokio::select! {
                 biased;
-                () = until.cancelled() => return,
-                () = self.core.clock.sleep(lease / 5) => {}
-            }
+                () = until.cancelled() => true,
+                () = self.core.clock.sleep(lease / 5) => false,
+            };
+            // Before anything else, whoever was first to notice what came of it.
             let paused = self.core.clock.steady().saturating_sub(pausing);
             if paused > lease {
                 tracing::warn!(?paused, "this worker did not run for longer than its lease");
+            }
+            if ended {
+                return;
             }
         }
     }
