@@ -2,6 +2,10 @@
 //! ends, writes it in one transaction and answers each writer, so under load commits per request fall far below
 //! one, and an idle worker never waits for a timer.
 //!
+//! Where the store commits side by side, new requests and steps have a queue each: a transaction is a dozen round trips one after the
+//! other, in which one of two processors has little to do. No write waits for one of the other queue: a request's first step is made
+//! once its acceptance was answered.
+//!
 //! Events of what was committed go to the relay at once, without being read back.
 //!
 //! Failures are sorted here: a transient one is tried again for as long as the worker may write, in halves where the try took
@@ -56,13 +60,20 @@ struct Item {
 /// A handle on the committer of one worker incarnation.
 #[derive(Clone)]
 pub struct Committer {
-    queue: mpsc::Sender<Item>,
+    /// New requests, and messages that never became one.
+    incoming: mpsc::Sender<Item>,
+    /// Steps: the same queue where the store makes one commit at a time.
+    steps: mpsc::Sender<Item>,
     clock: Arc<dyn Clock>,
-    in_hand: Arc<Mutex<Option<Duration>>>,
+    /// One for each queue.
+    in_hand: Vec<InHand>,
 }
 
+/// Since when there is a batch.
+type InHand = Arc<Mutex<Option<Duration>>>;
+
 impl Committer {
-    /// Starts the committer's task. It ends when every handle is gone or `stop` is cancelled. `outgoing`: the relay, where
+    /// Starts the committer's task, or two. They end when every handle is gone or `stop` is cancelled. `outgoing`: the relay, where
     /// there is one.
     #[must_use]
     pub fn start(
@@ -72,19 +83,26 @@ impl Committer {
         stop: CancellationToken,
         outgoing: Option<Arc<Outgoing>>,
     ) -> Committer {
-        let (queue, items) = mpsc::channel(MAX_QUEUED);
-        let in_hand = Arc::<Mutex<Option<Duration>>>::default();
-        tokio::spawn(
-            Task { store, clock: clock.clone(), worker, stop, outgoing, in_hand: in_hand.clone(), outage: Outage::default() }
-                .run(items),
-        );
-        Committer { queue, clock, in_hand }
+        let side_by_side = store.side_by_side();
+        let mut in_hand = Vec::new();
+        let mut start = || {
+            let (queue, items) = mpsc::channel(MAX_QUEUED);
+            let held = InHand::default();
+            in_hand.push(held.clone());
+            let (store, clock, stop, outgoing) = (store.clone(), clock.clone(), stop.clone(), outgoing.clone());
+            tokio::spawn(Task { store, clock, worker, stop, outgoing, in_hand: held, outage: Outage::default() }.run(items));
+            queue
+        };
+        let incoming = start();
+        let steps = if side_by_side { start() } else { incoming.clone() };
+        Committer { incoming, steps, clock, in_hand }
     }
 
-    /// For how long the present batch has been tried; `None`: there is none.
+    /// For how long the oldest batch that is in hand has been tried; `None`: there is none.
     #[must_use]
     pub fn in_hand(&self) -> Option<Duration> {
-        self.in_hand.lock().unwrap_or_else(PoisonError::into_inner).map(|since| self.clock.steady().saturating_sub(since))
+        let since = self.in_hand.iter().filter_map(|since| *since.lock().unwrap_or_else(PoisonError::into_inner)).min()?;
+        Some(self.clock.steady().saturating_sub(since))
     }
 
     /// Writes; returns once the transaction that holds the write has committed.
@@ -94,7 +112,8 @@ impl Committer {
     pub async fn write(&self, write: Write) -> Result<Written, CommitError> {
         let (answer, answered) = oneshot::channel();
         let stopped = || CommitError::Stopped("the worker stops".into());
-        self.queue.send(Item { write, answer }).await.map_err(|_| stopped())?;
+        let queue = if matches!(write, Write::Advance(_)) { &self.steps } else { &self.incoming };
+        queue.send(Item { write, answer }).await.map_err(|_| stopped())?;
         // Once queued it may be written: without an answer nobody knows.
         answered.await.map_err(|_| CommitError::Unknown("the worker stopped in between".into()))?
     }
@@ -106,8 +125,7 @@ struct Task {
     worker: WorkerId,
     stop: CancellationToken,
     outgoing: Option<Arc<Outgoing>>,
-    /// Since when there is a batch.
-    in_hand: Arc<Mutex<Option<Duration>>>,
+    in_hand: InHand,
     outage: Outage,
 }
 

@@ -27,6 +27,10 @@ macro_rules! implement_store {
                 $kind
             }
 
+            fn side_by_side(&self) -> bool {
+                Self::SIDE_BY_SIDE
+            }
+
             async fn now(&self) -> Answer<Time> {
                 self.clock().await
             }

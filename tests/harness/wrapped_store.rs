@@ -71,6 +71,10 @@ macro_rules! wrapped_store {
                 self.inner.kind()
             }
 
+            fn side_by_side(&self) -> bool {
+                self.inner.side_by_side()
+            }
+
             async fn commit(&self, worker: WorkerId, batch: &[Write]) -> Result<Vec<Written>, StoreError> {
                 self.through_commit(worker, batch).await
             }

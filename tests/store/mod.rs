@@ -23,6 +23,7 @@ mod reviewing;
 mod sessions;
 mod setting_aside;
 mod settings;
+mod side_by_side;
 mod signals;
 mod users;
 mod who;

@@ -23,7 +23,7 @@ use crate::harness::wait;
 const LONG: Duration = Duration::from_secs(20);
 
 /// A world, and its database's URL.
-async fn world() -> (World, String) {
+pub(super) async fn world() -> (World, String) {
     let database = database().await;
     let url = database.url().to_owned();
     (World::on(&url, database).await, url)

@@ -371,7 +371,7 @@ pub(super) fn defect(fingerprint: &str, sample: Uuid, at: Time) -> DefectRow {
 }
 
 /// The wall clock.
-struct WallClock;
+pub(super) struct WallClock;
 
 #[async_trait]
 impl Clock for WallClock {

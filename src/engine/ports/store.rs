@@ -317,6 +317,10 @@ impl ReviewAct {
 pub trait Store: Send + Sync + 'static {
     /// `postgres`, `sqlite` or `memory`.
     fn kind(&self) -> &'static str;
+    /// Whether two commits of one worker run at the same time; else one waits for the other.
+    fn side_by_side(&self) -> bool {
+        false
+    }
     /// The database's clock.
     async fn now(&self) -> Result<Time, StoreError>;
 

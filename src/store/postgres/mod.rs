@@ -40,6 +40,9 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
+    /// Two transactions wait for each other only where both touch one lane.
+    const SIDE_BY_SIDE: bool = true;
+
     /// Connects.
     ///
     /// # Errors

@@ -35,6 +35,9 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
+    /// It has one writer.
+    const SIDE_BY_SIDE: bool = false;
+
     /// Opens the file, or creates it.
     ///
     /// # Errors
