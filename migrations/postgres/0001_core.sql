@@ -136,13 +136,9 @@ CREATE INDEX rejected_raw ON rejected (id) WHERE raw <> '';
 -- The same message rejected twice is one.
 CREATE UNIQUE INDEX rejected_once ON rejected (producer, message, raw_sha256) WHERE message IS NOT NULL;
 
--- `serialize_by`: the number for the next request. Whose turn it is, `requests` knows.
-CREATE TABLE lanes (
-    lane    TEXT   PRIMARY KEY,
-    next_no BIGINT NOT NULL CHECK (next_no >= 1),
-    made_at BIGINT NOT NULL DEFAULT mozhao_now()
-) WITH (fillfactor = 70);
-CREATE INDEX lanes_made ON lanes USING brin (made_at);
+-- `serialize_by`: requests of one lane are numbered from here, under the lane's lock (an advisory one: lanes have no rows). Each value
+-- is the next one for everybody: none may be kept aside.
+CREATE SEQUENCE lane_numbers CACHE 1;
 
 -- Counts per limit and window.
 CREATE TABLE limits (

@@ -108,15 +108,9 @@ CREATE INDEX rejected_raw ON rejected (id) WHERE raw <> x'';
 -- The same message rejected twice is one.
 CREATE UNIQUE INDEX rejected_once ON rejected (producer, message, raw_sha256) WHERE message IS NOT NULL;
 
--- `serialize_by`: the number for the next request, and the number whose turn it is.
-CREATE TABLE lanes (
-    lane    TEXT NOT NULL PRIMARY KEY,
-    next_no INTEGER NOT NULL,
-    head_no INTEGER NOT NULL,
-    made_at INTEGER NOT NULL DEFAULT (unixepoch() * 1000000),
-    CONSTRAINT head_within CHECK (head_no BETWEEN 1 AND next_no)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX lanes_made ON lanes (made_at);
+-- `serialize_by`: the last number that a request got in its lane; all lanes count together.
+CREATE TABLE lane_numbers (last INTEGER NOT NULL) STRICT;
+INSERT INTO lane_numbers VALUES (0);
 
 -- Counts per limit and window.
 CREATE TABLE limits (

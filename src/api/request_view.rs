@@ -51,9 +51,9 @@ pub(super) struct RequestBody {
     /// Why it is parked, a stable word. For staff.
     #[serde(skip_serializing_if = "Option::is_none")]
     parked_reason: Option<String>,
-    /// Its number among the requests that take turns with it, while it waits for its turn: when those before it have ended.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    turn_number: Option<u64>,
+    /// It waits for its turn: until those before it with the same `serialize_by` have ended. Left out where it does not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    waits_for_turn: bool,
     /// The request right before it, where it waits for its turn. Left out in lists, and for one that the token does not see.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) waits_for: Option<Uuid>,
@@ -170,6 +170,11 @@ struct CustomerAsked {
     until: Option<Stamp>,
 }
 
+/// It is queued behind others of its lane.
+pub(super) fn waits_for_turn(row: &RequestRow) -> bool {
+    row.state == "queued" && !row.turn
+}
+
 /// A request without its payload, for lists.
 pub(super) fn summary(row: &RequestRow, process: Option<&Process>, reader: Reader) -> RequestBody {
     let (ended, staff) = (row.ended_at.is_some(), reader == Reader::Staff);
@@ -195,7 +200,7 @@ pub(super) fn summary(row: &RequestRow, process: Option<&Process>, reader: Reade
         asked: None,
         parked: row.parked.clone().filter(|_| staff),
         parked_reason: row.reason.clone().filter(|_| staff && row.state == "parked"),
-        turn_number: row.lane_no.filter(|_| row.state == "queued" && !row.turn),
+        waits_for_turn: waits_for_turn(row),
         waits_for: None,
         customer: show_customer(&row.customer, process),
         producer: row.producer.clone(),
@@ -304,7 +309,7 @@ pub(super) mod tests {
         assert_eq!(shown["reason"]["customer"]["zh-CN"], "没有。");
         assert_eq!(shown["reason"]["remedy"]["en"], "Ask.");
         assert_eq!(shown["promise_due_at"], "1970-01-01T00:10:00.000000Z");
-        assert!(shown.get("turn_number").is_none());
+        assert!(shown.get("waits_for_turn").is_none());
     }
 
     #[test]

@@ -25,7 +25,7 @@ use super::facts::Reader;
 use super::kinds;
 use super::permit::Action;
 use super::problem::{Fault, Problem, ProblemBody};
-use super::request_view::{RequestBody, full, tried};
+use super::request_view::{RequestBody, full, tried, waits_for_turn};
 use crate::engine::ports::records::{RequestFilter, RequestRow};
 use crate::engine::ports::store::StoreError;
 use crate::engine::service::{Submission, Submitted};
@@ -206,7 +206,7 @@ async fn read(api: &Api, caller: &Caller, id: Uuid, wait: Duration) -> Result<Re
 /// The request right before one that waits for its turn, where the caller may see it. Looked for among the same customer's,
 /// newest first: nearly always that is who takes turns.
 async fn before(api: &Api, caller: &Caller, row: &RequestRow) -> Result<Option<Uuid>, Problem> {
-    let (Some(lane), Some(number)) = (&row.lane, row.lane_no.filter(|_| row.state == "queued" && !row.turn)) else {
+    let (Some(lane), Some(number)) = (&row.lane, row.lane_no.filter(|_| waits_for_turn(row))) else {
         return Ok(None);
     };
     let states = ["queued", "running", "waiting", "parked", "in_review"].map(str::to_owned).to_vec();

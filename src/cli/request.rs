@@ -192,7 +192,7 @@ const COLUMNS: &[Column] = &[
 /// Why it is where it is: the reason, the question, or what it waits for.
 fn why(row: &Value) -> String {
     let told = ["/reason/name", "/review/name", "/parked"].map(|pointer| field(row, pointer));
-    let turn = || if field(row, "/turn_number").is_empty() { String::new() } else { "its turn".to_owned() };
+    let turn = || if field(row, "/waits_for_turn").is_empty() { String::new() } else { "its turn".to_owned() };
     told.into_iter().find(|text| !text.is_empty()).unwrap_or_else(turn)
 }
 
@@ -250,7 +250,7 @@ async fn show(client: &Client, id: Uuid, brief: bool, out: Out) -> Done {
         return Ok(Exit::Ok);
     }
     let get = |pointer: &str| field(&request, pointer);
-    let waits_for_turn = get("/state") == "queued" && !get("/turn_number").is_empty();
+    let waits_for_turn = !get("/waits_for_turn").is_empty();
     out.line(&out.bold(&format!("{} {} version {}", get("/id"), get("/process"), get("/version"))))?;
     out.pairs(&[
         ("state", sentence(&request)),

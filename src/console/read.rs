@@ -40,7 +40,8 @@ pub(super) struct Request {
     pub(super) asked: Option<CustomerAsked>,
     pub(super) parked: Option<String>,
     pub(super) parked_reason: Option<String>,
-    pub(super) turn_number: Option<u64>,
+    #[serde(default)]
+    pub(super) waits_for_turn: bool,
     pub(super) customer: String,
     pub(super) producer: String,
     pub(super) message: String,

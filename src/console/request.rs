@@ -59,7 +59,7 @@ struct RequestPage {
     promise: Option<When>,
     expires: Option<When>,
     wake: Option<When>,
-    turn: String,
+    waits_for_turn: bool,
     /// Attempts of the step that it stands at: made, left, and until when.
     tried: String,
     parked_href: String,
@@ -133,7 +133,7 @@ async fn view(console: &Console, seat: &Seat, id: &str, cursor: &str, why: Strin
         promise: when(&r.promise_due_at),
         expires: When::parse(&r.expires_at, now, &seat.look).filter(|_| open),
         wake: when(&r.wake_at),
-        turn: r.turn_number.map(|number| put(t.requests.turn_n, &[&number.to_string()])).unwrap_or_default(),
+        waits_for_turn: r.waits_for_turn,
         // What is parked is not tried again by itself: whoever resumes it gives it all of its attempts anew.
         tried: r.tried.as_ref().filter(|_| r.parked.is_none()).map(|tried| attempts(tried, seat, now)).unwrap_or_default(),
         parked_why: r

@@ -138,7 +138,7 @@ impl World {
         let ready = intake::prepare(core, &mut submission.clone(), permit.is_some()).map_err(WorldError::Rejected)?;
         let id = ready.fresh.state.id;
         match core.committer.write(Write::Accept(Box::new(ready.accept))).await? {
-            Written::Accepted { turn, over_limit, .. } => {
+            Written::Accepted { turn, over_limit } => {
                 if let Some(permit) = permit.filter(|_| turn) {
                     self.worker.start(ready.fresh, turn, over_limit, permit);
                 }

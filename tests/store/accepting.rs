@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::world::{LATER, T0, World, limit, step, w};
 
-const NEW: Written = Written::Accepted { lane_no: None, turn: true, over_limit: false };
+const NEW: Written = Written::Accepted { turn: true, over_limit: false };
 
 pub(super) async fn a_request_is_stored_as_it_was_sent(world: &World) {
     let worker = world.worker().await;
@@ -145,7 +145,7 @@ pub(super) async fn a_limit_counts_what_is_accepted(world: &World) {
         accept.limit = Some(limit(key, 2));
         accept
     };
-    let over = |over_limit| Written::Accepted { lane_no: None, turn: true, over_limit };
+    let over = |over_limit| Written::Accepted { turn: true, over_limit };
     let first = limited("c-1");
     let mut duplicate = limited("c-1");
     duplicate.message.clone_from(&first.message);

@@ -48,7 +48,7 @@ pub(super) async fn a_stale_or_foreign_step_is_lost_and_the_rest_stands(world: &
         w(world.accept(worker)),
     ];
     let written = world.store.commit(worker, &batch).await.unwrap();
-    let accepted = Written::Accepted { lane_no: None, turn: true, over_limit: false };
+    let accepted = Written::Accepted { turn: true, over_limit: false };
     assert_eq!(written, [Written::Lost, Written::Lost, Written::Lost, Written::Lost, Written::Lost, accepted]);
     for id in [mine, theirs, resting] {
         assert_eq!(world.store.load(id).await.unwrap().entries.len(), 2);

@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::world::{LATER, T0, World, end, release, step, w};
 
-fn accepted(no: u64, turn: bool) -> Written {
-    Written::Accepted { lane_no: Some(no), turn, over_limit: false }
+fn accepted(turn: bool) -> Written {
+    Written::Accepted { turn, over_limit: false }
 }
 
 async fn turn(world: &World, id: Uuid) -> (bool, bool, bool) {
@@ -26,9 +26,20 @@ async fn queue(world: &World, worker: Uuid, lane: &str, n: u64) -> Vec<Uuid> {
     for no in 1..=n {
         let accept = world.in_lane(worker, lane);
         ids.push(accept.row.id);
-        assert_eq!(world.write(worker, accept).await, accepted(no, no == 1));
+        assert_eq!(world.write(worker, accept).await, accepted(no == 1));
     }
+    in_order(world, &ids).await;
     ids
+}
+
+/// Their numbers grow.
+async fn in_order(world: &World, ids: &[Uuid]) {
+    let mut before = 0;
+    for id in ids {
+        let no = world.store.request(*id).await.unwrap().lane_no.unwrap();
+        assert!(no > before, "{no} after {before}");
+        before = no;
+    }
 }
 
 /// Claims one request and ends it.
@@ -45,7 +56,7 @@ pub(super) async fn turns_are_taken_in_order(world: &World) {
     let worker = world.worker().await;
     let ids = queue(world, worker, "cards:c-1", 3).await;
     let other = world.in_lane(worker, "cards:c-2");
-    assert_eq!(world.write(worker, other).await, accepted(1, true), "another lane is another order");
+    assert_eq!(world.write(worker, other).await, accepted(true), "another lane is another order");
     assert_eq!(turn(world, ids[0]).await, (true, true, false));
     assert_eq!(turn(world, ids[1]).await, (false, false, false));
     assert!(world.store.claim(worker, 9).await.unwrap().is_empty());
@@ -55,7 +66,9 @@ pub(super) async fn turns_are_taken_in_order(world: &World) {
     claim_and_end(world, worker, ids[1], "refused").await;
     claim_and_end(world, worker, ids[2], "done").await;
     let next = world.in_lane(worker, "cards:c-1");
-    assert_eq!(world.write(worker, next).await, accepted(4, true), "an empty lane gives the turn at once");
+    let after = [ids[2], next.row.id];
+    assert_eq!(world.write(worker, next).await, accepted(true), "an empty lane gives the turn at once");
+    in_order(world, &after).await;
 }
 
 pub(super) async fn a_queued_one_that_ends_does_not_move_the_head(world: &World) {
@@ -75,9 +88,10 @@ pub(super) async fn one_batch_accepts_and_ends(world: &World) {
     let (next, after) = (world.in_lane(worker, "l"), world.in_lane(worker, "l"));
     let batch = [w(end(ids[0], 1, "done")), w(next.clone()), w(after.clone())];
     let written = world.store.commit(worker, &batch).await.unwrap();
-    assert_eq!(written, [Written::Advanced, accepted(2, false), accepted(3, false)]);
+    assert_eq!(written, [Written::Advanced, accepted(false), accepted(false)]);
     assert_eq!(turn(world, next.row.id).await, (true, false, true));
     assert_eq!(turn(world, after.row.id).await, (false, false, false));
+    in_order(world, &[ids[0], next.row.id, after.row.id]).await;
 }
 
 pub(super) async fn several_ends_in_one_batch(world: &World) {
@@ -97,7 +111,7 @@ pub(super) async fn several_ends_in_one_batch(world: &World) {
     assert_eq!(turn(world, ids[3]).await, (true, false, true));
     claim_and_end(world, worker, ids[3], "done").await;
     let next = world.in_lane(worker, "l");
-    assert_eq!(world.write(worker, next).await, accepted(5, true));
+    assert_eq!(world.write(worker, next).await, accepted(true));
 }
 
 pub(super) async fn out_of_turn_rests_until_its_expiry(world: &World) {
@@ -209,7 +223,7 @@ pub(super) async fn lanes_hold_under_concurrency(world: &World) {
     let balance = world.store.balance().await.unwrap();
     assert_eq!((balance.accepted, balance.done, balance.open()), (48, 48, 0));
     for lane in ["a", "b"] {
-        assert_eq!(world.write(workers[0], world.in_lane(workers[0], lane)).await, accepted(25, true));
+        assert_eq!(world.write(workers[0], world.in_lane(workers[0], lane)).await, accepted(true));
     }
 }
 

@@ -83,5 +83,5 @@ conformance! {
     presences: who_has_a_review_open_is_believed_for_a_while;
     users: somebody_is_added_changed_and_removed, nobody_gets_in_beside_their_own_removal, tries_are_counted_one_after_the_other;
     settings: a_version_is_published_once, tokens, a_setting_has_one_first_value, sweeping_removes_what_is_past_its_window,
-        sweeping_forgets_people, ended_requests_go_after_their_window, lanes_in_which_nothing_is_open_are_swept;
+        sweeping_forgets_people, ended_requests_go_after_their_window;
 }

@@ -105,7 +105,7 @@ pub(super) async fn sweeping_removes_what_is_past_its_window(world: &World) {
     assert_eq!(world.sweep(T0.plus(DAY * 2), 9).await, 1);
     let mut again = world.accept(worker);
     again.limit = Some(limit("c-1", 1));
-    assert_eq!(world.write(worker, again).await, Written::Accepted { lane_no: None, turn: true, over_limit: false });
+    assert_eq!(world.write(worker, again).await, Written::Accepted { turn: true, over_limit: false });
     assert_eq!(world.sweep(T0.plus(DAY * 31), 9).await, 3, "the new count, the signal, the published event");
     assert!(matches!(world.store.signal_answer(answered).await, Err(StoreError::NotFound(_))));
     assert_eq!(world.store.signal_answer(open).await.unwrap(), None);
@@ -204,24 +204,4 @@ pub(super) async fn ended_requests_go_after_their_window(world: &World) {
     assert_eq!(world.store.sweep(T0.plus(DAY * 52), &keep(31), 9).await.unwrap(), 1);
     assert!(matches!(world.store.request(lately).await, Err(StoreError::NotFound(_))));
     assert_eq!(world.store.balance().await.unwrap().removed, 3, "by one counter");
-}
-
-pub(super) async fn lanes_in_which_nothing_is_open_are_swept(world: &World) {
-    let worker = world.worker().await;
-    let now = world.store.now().await.unwrap();
-    let numbered = |lane_no, turn| Written::Accepted { lane_no: Some(lane_no), turn, over_limit: false };
-    let (empty, busy) = (world.in_lane(worker, "empty"), world.in_lane(worker, "busy"));
-    let (first, second) = (empty.row.id, busy.row.id);
-    assert_eq!(world.write(worker, empty).await, numbered(1, true));
-    assert_eq!(world.write(worker, busy).await, numbered(1, true));
-    assert_eq!(world.write(worker, end(first, 1, "done")).await, Written::Advanced);
-    world.sweep(now.plus(DAY * 89), 9).await;
-    let again = world.in_lane(worker, "empty");
-    let third = again.row.id;
-    assert_eq!(world.write(worker, again).await, numbered(2, true), "the lane is young");
-    assert_eq!(world.write(worker, end(third, 1, "done")).await, Written::Advanced);
-    world.sweep(now.plus(DAY * 91), 9).await;
-    assert_eq!(world.write(worker, world.in_lane(worker, "empty")).await, numbered(1, true), "it begins anew");
-    assert_eq!(world.write(worker, world.in_lane(worker, "busy")).await, numbered(2, false), "somebody is in it");
-    assert_eq!(world.write(worker, end(second, 1, "done")).await, Written::Advanced);
 }

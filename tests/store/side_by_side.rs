@@ -26,7 +26,7 @@ async fn new_requests_do_not_wait_for_steps() {
     let stepping = tokio::spawn(async move { steps.write(w(step(request, 2))).await });
     blocked(&url, 1).await;
     let accepted = committer.write(w(world.accept(worker))).await;
-    assert_eq!(accepted, Ok(Written::Accepted { lane_no: None, turn: true, over_limit: false }));
+    assert_eq!(accepted, Ok(Written::Accepted { turn: true, over_limit: false }));
     assert!(committer.in_hand().is_some_and(|held| held < Duration::from_secs(60)), "the step is in hand, the acceptance is not");
     run(&mut holder, "COMMIT").await;
     assert_eq!(stepping.await.unwrap(), Ok(Written::Advanced));

@@ -158,7 +158,7 @@ texts! { Requests {
     promise: "Promised by", "承诺时限";
     expires: "Expires", "过期时间";
     turn: "Turn", "顺位";
-    turn_n: "number {} in its lane", "通道中第 {} 位";
+    turn_waits: "waits until those before it have ended", "等待前面的请求结束";
     attempts: "Attempts", "尝试次数";
     attempts_of: "{} of {}; {} left", "已尝试 {} 次，上限 {} 次，剩余 {} 次";
     attempts_until: ", the last one by {}", "，最晚于 {} 开始";

@@ -40,7 +40,7 @@ pub struct RequestRow {
     pub traceparent: Option<String>,
     /// Scope and key of its lane (`serialize_by`).
     pub lane: Option<String>,
-    /// Its place in the lane, from 1.
+    /// Its number: who comes later into the same lane has a greater one.
     pub lane_no: Option<u64>,
     /// It may run: it has no lane or its turn has come.
     pub turn: bool,
@@ -411,8 +411,6 @@ pub struct Retention {
     pub raw: Duration,
     /// Rejected messages without their bytes.
     pub rejected: Duration,
-    /// Lanes in which nothing is open; a later one with the same key counts from one again.
-    pub lanes: Duration,
     /// Sessions and links after their end.
     pub sessions: Duration,
 }
@@ -427,7 +425,6 @@ impl Default for Retention {
             signals: day * 30,
             raw: day * 30,
             rejected: day * 400,
-            lanes: day * 90,
             sessions: day * 90,
         }
     }

@@ -5,8 +5,8 @@
 //!   (`FOR KEY SHARE` on PostgreSQL); if not, the whole batch is [`StoreError::Fenced`].
 //! - An [`Advance`] happens only where the request is owned by the worker and its head is `expect_seq`; otherwise
 //!   that one write is [`Written::Lost`] and the rest of the batch stands.
-//! - A batch holds one [`Advance`] per request; a second one is [`Written::Lost`]. Numbers of a lane are given before the
-//!   batch's endings release it.
+//! - A batch holds one [`Advance`] per request; a second one is [`Written::Lost`]. Lanes take the batch's new requests
+//!   before its endings release them.
 //! - A queued request that is not in its turn has no owner and rests until its turn comes, a signal, or its `expires_at`: it may
 //!   be claimed out of turn, to be withdrawn or to expire, never to run ([`RequestRow::turn`]).
 //! - Text with a NUL character is [`StoreError::Data`]; bytes (payloads, entries, raw messages) may hold anything.
@@ -75,7 +75,7 @@ pub enum Write {
     Advance(Box<Advance>),
 }
 
-/// A new request. In one transaction: the inbox row (whose unique key decides about duplicates), the turn number of its
+/// A new request. In one transaction: the inbox row (whose unique key decides about duplicates), its number in its
 /// lane, the count of its limit, the request row, its first entry, its events.
 #[derive(Debug, Clone)]
 pub struct Accept {
@@ -201,10 +201,8 @@ pub enum ReviewChange {
 /// What came of one [`Write`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Written {
-    /// A new request: its number in its lane and whether it may run, whether it is over its limit.
+    /// A new request: whether it may run, whether it is over its limit.
     Accepted {
-        /// Its place in its lane, where it has one.
-        lane_no: Option<u64>,
         /// It is its turn.
         turn: bool,
         /// More than its limit allows.

@@ -51,7 +51,7 @@ impl Engine {
         let id = ready.fresh.state.id;
         let written = core.committer.write(Write::Accept(Box::new(ready.accept))).await;
         match written {
-            Ok(Written::Accepted { turn, over_limit, .. }) => {
+            Ok(Written::Accepted { turn, over_limit }) => {
                 match permit {
                     Some(permit) if turn => worker.start(ready.fresh, turn, over_limit, permit),
                     _ => worker.due.notify_one(),

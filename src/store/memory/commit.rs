@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 use std::collections::btree_map::Entry as Slot;
 
-use super::{Count, Held, Key, Lane, Outgoing, State};
+use super::{Count, Held, Key, Outgoing, State};
 use crate::domain::time::Time;
 use crate::engine::ports::records::{Event, RejectedRow, RequestRow};
-use crate::engine::ports::store::{Accept, Advance, ReviewChange, StoreError, WorkerId, Write, Written};
+use crate::engine::ports::store::{Accept, Advance, RequestId, ReviewChange, StoreError, WorkerId, Write, Written};
 use crate::faults::bug;
 use crate::store::batch;
 use crate::store::rules;
@@ -69,10 +69,9 @@ impl State {
         let mut row = accept.row.clone();
         (row.lane_no, row.turn) = match &row.lane {
             None => (None, true),
-            Some(name) => {
-                let lane = self.lanes.entry(name.clone()).or_insert(Lane { next_no: 1, head_no: 1, made_at: now });
-                lane.next_no += 1;
-                (Some(lane.next_no - 1), lane.head_no == lane.next_no - 1)
+            Some(lane) => {
+                self.last_number += 1;
+                (Some(self.last_number), self.first_of(lane).is_none())
             }
         };
         row.turn |= bug("lane_ignored");
@@ -84,7 +83,7 @@ impl State {
             count.n += 1;
             count.n > limit.max && !bug("limit_off")
         });
-        let written = Written::Accepted { lane_no: row.lane_no, turn: row.turn, over_limit: row.over_limit };
+        let written = Written::Accepted { turn: row.turn, over_limit: row.over_limit };
         self.tally("accepted", 1);
         self.send(worker, &accept.events);
         self.open.insert(row.id);
@@ -196,17 +195,16 @@ impl State {
         row.last_seen = row.last_seen.max(new.last_seen);
     }
 
-    /// The lane's head becomes its first open request, which becomes due.
-    fn hand_over(&mut self, name: &str, now: Time) {
-        let Some(lane) = self.lanes.get_mut(name) else { return };
-        let open = self.open.iter().filter_map(|id| self.requests.get(id));
-        let first = open.filter(|held| held.row.lane.as_deref() == Some(name)).min_by_key(|held| held.row.lane_no);
-        let Some((id, no)) = first.and_then(|held| Some((held.row.id, held.row.lane_no?))) else {
-            lane.head_no = lane.next_no;
-            return;
-        };
-        lane.head_no = no;
-        if let Some(next) = self.requests.get_mut(&id).filter(|held| !held.row.turn) {
+    /// The first open request of a lane.
+    fn first_of(&self, lane: &str) -> Option<RequestId> {
+        let open = self.open.iter().filter_map(|id| self.requests.get(id)).map(|held| &held.row);
+        open.filter(|row| row.lane.as_deref() == Some(lane)).min_by_key(|row| row.lane_no).map(|row| row.id)
+    }
+
+    /// It becomes the turn of the lane's first open request, which becomes due.
+    fn hand_over(&mut self, lane: &str, now: Time) {
+        let first = self.first_of(lane).and_then(|id| self.requests.get_mut(&id));
+        if let Some(next) = first.filter(|held| !held.row.turn) {
             (next.row.turn, next.row.wake_at) = (true, Some(now));
         }
     }

@@ -75,7 +75,8 @@ struct State {
     open: BTreeSet<RequestId>,
     inbox: BTreeMap<(String, String), Key>,
     rejected: BTreeMap<Uuid, RejectedRow>,
-    lanes: BTreeMap<String, Lane>,
+    /// The last number that a request got in its lane.
+    last_number: u64,
     limits: BTreeMap<(String, Time), Count>,
     signals: BTreeMap<Uuid, SignalRow>,
     reviews: BTreeMap<Uuid, ReviewRow>,
@@ -118,14 +119,6 @@ struct Key {
     body_sha256: Hash,
     request: Option<RequestId>,
     at: Time,
-}
-
-/// A lane: the number for the next request, and the number whose turn it is.
-#[derive(Debug)]
-struct Lane {
-    next_no: u64,
-    head_no: u64,
-    made_at: Time,
 }
 
 /// A limit's count in one window.

@@ -72,13 +72,6 @@ impl State {
         for (_, id) in late.into_iter().take(limit) {
             removed += u64::from(self.forget_signal(id));
         }
-        let before = now.minus(keep.lanes);
-        let empty = self.lanes.iter().filter(|(_, lane)| lane.made_at < before && lane.head_no == lane.next_no);
-        let mut old: Vec<(Time, String)> = empty.map(|(name, lane)| (lane.made_at, name.clone())).collect();
-        old.sort_unstable();
-        for (_, name) in old.into_iter().take(limit) {
-            removed += u64::from(self.lanes.remove(&name).is_some());
-        }
         let before = now.minus(keep.events);
         let sent = self.outbox.range(..rules::id_at(before)).filter(|(_, out)| out.published && out.event.at < before);
         let old: Vec<Uuid> = sent.map(|(id, _)| *id).take(limit).collect();

@@ -25,21 +25,20 @@ const TAKEN: &str = "\
     SELECT i.producer, i.message, i.body_sha256, i.request
     FROM unnest($1::TEXT[], $2::TEXT[]) AS k (producer, message) JOIN inbox i USING (producer, message)
     WHERE i.producer = ANY($1::TEXT[]) AND i.message = ANY($2::TEXT[])";
-/// Locks all lanes that this batch may touch, in one order: those of new requests, which get numbers, and those of requests that
-/// end or are out of turn, whose rows are locked and not changed. (Out of turn can only be what ends or is queued: only these are
-/// looked up.)
-const LANES: &str = "\
-    INSERT INTO lanes AS l (lane, next_no)
-    SELECT k.lane, 1 + SUM(k.n)::BIGINT
+/// Locks all lanes that this batch may touch, in one order: those of new requests, and those of requests that end or are out of turn.
+/// (Out of turn can only be what ends or is queued: only these are looked up.) A lane has no row of its own: two that hash alike wait
+/// for each other, and nothing worse.
+const LOCK_LANES: &str = "\
+    SELECT COUNT(pg_advisory_xact_lock(k.key))
     FROM (
-        SELECT unnest($1::TEXT[]) AS lane, 1 AS n
-        UNION ALL
-        SELECT r.lane, 0 FROM (SELECT unnest($2::UUID[]) AS id, unnest($3::BOOLEAN[]) AS ended) AS a
-        JOIN open_requests r ON r.id = a.id
-        WHERE r.id = ANY($2::UUID[]) AND r.lane IS NOT NULL AND (a.ended OR NOT r.turn)) AS k
-    GROUP BY k.lane ORDER BY k.lane COLLATE \"C\"
-    ON CONFLICT (lane) DO UPDATE SET next_no = l.next_no + EXCLUDED.next_no - 1 WHERE EXCLUDED.next_no > 1
-    RETURNING lane, next_no";
+        SELECT DISTINCT hashtextextended(n.lane, 0) AS key
+        FROM (
+            SELECT unnest($1::TEXT[]) AS lane
+            UNION ALL
+            SELECT r.lane FROM (SELECT unnest($2::UUID[]) AS id, unnest($3::BOOLEAN[]) AS ended) AS a
+            JOIN open_requests r ON r.id = a.id
+            WHERE r.id = ANY($2::UUID[]) AND r.lane IS NOT NULL AND (a.ended OR NOT r.turn)) AS n
+        ORDER BY key OFFSET 0) AS k";
 /// Lanes in which a request is open. A statement of its own: it sees what others committed before they gave the lanes free.
 const TAKEN_LANES: &str = "\
     SELECT new.lane FROM unnest($1::TEXT[]) AS new (lane)
@@ -48,18 +47,19 @@ const COUNT: &str = "\
     INSERT INTO limits AS l (key, starts_at, ends_at, n)
     SELECT unnest($1::TEXT[]), unnest($2::BIGINT[]), unnest($3::BIGINT[]), unnest($4::BIGINT[])
     ON CONFLICT (key, starts_at) DO UPDATE SET n = l.n + EXCLUDED.n RETURNING key, starts_at, n";
-/// Requests with their payloads.
+/// Requests with their payloads. Their numbers are taken while their lanes are locked: who comes later has a greater one.
 const REQUESTS: &str = "\
-    WITH payloads_written AS (INSERT INTO payloads (request, body) SELECT unnest($1::UUID[]), unnest($31::BYTEA[]))
-    INSERT INTO open_requests (id, process, version, customer, producer, message, channel, reply_to, correlation, traceparent, lane, lane_no,
+    WITH payloads_written AS (INSERT INTO payloads (request, body) SELECT unnest($1::UUID[]), unnest($30::BYTEA[]))
+    INSERT INTO open_requests (id, process, version, customer, producer, message, channel, reply_to, correlation, traceparent, lane,
         turn, over_limit, seq, head, state, step, reason, parked, review, owner, wake_at, signalled, seen, deaths, person, accepted_at,
-        updated_at, expires_at)
-    SELECT unnest($1::UUID[]), unnest($2::TEXT[]), unnest($3::BIGINT[]), unnest($4::TEXT[]), unnest($5::TEXT[]), unnest($6::TEXT[]),
-        unnest($7::TEXT[]), unnest($8::TEXT[]), unnest($9::TEXT[]), unnest($10::TEXT[]), unnest($11::TEXT[]), unnest($12::BIGINT[]),
-        unnest($13::BOOLEAN[]), unnest($14::BOOLEAN[]), unnest($15::BIGINT[]), unnest($16::BYTEA[]), unnest($17::TEXT[]),
-        unnest($18::TEXT[]), unnest($19::TEXT[]), unnest($20::TEXT[]), unnest($21::UUID[]), unnest($22::UUID[]),
-        unnest($23::BIGINT[]), unnest($24::BIGINT[]), unnest($25::BIGINT[]), unnest($26::BIGINT[]), unnest($27::BOOLEAN[]),
-        unnest($28::BIGINT[]), unnest($29::BIGINT[]), unnest($30::BIGINT[])";
+        updated_at, expires_at, lane_no)
+    SELECT a.*, CASE WHEN a.lane IS NOT NULL THEN nextval('lane_numbers') END
+    FROM (SELECT unnest($1::UUID[]), unnest($2::TEXT[]), unnest($3::BIGINT[]), unnest($4::TEXT[]), unnest($5::TEXT[]), unnest($6::TEXT[]),
+        unnest($7::TEXT[]), unnest($8::TEXT[]), unnest($9::TEXT[]), unnest($10::TEXT[]), unnest($11::TEXT[]) AS lane,
+        unnest($12::BOOLEAN[]), unnest($13::BOOLEAN[]), unnest($14::BIGINT[]), unnest($15::BYTEA[]), unnest($16::TEXT[]),
+        unnest($17::TEXT[]), unnest($18::TEXT[]), unnest($19::TEXT[]), unnest($20::UUID[]), unnest($21::UUID[]),
+        unnest($22::BIGINT[]), unnest($23::BIGINT[]), unnest($24::BIGINT[]), unnest($25::BIGINT[]), unnest($26::BOOLEAN[]),
+        unnest($27::BIGINT[]), unnest($28::BIGINT[]), unnest($29::BIGINT[])) AS a";
 const REJECTED: &str = "\
     INSERT INTO rejected (id, producer, message, channel, process, code, detail, raw, raw_len, raw_sha256, at)
     SELECT * FROM unnest($1::UUID[], $2::TEXT[], $3::TEXT[], $4::TEXT[], $5::TEXT[], $6::TEXT[], $7::TEXT[], $8::BYTEA[], $9::BIGINT[],
@@ -72,13 +72,12 @@ type Holder = (Hash, Option<Uuid>, Option<usize>);
 /// A new request's row, and what only the store can know of it.
 struct Placed<'a> {
     row: &'a RequestRow,
-    lane_no: Option<u64>,
     turn: bool,
     over_limit: bool,
 }
 
-/// Lanes of new requests by name: the next number to give, and whether it is that one's turn.
-type Lanes = HashMap<String, (u64, bool)>;
+/// Lanes in which a request is open: whose turn it is, is known.
+type Taken = HashSet<String>;
 
 /// Takes the batch's inbox keys, in their order; answers the duplicates and returns what is new.
 pub(super) async fn keys<'a>(tx: &mut Tx<'_>, parts: &mut Parts<'a>) -> Result<Vec<(usize, &'a Accept)>, StoreError> {
@@ -135,51 +134,33 @@ pub(super) async fn keys<'a>(tx: &mut Tx<'_>, parts: &mut Parts<'a>) -> Result<V
     Ok(new)
 }
 
-/// Locks the lanes and takes numbers for the new requests: the first free number per lane, and whose turn it is.
-pub(super) async fn lanes(tx: &mut Tx<'_>, new: &[(usize, &Accept)], parts: &Parts<'_>) -> Result<Lanes, StoreError> {
-    let names: Vec<&str> = new.iter().filter_map(|(_, accept)| accept.row.lane.as_deref()).collect();
+/// Locks the lanes, and looks which of the new requests' ones are taken.
+pub(super) async fn lanes(tx: &mut Tx<'_>, new: &[(usize, &Accept)], parts: &Parts<'_>) -> Result<Taken, StoreError> {
+    let names: BTreeSet<&str> = new.iter().filter_map(|(_, accept)| accept.row.lane.as_deref()).collect();
+    let names: Vec<&str> = names.into_iter().collect();
     let all = parts.advances.iter().map(|(_, advance)| *advance);
     // Who does anything else has its turn (the table's constraint `waits_for_its_turn`) and keeps its place in the lane.
     let leaving: Vec<&Advance> =
         all.filter(|advance| advance.summary.ended_at.is_some() || advance.summary.state == "queued").collect();
     if names.is_empty() && leaving.is_empty() {
-        return Ok(Lanes::new());
+        return Ok(Taken::new());
     }
-    let mut taken: HashMap<&str, u64> = HashMap::new();
-    for name in &names {
-        *taken.entry(name).or_default() += 1;
-    }
-    let query = sqlx::query(LANES)
+    let query = sqlx::query(LOCK_LANES)
         .bind(&names)
         .bind(leaving.iter().map(|advance| advance.request).collect::<Vec<_>>())
         .bind(leaving.iter().map(|advance| advance.summary.ended_at.is_some()).collect::<Vec<_>>());
-    let lane = |row: &_| {
-        let name: String = sqlx::postgres::PgRow::try_get(row, "lane")?;
-        Ok((name, rows::number::<u64>(row, "next_no")?))
-    };
-    let numbered = tx.read(query, lane).await?;
-    // A lane whose first number is 1 is a new one.
-    let mut lanes: Lanes = HashMap::with_capacity(numbered.len());
-    for (name, next) in numbered {
-        if let Some(n) = taken.get(name.as_str()) {
-            lanes.insert(name, (next - n, true));
-        }
+    tx.execute(query).await?;
+    if names.is_empty() {
+        return Ok(Taken::new());
     }
-    let used: Vec<&str> = lanes.iter().filter(|(_, (next, _))| *next > 1).map(|(name, _)| name.as_str()).collect();
-    if !used.is_empty() {
-        let open: Vec<String> = tx.read(sqlx::query(TAKEN_LANES).bind(used), |row| row.try_get("lane")).await?;
-        for name in open {
-            lanes.entry(name).and_modify(|(_, turn)| *turn = false);
-        }
-    }
-    Ok(lanes)
+    Ok(tx.read(sqlx::query(TAKEN_LANES).bind(names), |row| row.try_get("lane")).await?.into_iter().collect())
 }
 
 /// Writes the new requests and answers for them.
 pub(super) async fn requests<'a>(
     tx: &mut Tx<'_>,
     new: Vec<(usize, &'a Accept)>,
-    mut lanes: Lanes,
+    mut taken: Taken,
     parts: &mut Parts<'a>,
     beside: &mut Beside<'a>,
 ) -> Result<(), StoreError> {
@@ -190,19 +171,13 @@ pub(super) async fn requests<'a>(
     let mut rows: Vec<Placed<'_>> = Vec::with_capacity(new.len());
     for ((place, accept), over_limit) in new.iter().zip(over) {
         let row = &accept.row;
-        let (lane_no, turn) = match row.lane.as_ref().and_then(|lane| lanes.get_mut(lane)) {
-            None => (None, true),
-            Some((next, turn)) => {
-                let (no, turn) = (*next, std::mem::replace(turn, false));
-                *next += 1;
-                (Some(no), turn)
-            }
-        };
-        parts.answers[*place] = Written::Accepted { lane_no, turn, over_limit };
+        // The first of a free lane; the others wait for it.
+        let turn = row.lane.as_ref().is_none_or(|lane| taken.insert(lane.clone()));
+        parts.answers[*place] = Written::Accepted { turn, over_limit };
         beside.entries.push((row.id, std::slice::from_ref(&accept.first)));
         beside.events.extend(&accept.events);
         beside.tally.count("accepted");
-        rows.push(Placed { row, lane_no, turn, over_limit });
+        rows.push(Placed { row, turn, over_limit });
     }
     insert(tx, &rows, new.iter().map(|(_, accept)| &accept.payload[..]).collect()).await
 }
@@ -247,7 +222,6 @@ async fn insert(tx: &mut Tx<'_>, placed: &[Placed<'_>], payloads: Vec<&[u8]>) ->
     let seqs = all().map(|row| int(row.seq)).collect::<Result<Vec<_>, _>>()?;
     let signalled = all().map(|row| int(row.signalled)).collect::<Result<Vec<_>, _>>()?;
     let seen = all().map(|row| int(row.seen)).collect::<Result<Vec<_>, _>>()?;
-    let lane_nos = placed.iter().map(|placed| placed.lane_no.map(int).transpose()).collect::<Result<Vec<_>, _>>()?;
     let query = sqlx::query(REQUESTS)
         .bind(all().map(|row| row.id).collect::<Vec<_>>())
         .bind(all().map(|row| row.process.as_str()).collect::<Vec<_>>())
@@ -260,7 +234,6 @@ async fn insert(tx: &mut Tx<'_>, placed: &[Placed<'_>], payloads: Vec<&[u8]>) ->
         .bind(all().map(|row| row.correlation.as_deref()).collect::<Vec<_>>())
         .bind(all().map(|row| row.traceparent.as_deref()).collect::<Vec<_>>())
         .bind(all().map(|row| row.lane.as_deref()).collect::<Vec<_>>())
-        .bind(lane_nos)
         .bind(placed.iter().map(|placed| placed.turn).collect::<Vec<_>>())
         .bind(placed.iter().map(|placed| placed.over_limit).collect::<Vec<_>>())
         .bind(seqs)

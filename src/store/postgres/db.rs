@@ -109,7 +109,7 @@ impl Db {
         if found == [true] {
             let versions = sqlx::query("SELECT version FROM _sqlx_migrations WHERE success");
             applied = self.others.read(versions, |row| sqlx::Row::try_get(row, "version")).await?;
-            let old = sqlx::query("SELECT to_regclass('open_requests') IS NULL AS old");
+            let old = sqlx::query("SELECT to_regclass('lane_numbers') IS NULL AS old");
             let old: Vec<bool> = self.others.read(old, |row| sqlx::Row::try_get(row, "old")).await?;
             if applied.contains(&1) && old == [true] {
                 let why = "the database was made by a build from before the first version, with another schema; make a new one";

@@ -43,15 +43,6 @@ const SWEEP_RAW: &str = "\
         SELECT id FROM rejected WHERE id < $1 AND at < $3 AND raw <> '' ORDER BY id LIMIT $2)";
 const SWEEP_REJECTED: &str = "\
     DELETE FROM rejected WHERE id IN (SELECT id FROM rejected WHERE id < $1 AND at < $3 ORDER BY id LIMIT $2)";
-/// Lanes that a batch holds are for another time, so this waits for nobody.
-const OLD_LANES: &str = "\
-    SELECT l.lane FROM lanes l
-    WHERE l.made_at < $1 AND NOT EXISTS (SELECT 1 FROM open_requests r WHERE r.lane = l.lane AND r.ended_at IS NULL)
-    ORDER BY l.made_at LIMIT $2 FOR UPDATE SKIP LOCKED";
-/// A statement of its own, after the locks: it sees who came into a lane just before it was ours.
-const SWEEP_LANES: &str = "\
-    DELETE FROM lanes l
-    WHERE l.lane = ANY($1::TEXT[]) AND NOT EXISTS (SELECT 1 FROM open_requests r WHERE r.lane = l.lane AND r.ended_at IS NULL)";
 /// Ids are in order of time. What nobody has published stays.
 const SWEEP_OUTBOX: &str = "\
     DELETE FROM outbox WHERE id IN (
@@ -128,7 +119,7 @@ impl PostgresStore {
             ids(SWEEP_RAW, keep.raw),
             ids(SWEEP_REJECTED, keep.rejected),
         ];
-        let mut removed = self.remove_lanes(before(keep.lanes), limit).await?;
+        let mut removed = 0;
         for step in steps {
             removed += self.db.others().write(step).await?;
         }
@@ -144,19 +135,6 @@ impl PostgresStore {
             let now = now.min(self.time(self.db.others()).await?);
             removed += self.remove_requests(now.minus(window), rows).await?;
         }
-        Ok(removed)
-    }
-
-    /// Lanes in which nothing is open.
-    async fn remove_lanes(&self, end: Time, limit: i64) -> Result<u64, StoreError> {
-        let mut tx = self.db.others().begin().await?;
-        let old: Vec<String> = tx.read(sqlx::query(OLD_LANES).bind(end.0).bind(limit), |row| row.try_get("lane")).await?;
-        if old.is_empty() {
-            tx.rollback().await?;
-            return Ok(0);
-        }
-        let removed = tx.execute(sqlx::query(SWEEP_LANES).bind(old)).await?;
-        tx.commit().await?;
         Ok(removed)
     }
 }

@@ -17,8 +17,8 @@ const TAKE_KEY: &str = "\
     INSERT INTO inbox (producer, message, body_sha256, request, at) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (producer, message) DO NOTHING";
 const KEY: &str = "SELECT body_sha256, request FROM inbox WHERE producer = ?1 AND message = ?2";
 const TAKE_NUMBER: &str = "\
-    INSERT INTO lanes (lane, next_no, head_no) VALUES (?1, 2, 1)
-    ON CONFLICT (lane) DO UPDATE SET next_no = next_no + 1 RETURNING next_no - 1 AS no, head_no";
+    UPDATE lane_numbers SET last = last + 1
+    RETURNING last, NOT EXISTS (SELECT 1 FROM requests r WHERE r.lane = ?1 AND r.ended_at IS NULL) AS turn";
 const COUNT: &str = "\
     INSERT INTO limits (key, starts_at, ends_at, n) VALUES (?1, ?2, ?3, 1)
     ON CONFLICT (key, starts_at) DO UPDATE SET n = n + 1 RETURNING n";
@@ -61,7 +61,7 @@ pub(super) async fn accept(tx: &mut Tx<'_>, worker: WorkerId, accept: &Accept, t
     tx.execute(entry.bind(&first.body[..]).bind(&first.hash[..])).await?;
     send(tx, worker, &accept.events).await?;
     tally.count("accepted");
-    Ok(Written::Accepted { lane_no: row.lane_no, turn: row.turn, over_limit: row.over_limit })
+    Ok(Written::Accepted { turn: row.turn, over_limit: row.over_limit })
 }
 
 /// Records a rejected message unless this very one (producer, message, bytes) was recorded before. Its key is taken from now on,
@@ -94,13 +94,13 @@ async fn take_key(
     Ok(tx.execute(key).await? == 1)
 }
 
-/// The next number of a lane, and whether it is its turn.
+/// The next number, and whether it is its turn in this lane.
 async fn number(tx: &mut Tx<'_>, lane: Option<&str>) -> Result<(Option<u64>, bool), StoreError> {
     let Some(lane) = lane else { return Ok((None, true)) };
-    let taken = |row: &_| Ok((rows::number::<u64>(row, "no")?, rows::number::<u64>(row, "head_no")?));
+    let taken = |row: &_| Ok((rows::number::<u64>(row, "last")?, sqlx::Row::try_get::<bool, _>(row, "turn")?));
     let taken = tx.first(sqlx::query(TAKE_NUMBER).bind(lane), taken).await?;
-    let (no, head) = taken.ok_or_else(|| StoreError::Broken("a lane gave no number".into()))?;
-    Ok((Some(no), no == head))
+    let (no, turn) = taken.ok_or_else(|| StoreError::Broken("`lane_numbers` has no row".into()))?;
+    Ok((Some(no), turn))
 }
 
 /// Counts within the limit's window.

@@ -14,14 +14,11 @@ use crate::store::batch::{self, Tally};
 use crate::store::rows::int;
 
 const FENCE: &str = "SELECT 1 FROM workers WHERE id = ?1";
-/// The lane's head becomes its first open request; there is always one row.
-const MOVE_HEAD: &str = "\
-    UPDATE lanes SET head_no = COALESCE(
-        (SELECT MIN(r.lane_no) FROM requests r WHERE r.lane = lanes.lane AND r.ended_at IS NULL), next_no)
-    WHERE lane = ?1";
-const GIVE_TURN: &str = "\
+/// It becomes the turn of the lane's first open request.
+const HAND_OVER: &str = "\
     UPDATE requests SET turn = 1, wake_at = ?2
-    WHERE lane = ?1 AND ended_at IS NULL AND NOT turn AND lane_no = (SELECT head_no FROM lanes WHERE lane = ?1)";
+    WHERE lane = ?1 AND ended_at IS NULL AND NOT turn
+        AND lane_no = (SELECT MIN(r.lane_no) FROM requests r WHERE r.lane = ?1 AND r.ended_at IS NULL)";
 const SEND: &str = "\
     INSERT INTO outbox (id, request, seq, topic, body, reply_to, correlation, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 const TO_PUBLISH: &str = "INSERT INTO unpublished (worker, id) VALUES (?1, ?2)";
@@ -55,7 +52,9 @@ impl SqliteStore {
             parts.answers[*place] = written;
         }
         for lane in &lanes {
-            hand_over(&mut tx, lane, now).await?;
+            if !bug("turn_kept") {
+                tx.execute(sqlx::query(HAND_OVER).bind(lane).bind(now.0)).await?;
+            }
         }
         for (name, n) in tally.into_counts() {
             tx.execute(sqlx::query(TALLY).bind(worker).bind(name).bind(n)).await?;
@@ -68,14 +67,6 @@ impl SqliteStore {
 /// Does the worker's row exist?
 pub(super) async fn alive(tx: &mut Tx<'_>, worker: WorkerId) -> Result<bool, StoreError> {
     Ok(tx.first(sqlx::query(FENCE).bind(worker), |_| Ok(())).await?.is_some() || bug("fence_unread"))
-}
-
-async fn hand_over(tx: &mut Tx<'_>, lane: &str, now: Time) -> Result<(), StoreError> {
-    tx.execute(sqlx::query(MOVE_HEAD).bind(lane)).await?;
-    if !bug("turn_kept") {
-        tx.execute(sqlx::query(GIVE_TURN).bind(lane).bind(now.0)).await?;
-    }
-    Ok(())
 }
 
 /// Puts events into the outbox.

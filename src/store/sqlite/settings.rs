@@ -46,8 +46,6 @@ const SWEEP_RAW: &str = "\
         SELECT id FROM rejected WHERE id < ?1 AND at < ?3 AND raw <> x'' ORDER BY id LIMIT ?2)";
 const SWEEP_REJECTED: &str = "\
     DELETE FROM rejected WHERE id IN (SELECT id FROM rejected WHERE id < ?1 AND at < ?3 ORDER BY id LIMIT ?2)";
-const SWEEP_LANES: &str = "\
-    DELETE FROM lanes WHERE lane IN (SELECT lane FROM lanes WHERE made_at < ?1 AND head_no = next_no ORDER BY made_at, lane LIMIT ?2)";
 /// An event's id is older than its publication, and ids are in order of time: `?3` ends the range that is looked at.
 const SWEEP_OUTBOX: &str = "\
     DELETE FROM outbox WHERE id IN (
@@ -131,7 +129,6 @@ impl SqliteStore {
             times(SWEEP_LIMITS, now),
             times(SWEEP_SIGNALS, before(keep.signals)),
             times(SWEEP_LATE, before(keep.signals)),
-            times(SWEEP_LANES, before(keep.lanes)),
             ids(SWEEP_OUTBOX, keep.events),
             ids(SWEEP_RAW, keep.raw),
             ids(SWEEP_REJECTED, keep.rejected),
