@@ -32,7 +32,7 @@ impl State {
             }
         }
         for (place, accept) in &parts.accepts {
-            parts.answers[*place] = self.accept(worker, accept, now);
+            parts.answers[*place] = self.accept(worker, accept);
         }
         for (place, reject) in &parts.rejects {
             parts.answers[*place] = self.reject(worker, reject);
@@ -50,7 +50,7 @@ impl State {
         Ok(parts.answers)
     }
 
-    fn accept(&mut self, worker: WorkerId, accept: &Accept, now: Time) -> Written {
+    fn accept(&mut self, worker: WorkerId, accept: &Accept) -> Written {
         if bug("dedupe_off") {
             self.inbox.remove(&(accept.producer.clone(), accept.message.clone()));
         }

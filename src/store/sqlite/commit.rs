@@ -6,7 +6,6 @@ use uuid::Uuid;
 
 use super::SqliteStore;
 use super::db::{self, Tx};
-use crate::domain::time::Time;
 use crate::engine::ports::records::Event;
 use crate::engine::ports::store::{StoreError, WorkerId, Write, Written};
 use crate::faults::bug;
