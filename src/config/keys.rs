@@ -144,7 +144,7 @@ pub const KEYS: &[Key] = &[
     Key {
         path: "worker.in_flight",
         kind: Kind::Count,
-        default: Some("256"),
+        default: Some("512"),
         about: "How many requests one worker process advances at the same time.",
     },
     Key {

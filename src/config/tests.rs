@@ -43,7 +43,7 @@ fn nothing_at_all_is_a_configuration() {
         assert_eq!(config.amqp.prefix, "mozhao");
         assert_eq!(config.http.listen.to_string(), "127.0.0.1:8080");
         assert_eq!(config.http.public_url(config.http.listen), "http://127.0.0.1:8080");
-        assert_eq!(config.worker.in_flight, 256);
+        assert_eq!(config.worker.in_flight, 512);
         assert_eq!(config.worker.lease, Duration::from_secs(10));
         assert_eq!(config.worker.drain, Duration::from_secs(20));
         assert_eq!(config.log, LogConfig { json: false, level: "info".into() });

@@ -70,7 +70,7 @@ impl QueueConfig {
         QueueConfig {
             url,
             prefix: "mozhao".to_owned(),
-            in_flight: 256,
+            in_flight: 512,
             declare: true,
             reviews: false,
             window: 200,
