@@ -101,7 +101,16 @@ fn row(row: &RequestRow) -> String {
         Some(at) if at == T0 || at == LATER => format!("{at:?}"),
         Some(_) => "now".into(),
     };
-    format!("{:?} wakes {wake}", RequestRow { wake_at: None, ..row.clone() })
+    let numbered = row.lane_no.map(|_| 0);
+    format!("{:?} wakes {wake}", RequestRow { wake_at: None, lane_no: numbered, ..row.clone() })
+}
+
+/// Rows, and in which order they came into their lanes: what is rolled back may take a number with it.
+fn rows(rows: &Vec<RequestRow>) -> String {
+    let mut numbered: Vec<_> = rows.iter().filter_map(|row| Some((row.lane.clone()?, row.lane_no?, row.id))).collect();
+    numbered.sort_unstable();
+    let order: Vec<_> = numbered.iter().map(|(lane, _, id)| (lane, id)).collect();
+    format!("{}\n{order:?}", rows.iter().map(row).collect::<Vec<_>>().join("\n"))
 }
 
 impl Run {
@@ -399,7 +408,6 @@ impl Run {
     /// The whole state.
     async fn compare(&self) {
         let all = RequestFilter::default();
-        let rows = |rows: &Vec<RequestRow>| rows.iter().map(row).collect::<Vec<_>>().join("\n");
         let requests = same!(self, "requests", |store| store.requests(&all, None, 9999), rows).unwrap();
         for request in requests {
             let loaded = |loaded: &mozhao::engine::ports::store::Loaded| {
