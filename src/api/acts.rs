@@ -15,7 +15,7 @@ use super::extract::Query;
 use super::permit::Action;
 use super::problem::Problem;
 use super::stamp::Stamp;
-use super::window::{PAGES, Window};
+use super::window::Window;
 use crate::domain::request::signal::Decision;
 use crate::engine::ports::records::ReviewRow;
 use crate::engine::ports::reviewing::ActRow;
@@ -91,26 +91,11 @@ async fn list(State(api): State<Api>, caller: Caller, query: Query) -> Result<Re
     caller.require_everywhere(Action::ReadAll)?;
     let (limit, cursor, by) = (query.limit()?, query.id("cursor")?, query.text("by")?);
     let (window, kinds) = (Window::of(&query)?, query.words("what", &KINDS)?);
-    let mut from = window.begin_id(cursor);
-    let (mut items, mut next) = (Vec::new(), None);
-    for _ in 0..PAGES {
-        let rows = api.engine().store().reviewing().acts(by.as_deref(), from, limit).await?;
-        from = rows.last().map(|row| row.id);
-        let more = rows.len() == limit && !rows.last().is_some_and(|row| window.passed(row.at));
-        next = from.filter(|_| more);
-        for row in rows.into_iter().filter(|row| window.holds(row.at) && (kinds.is_empty() || kinds.contains(&row.what))) {
-            let id = row.id;
-            items.push(DoneBody::from(row));
-            if items.len() == limit {
-                // What comes after this one has not been looked at, unless it was the last of its page.
-                next = if from == Some(id) { next } else { Some(id) };
-                break;
-            }
-        }
-        if next.is_none() || items.len() == limit {
-            break;
-        }
-    }
+    let reviewing = api.engine().store().reviewing();
+    let read = |from| reviewing.acts(by.as_deref(), from, limit);
+    let wanted = |row: &ActRow| kinds.is_empty() || kinds.contains(&row.what);
+    let (rows, next) = window.page(limit, window.begin_id(cursor), read, |row| (row.id, row.at), wanted).await?;
+    let items = rows.into_iter().map(DoneBody::from).collect();
     Ok(Answer(DoneList { items, next }).into_response())
 }
 

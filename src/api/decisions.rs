@@ -19,7 +19,7 @@ use super::permit::Action;
 use super::problem::Problem;
 use super::review_view::ReviewBody;
 use super::stamp::{Stamp, read_cursor, write_cursor};
-use super::window::{PAGES, Window};
+use super::window::Window;
 use crate::engine::ports::records::{DecisionFilter, ReviewRow};
 use crate::engine::ports::sessions::{LookFilter, LookRow};
 
@@ -110,31 +110,17 @@ async fn decisions(State(api): State<Api>, caller: Caller, query: Query) -> Resu
     };
     let by = query.text("by")?.map(|name| if name == "me" { caller.name().to_owned() } else { name });
     let (window, choices) = (Window::of(&query)?, query.words("choice", &CHOICES)?);
-    let (filter, mut from) = (DecisionFilter { processes, by }, window.begin(before));
-    let (mut items, mut next) = (Vec::new(), None);
-    let key = |row: &ReviewRow| (row.closed_at.unwrap_or(row.due_at), row.id);
-    for _ in 0..PAGES {
-        let rows = api.engine().store().decisions(&filter, from, limit).await?;
-        from = rows.last().map(key);
-        let more = rows.len() == limit && !rows.last().is_some_and(|row| window.passed(key(row).0));
-        next = from.filter(|_| more);
-        for row in rows.iter().filter(|row| window.holds(key(row).0)) {
-            let choice = row.decision.as_ref().map(|decision| decision.choice.as_str());
-            if !choices.is_empty() && !choice.is_some_and(|choice| choices.iter().any(|known| known == choice)) {
-                continue;
-            }
-            items.push(api.review_summary(row));
-            if items.len() == limit {
-                // What comes after this one has not been looked at, unless it was the last of its page.
-                let last = rows.last().map(key) == Some(key(row));
-                next = if last { next } else { Some(key(row)) };
-                break;
-            }
-        }
-        if next.is_none() || items.len() == limit {
-            break;
-        }
-    }
+    let filter = DecisionFilter { processes, by };
+    let closed = |row: &ReviewRow| row.closed_at.unwrap_or(row.due_at);
+    let store = api.engine().store();
+    let read = |from| store.decisions(&filter, from, limit);
+    let wanted = |row: &ReviewRow| {
+        let choice = row.decision.as_ref().map(|decision| decision.choice.as_str());
+        choices.is_empty() || choice.is_some_and(|choice| choices.iter().any(|known| known == choice))
+    };
+    let key = |row: &ReviewRow| ((closed(row), row.id), closed(row));
+    let (rows, next) = window.page(limit, window.begin(before), read, key, wanted).await?;
+    let items = rows.iter().map(|row| api.review_summary(row)).collect();
     let next = next.map(|(at, id)| write_cursor(at, id));
     Ok(Answer(DecisionList { items, next }).into_response())
 }

@@ -9,9 +9,10 @@ use uuid::Uuid;
 use super::extract::{Query, bad};
 use super::problem::Problem;
 use crate::domain::time::Time;
+use crate::engine::ports::store::StoreError;
 
 /// Pages of the store that one page of an answer is made of, at most.
-pub(super) const PAGES: usize = 10;
+const PAGES: usize = 10;
 
 /// A stretch of time; without an end it goes on.
 #[derive(Debug, Clone, Copy, Default)]
@@ -53,6 +54,44 @@ impl Window {
         let millis = |before: Time| u128::try_from(before.0.div_euclid(1000).saturating_add(1)).unwrap_or_default();
         let begin = self.before.map(|before| Uuid::from_u128(millis(before) << 80));
         cursor.into_iter().chain(begin).min()
+    }
+
+    /// One page of an answer: the rows in this stretch that are wanted, and where the next page begins. `read` gives the store's
+    /// page of `limit` rows from a place on, `key` a row's place and time.
+    pub(super) async fn page<R, C, F>(
+        self,
+        limit: usize,
+        mut from: Option<C>,
+        read: impl Fn(Option<C>) -> F,
+        key: impl Fn(&R) -> (C, Time),
+        wanted: impl Fn(&R) -> bool,
+    ) -> Result<(Vec<R>, Option<C>), StoreError>
+    where
+        C: Copy + PartialEq,
+        F: Future<Output = Result<Vec<R>, StoreError>>,
+    {
+        let mut found = Vec::new();
+        for _ in 0..PAGES {
+            let rows = read(from).await?;
+            let full = rows.len() == limit;
+            let Some((last, at)) = rows.last().map(&key) else { return Ok((found, None)) };
+            from = Some(last).filter(|_| full && !self.passed(at));
+            for row in rows {
+                let (place, at) = key(&row);
+                if !self.holds(at) || !wanted(&row) {
+                    continue;
+                }
+                found.push(row);
+                if found.len() == limit {
+                    // What comes after this one has not been looked at, unless it was the last of its page.
+                    return Ok((found, if place == last { from } else { Some(place) }));
+                }
+            }
+            if from.is_none() {
+                break;
+            }
+        }
+        Ok((found, from))
     }
 }
 

@@ -66,7 +66,7 @@ pub struct Committer {
     steps: mpsc::Sender<Item>,
     clock: Arc<dyn Clock>,
     /// One for each queue.
-    in_hand: Vec<InHand>,
+    in_hand: [InHand; 2],
 }
 
 /// Since when there is a batch.
@@ -83,18 +83,15 @@ impl Committer {
         stop: CancellationToken,
         outgoing: Option<Arc<Outgoing>>,
     ) -> Committer {
-        let side_by_side = store.side_by_side();
-        let mut in_hand = Vec::new();
-        let mut start = || {
-            let (queue, items) = mpsc::channel(MAX_QUEUED);
-            let held = InHand::default();
-            in_hand.push(held.clone());
+        let in_hand: [InHand; 2] = Default::default();
+        let [of_incoming, of_steps] = in_hand.clone();
+        let steps = store.side_by_side().then(|| {
             let (store, clock, stop, outgoing) = (store.clone(), clock.clone(), stop.clone(), outgoing.clone());
-            tokio::spawn(Task { store, clock, worker, stop, outgoing, in_hand: held, outage: Outage::default() }.run(items));
-            queue
-        };
-        let incoming = start();
-        let steps = if side_by_side { start() } else { incoming.clone() };
+            Task { store, clock, worker, stop, outgoing, in_hand: of_steps, outage: Outage::default() }.start()
+        });
+        let incoming =
+            Task { store, clock: clock.clone(), worker, stop, outgoing, in_hand: of_incoming, outage: Outage::default() }.start();
+        let steps = steps.unwrap_or_else(|| incoming.clone());
         Committer { incoming, steps, clock, in_hand }
     }
 
@@ -130,6 +127,13 @@ struct Task {
 }
 
 impl Task {
+    /// Starts it; the queue that it takes its writes from.
+    fn start(self) -> mpsc::Sender<Item> {
+        let (queue, items) = mpsc::channel(MAX_QUEUED);
+        tokio::spawn(self.run(items));
+        queue
+    }
+
     async fn run(self, mut items: mpsc::Receiver<Item>) {
         let mut batch = Vec::with_capacity(MAX_BATCH);
         loop {

@@ -106,7 +106,7 @@ fn row(row: &RequestRow) -> String {
 }
 
 /// Rows, and in which order they came into their lanes: what is rolled back may take a number with it.
-fn rows(rows: &Vec<RequestRow>) -> String {
+fn rows(rows: &[RequestRow]) -> String {
     let mut numbered: Vec<_> = rows.iter().filter_map(|row| Some((row.lane.clone()?, row.lane_no?, row.id))).collect();
     numbered.sort_unstable();
     let order: Vec<_> = numbered.iter().map(|(lane, _, id)| (lane, id)).collect();
@@ -408,7 +408,7 @@ impl Run {
     /// The whole state.
     async fn compare(&self) {
         let all = RequestFilter::default();
-        let requests = same!(self, "requests", |store| store.requests(&all, None, 9999), rows).unwrap();
+        let requests = same!(self, "requests", |store| store.requests(&all, None, 9999), |found: &Vec<_>| rows(found)).unwrap();
         for request in requests {
             let loaded = |loaded: &mozhao::engine::ports::store::Loaded| {
                 let signals: Vec<_> = loaded.signals.iter().map(|(_, signal)| signal).collect();

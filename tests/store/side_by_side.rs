@@ -27,7 +27,7 @@ async fn new_requests_do_not_wait_for_steps() {
     blocked(&url, 1).await;
     let accepted = committer.write(w(world.accept(worker))).await;
     assert_eq!(accepted, Ok(Written::Accepted { turn: true, over_limit: false }));
-    assert!(committer.in_hand().is_some_and(|held| held < Duration::from_secs(60)), "the step is in hand, the acceptance is not");
+    assert!(committer.in_hand().is_some_and(|held| held < Duration::from_mins(1)), "the step is in hand, the acceptance is not");
     run(&mut holder, "COMMIT").await;
     assert_eq!(stepping.await.unwrap(), Ok(Written::Advanced));
     assert_eq!(committer.in_hand(), None);

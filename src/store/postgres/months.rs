@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row as _};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -20,7 +21,7 @@ use super::PostgresStore;
 use super::db::{Query, Tx};
 use crate::domain::time::Time;
 use crate::engine::ports::store::StoreError;
-use crate::store::rows::int;
+use crate::store::rows::{Read, int};
 use crate::store::rules::id_at;
 
 /// What is kept by months, and the column with the request's id.
@@ -178,7 +179,7 @@ impl PostgresStore {
         let mut removed = self.remove_strays(before, rows).await?;
         let names: Vec<String> = self.db.others().read(sqlx::query(LEAVES), |row| row.try_get("name")).await?;
         for month in names.iter().filter_map(|name| Month::named(name)).filter(|month| month.next().start() <= before) {
-            if in_use_of(&self.db.others().read(in_use(month, before), |row| row.try_get("used")).await?) {
+            if self.db.others().read(in_use(month, before), used).await? != [false] {
                 continue;
             }
             // First what belongs to them and is not by months, in bounded steps.
@@ -205,10 +206,10 @@ impl PostgresStore {
         tx.execute(sqlx::query(LOCK)).await?;
         // A statement of its own, after the locks: it sees who came into the month just before it was ours. Nobody does afterwards:
         // whoever brings a request writes its payload first.
-        let used = in_use_of(&tx.read(in_use(month, before), |row| row.try_get("used")).await?);
         let (from, below) = month.ids();
-        let left = in_use_of(&tx.read(sqlx::query(LEFT).bind(from).bind(below), |row| row.try_get("used")).await?);
-        if used || left || lacks(&mut tx, month).await? {
+        let left = sqlx::query(LEFT).bind(from).bind(below);
+        let nothing_left = tx.read(in_use(month, before), used).await? == [false] && tx.read(left, used).await? == [false];
+        if !nothing_left || lacks(&mut tx, month).await? {
             tx.rollback().await?;
             return Ok(0);
         }
@@ -288,8 +289,8 @@ fn in_use(month: Month, before: Time) -> Query<'static> {
     sqlx::query(IN_USE).bind(from).bind(below).bind(before.0)
 }
 
-fn in_use_of(answer: &[bool]) -> bool {
-    answer != [false]
+fn used(row: &PgRow) -> Read<bool> {
+    row.try_get("used")
 }
 
 /// Names and ids in it are ours.
