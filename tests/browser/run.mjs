@@ -1,6 +1,7 @@
 // The console in Chromium, over a running demo: a reviewer's morning, an operator's incident, every page in both themes and
 // languages, by mouse, by keyboard and without scripts.
 import assert from "node:assert/strict";
+import { following } from "./following.mjs";
 import { accessible, base, effective, fits, goto, person, picture, set, start, step } from "./helpers.mjs";
 
 const browser = await start();
@@ -347,6 +348,8 @@ try {
     await root.locator("[data-live-button]").click();
     quiet(root);
   });
+
+  await following({ root, li, wang });
 
   const first = async (page, list) => {
     await goto(page, list);
