@@ -67,10 +67,10 @@ async function act(person, request, summary, fill, button, says) {
 
 const withdraw = (person, request) => act(person, request, "Withdraw", "", "button.danger", "Withdrawn.");
 
-export async function following({ root, li, wang }) {
+export async function following({ root, wang }) {
   await step("a row of the list leaves a decision that was begun only when it is chosen twice", async () => {
     const page = await deaf(root, WIDE);
-    await goto(page, "/console/reviews?tab=unassigned&process=card_unbind");
+    await goto(page, "/console/reviews?tab=unassigned");
     await page.locator("a.go").first().click();
     await page.waitForURL(/\/console\/reviews\/[0-9a-f-]{36}\?/);
     // Nothing is begun: a row leads on.
@@ -83,7 +83,7 @@ export async function following({ root, li, wang }) {
     const row = page.locator("nav.picks [aria-current]");
     assert.equal(await row.getAttribute("href"), new URL(here).pathname + new URL(here).search, "claimed, its row stays");
     assert.equal(await row.locator(".who").innerText(), "you");
-    await page.locator("input[name=choice][value=approve]").check();
+    await page.locator("input[name=choice]").first().check();
     await page.locator("textarea[name=note]").fill("half a thought");
     const begun = page.getByText("You have begun a decision.");
     await page.locator("nav.picks a.go:not([aria-current])").first().click();
@@ -100,7 +100,7 @@ export async function following({ root, li, wang }) {
     await begun.waitFor();
     assert.equal(await page.locator("textarea[name=note]").inputValue(), "half a thought, and more");
     // What is written for another act counts, too, before any answer is chosen.
-    await page.locator("input[name=choice][value=approve]").evaluate((box) => (box.checked = false));
+    await page.locator("input[name=choice]").first().evaluate((box) => (box.checked = false));
     await page.locator("textarea[name=note]").evaluate((field) => (field.value = ""));
     await page.locator("textarea[name='said.note']").fill("half a note");
     assert.equal(await begun.count(), 0);
@@ -125,6 +125,7 @@ export async function following({ root, li, wang }) {
     const asked = page.waitForRequest((request) => request.url().endsWith("part=list"));
     await page.setViewportSize(WIDE);
     await asked;
+    await page.waitForFunction(() => window.asking === 0);
     assert.deepEqual((await tell(page)).toSorted(), [`${review}?tab=team&part=list`, standing]);
     // Who else looks is told with it, and is gone when it is over.
     await goto(wang, review);
@@ -140,10 +141,11 @@ export async function following({ root, li, wang }) {
 
   await step("a list shows at once who has opened a review", async () => {
     const { review } = await waiting(wang);
-    await goto(li, "/console/reviews?tab=team");
-    await li.locator("[data-live-button][data-state=live]").waitFor();
+    await goto(root, "/console/reviews?tab=team");
+    await root.locator("[data-live-button][data-state=live]").waitFor();
+    await away(root);
     await goto(wang, review);
-    await li.locator("tr.link", { hasText: "wang is looking at this" }).locator(`a[href^="${review}"]`).waitFor();
+    await root.locator("tr.link", { hasText: "wang is looking at this" }).locator(`a[href^="${review}"]`).waitFor();
   });
 
   await step("an open request asks once, leaves alone what is opened or written in, and shows its end", async () => {

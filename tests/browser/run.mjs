@@ -228,6 +228,8 @@ try {
     quiet(wang);
   });
 
+  await following({ root, wang });
+
   await step("a lost connection is said", async () => {
     await goto(li, "/console/reviews?tab=team");
     await li.locator("[data-live-button][data-state=live]").waitFor();
@@ -348,8 +350,6 @@ try {
     await root.locator("[data-live-button]").click();
     quiet(root);
   });
-
-  await following({ root, li, wang });
 
   const first = async (page, list) => {
     await goto(page, list);

@@ -93,7 +93,7 @@
     const typed = (field) => field.value !== field.defaultValue;
     const busy = (part) =>
       part.matches(":hover") || part.contains(document.activeElement) || part.querySelector("details[open]") ||
-      [...part.querySelectorAll("input, textarea")].some(typed);
+      [...part.querySelectorAll("input:not([type=checkbox]):not([type=radio]), textarea")].some(typed);
     // What is empty may be left out for as long as it is.
     const shown = (part) => !part.firstChild || getComputedStyle(part).display !== "none";
     const show = () => {
