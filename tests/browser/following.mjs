@@ -90,6 +90,8 @@ export async function following({ root, wang }) {
     await begun.waitFor();
     assert.equal(page.url(), here);
     assert.equal(await page.evaluate(() => document.activeElement.value), "next");
+    // At the end of the page its header lies over the list's head.
+    await page.evaluate(() => scrollTo(0, 0));
     await accessible(page, "a decision that a row would leave behind");
     // Who goes on writing has not meant it.
     await page.locator("textarea[name=note]").fill("half a thought, and more");
