@@ -7,6 +7,8 @@
 mod aside;
 #[path = "console/asked.rs"]
 mod asked;
+#[path = "console/asks.rs"]
+mod asks;
 #[path = "console/beside.rs"]
 mod beside;
 #[path = "console/browser.rs"]

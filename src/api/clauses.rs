@@ -103,7 +103,7 @@ struct Clauses {
 }
 
 /// How often each clause of a process decided what, over the newest requests of a window. A request counts once for each clause: its
-/// last verdict.
+/// last verdict, or what its effect came to after that.
 #[utoipa::path(get, path = "/v1/processes/{name}/clauses", operation_id = "count_clauses", tag = "processes",
     params(("name" = String, Path, description = "The process"),
         ("version" = Option<u32>, Query, description = "Requests of this version; default: the newest"),

@@ -32,6 +32,8 @@ const SAID: Duration = Duration::from_secs(15);
 const NAMES: usize = 5;
 /// The most rows that are read for a page of a list.
 const ROWS: usize = 1_000;
+/// Nothing has changed that others are shown.
+const UNCHANGED: &str = "unchanged";
 
 impl Api {
     /// Who else has each of these reviews open.
@@ -56,7 +58,7 @@ fn others(rows: Vec<PresenceRow>, caller: &Caller) -> BTreeMap<Uuid, Vec<String>
 /// Says that the caller has a review open: others are told so for 45 seconds. A page that stays open says it again every twenty
 /// seconds. It holds nobody off; whoever wants that claims it.
 #[utoipa::path(post, path = "/v1/reviews/{id}/presence", operation_id = "show_presence", tag = "reviews", request_body = Option<Nothing>, params(("id" = Uuid, Path, description = "The review")),
-    responses((status = 200, description = "The review, with who else has it open", body = ReviewActBody)))]
+    responses((status = 200, description = "The review, with who else has it open; `applied` where the caller is news, `unchanged` where that was known, or the review is over", body = ReviewActBody)))]
 async fn presence(
     State(api): State<Api>,
     caller: Caller,
@@ -67,14 +69,16 @@ async fn presence(
     let (reviewing, now, id) = (api.engine().store().reviewing(), api.engine().clock().now(), act.row.id);
     let rows = reviewing.present(&[id], now, ROWS).await?;
     let until = now.plus(BELIEVED);
-    let said = rows.iter().any(|row| row.by == caller.name() && row.until.plus(SAID) > until);
+    let known = rows.iter().find(|row| row.by == caller.name());
     // Whoever reads how something was decided keeps nobody from it.
-    if !said && act.row.state == "open" {
+    let open = act.row.state == "open";
+    let answer = if open && known.is_none() { APPLIED } else { UNCHANGED };
+    if open && known.is_none_or(|row| row.until.plus(SAID) <= until) {
         reviewing.be_present(&PresenceRow { review: id, by: caller.name().to_owned(), until }).await?;
     }
     let mut review = api.review_summary(&act.row);
     review.present = others(rows, &caller).remove(&id).unwrap_or_default();
-    Ok(Answer(ReviewActBody { answer: APPLIED, review }).into_response())
+    Ok(Answer(ReviewActBody { answer, review }).into_response())
 }
 
 pub(super) fn routes() -> OpenApiRouter<Api> {

@@ -80,7 +80,7 @@ pub(super) struct Nothing {}
 /// What came of it.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ReviewActBody {
-    /// `applied`; `held`: it can still be taken back; `undone`: it was; `pending`: the request's owner has not answered yet; `second_needed`: another person must decide too; `set_aside`: the first person decided otherwise, and two must decide anew.
+    /// `applied`; `held`: it can still be taken back; `undone`: it was; `pending`: the request's owner has not answered yet; `second_needed`: another person must decide too; `set_aside`: the first person decided otherwise, and two must decide anew; `unchanged`: of presence, what was known.
     pub(super) answer: &'static str,
     /// The review as it is now.
     pub(super) review: ReviewBody,

@@ -50,6 +50,7 @@ struct ReviewList {
         ("first_by" = Option<String>, Query, description = "This person has decided, and a second one must; `me` is the caller"),
         ("snoozed" = Option<bool>, Query, description = "`true`: put aside; `false`: not put aside; left out: both"),
         ("request" = Option<Uuid>, Query, description = "About this request"),
+        ("present" = Option<bool>, Query, description = "`false`: without who has each of them open, which saves a look where nobody wants to know; default `true`"),
         ("cursor" = Option<String>, Query, description = "`next` of the page before"),
         ("limit" = Option<u64>, Query, description = "1 to 200 rows; default 50"),
     ),
@@ -60,6 +61,7 @@ async fn list(State(api): State<Api>, caller: Caller, query: Query) -> Result<Re
     let now = api.engine().clock().now();
     let claimed_by = query.text("claimed_by")?.map(|name| if name == "me" { caller.name().to_owned() } else { name });
     let unclaimed = query.yes("unclaimed")?;
+    let looks = query.words("present", &["true", "false"])?.first().is_none_or(|word| word == "true");
     if unclaimed && claimed_by.is_some() {
         return Err(bad("unclaimed", "and `claimed_by` are not given together"));
     }
@@ -83,7 +85,7 @@ async fn list(State(api): State<Api>, caller: Caller, query: Query) -> Result<Re
     let rows = api.engine().store().reviews(&filter, after, limit).await?;
     let next = (rows.len() == limit).then(|| rows.last().map(|row| write_cursor(row.due_at, row.id))).flatten();
     let ids: Vec<Uuid> = rows.iter().filter(|row| row.state == "open").map(|row| row.id).collect();
-    let mut present = if ids.is_empty() { BTreeMap::new() } else { api.present(&ids, &caller).await? };
+    let mut present = if ids.is_empty() || !looks { BTreeMap::new() } else { api.present(&ids, &caller).await? };
     let item = |row: &ReviewRow| {
         let mut review = api.review_summary(row);
         review.present = present.remove(&row.id).unwrap_or_default();

@@ -62,6 +62,10 @@ enum Command {
         /// Sent by this producer
         #[arg(long, value_name = "NAME")]
         producer: Option<String>,
+        /// Made by the message with this id, or Idempotency-Key, of --producer: each has its own ids. A producer
+        /// itself needs no --producer
+        #[arg(long, value_name = "ID")]
+        message: Option<String>,
         /// With this reason
         #[arg(long, value_name = "NAME")]
         reason: Option<String>,
@@ -139,7 +143,7 @@ pub(super) async fn run(args: Args, out: Out) -> Done {
             let new = json!({ "process": process, "payload": payload.object()?, "channel": channel });
             submit(&client, new, key, wait.as_deref(), out).await
         }
-        Command::List { process, state, open, customer, producer, reason, parked, step, rows } => {
+        Command::List { process, state, open, customer, producer, message, reason, parked, step, rows } => {
             let call = || {
                 client
                     .get("/v1/requests")
@@ -148,6 +152,7 @@ pub(super) async fn run(args: Args, out: Out) -> Done {
                     .query("open", open.then_some(true))
                     .query("customer", customer.as_ref())
                     .query("producer", producer.as_ref())
+                    .query("message", message.as_ref())
                     .query("reason", reason.as_ref())
                     .query("parked", parked.as_ref())
                     .query("step", step.as_ref())

@@ -156,7 +156,7 @@ fn enter_page(look: &Look, link: Option<&LinkRow>, given: &str) -> Response {
     let action = if link.is_some() { format!("/console/enter/{given}") } else { String::new() };
     let status = if link.is_some() { StatusCode::OK } else { StatusCode::GONE };
     let f = Frame::open(look, t.enter.title);
-    (status, page(look, &EnterPage { f, name, roles: roles.join(", "), action })).into_response()
+    (status, page(look, &EnterPage { f, name, roles: roles.join(t.common.comma), action })).into_response()
 }
 
 async fn good(console: &Console, given: &str) -> Result<Option<LinkRow>, StoreError> {

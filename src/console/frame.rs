@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 
 use super::session::{Seat, cookie};
 use super::text::{EN, Texts, ZH};
+use super::way::Way;
 use super::{around, assets, trouble};
 use crate::api::permit::Action;
 
@@ -131,6 +132,8 @@ pub(super) struct Frame {
     pub(super) live: bool,
     /// What the last act came to.
     pub(super) told: Option<Told>,
+    /// The list that somebody works through: what is taken back leads there.
+    pub(super) way: Way,
     /// The style sheet's address.
     pub(super) css: String,
     /// The scripts' addresses.
@@ -158,6 +161,7 @@ impl Frame {
             keys: look.keys,
             live: false,
             told: None,
+            way: Way::default(),
             css: assets::address("console.css"),
             js: [assets::address("htmx.min.js"), assets::address("console.js")],
             seal: assets::address("seal.svg"),
@@ -169,15 +173,17 @@ impl Frame {
     pub(super) fn of(seat: &Seat, title: &str, here: &str) -> Frame {
         let t = seat.look.lang.texts();
         let roles: Vec<&str> = seat.person.roles.iter().map(|role| t.role(role)).collect();
+        let open = Frame::open(&seat.look, title);
         Frame {
             csrf: seat.csrf.clone(),
             name: seat.person.name.clone(),
-            roles: roles.join(", "),
+            roles: roles.join(t.common.comma),
             places: places(seat, t, here),
             live: seat.look.live,
             told: seat.look.told.as_deref().and_then(|word| told(t, word)),
+            way: Way::of_page(&open.here),
             searches: seat.may(Action::ReadRequests),
-            ..Frame::open(&seat.look, title)
+            ..open
         }
     }
 }

@@ -33,6 +33,8 @@ const TRIES: usize = 10;
 /// How many reviews are read at once when the next one is looked for, and how often.
 const MANY: usize = 200;
 const LOOKED_AT: usize = 10;
+/// Tabs of those who decide.
+const OWN: [&str; 2] = ["mine", "done"];
 
 /// What a tab asks the interface for.
 fn asks(tab: &str) -> &'static str {
@@ -166,19 +168,16 @@ async fn view(console: &Console, seat: &Seat, query: &Fields, part: bool) -> Res
         return Ok(page(&seat.look, &InboxList { f, tab, rows, waiting, empty, next, again }));
     }
     let mut tabs = Vec::new();
-    for word in TABS {
+    // Who does not decide has nothing of their own here.
+    for word in TABS.into_iter().filter(|word| reviewer || !OWN.contains(word)) {
         let there = way.begin().in_tab(word);
         let count = match word {
             // However many that are.
             "done" => String::new(),
             word if word == tab && way.begins() => counted(rows.len()),
-            _ => counted(listed(console, seat, &there).await?.items.len()),
+            _ => counted(asked(console, seat, &there, "&present=false").await?.items.len()),
         };
         tabs.push(Tab { href: there.inbox(), label: label(word, t), count, here: word == tab });
-    }
-    if !reviewer {
-        // Who does not decide has nothing of their own here.
-        tabs.retain(|item| item.label != t.inbox.mine && item.label != t.inbox.done);
     }
     let chosen = way.process().unwrap_or_default();
     let known: List<Process> = console.desk().get(&seat.person, "/v1/processes").await?;
@@ -212,7 +211,11 @@ async fn view(console: &Console, seat: &Seat, query: &Fields, part: bool) -> Res
 
 /// A page of a list.
 pub(super) async fn listed(console: &Console, seat: &Seat, way: &Way) -> Result<List<Review>, Refused> {
-    console.desk().get(&seat.person, &format!("{}{}&limit={PAGE}", asks(way.tab), way.asked())).await
+    asked(console, seat, way, "").await
+}
+
+async fn asked(console: &Console, seat: &Seat, way: &Way, more: &str) -> Result<List<Review>, Refused> {
+    console.desk().get(&seat.person, &format!("{}{}&limit={PAGE}{more}", asks(way.tab), way.asked())).await
 }
 
 /// A number that was counted up to the size of a page.
@@ -288,7 +291,7 @@ pub(super) async fn take_next(
     let process = process.map(|name| format!("&process={}", encoded(name))).unwrap_or_default();
     let (mut cursor, mut tries) = (String::new(), 0);
     for _ in 0..LOOKED_AT {
-        let address = format!("/v1/reviews?unclaimed=true&snoozed=false&limit={MANY}{process}{cursor}");
+        let address = format!("/v1/reviews?unclaimed=true&snoozed=false&present=false&limit={MANY}{process}{cursor}");
         let list: List<Review> = console.desk().get(&seat.person, &address).await?;
         for review in list.items.iter().filter(|review| review.id != but && takes(seat, review)) {
             match console.desk().post(&seat.person, &format!("/v1/reviews/{}/claim", review.id), &json!({})).await {

@@ -1,7 +1,7 @@
 //! Live pages: one watcher for a worker looks once a second whether anything happened, and tells all open pages the same
-//! single word; they ask anew for the part that they show, with their own rights. What they ask for is work that takes from the
-//! requests, so open pages share a fixed number of such parts a second, in turns: few pages show at once what happened, two
-//! hundred show it within ten seconds.
+//! single word; they ask anew for what they show, with their own rights. That is work that takes from the requests, so pages are told
+//! in turns, twenty a second: few pages show at once what happened, two hundred show it within ten seconds. A page that is told asks once,
+//! whatever it shows; a review on a wide screen asks a second time, for the list beside it.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -203,10 +203,12 @@ pub(super) fn bars(entries: &[Entry], now: Option<Timestamp>, t: &Texts) -> Vec<
             open = Some((class, name, now));
         }
     }
-    if let (Some((class, name, since)), Some(now)) = (open, now) {
+    // What is under way is what somebody looks for: it is shown after however much else there was.
+    let open = open.zip(now);
+    found.truncate(MOST_BARS - usize::from(open.is_some()));
+    if let Some(((class, name, since), now)) = open {
         found.push((name, since, now.max(since), class));
     }
-    found.truncate(MOST_BARS);
     let bar = |(label, from, to, class): (String, Timestamp, Timestamp, &'static str)| {
         let part = |at: Timestamp| (at.as_microsecond() - first.as_microsecond()) as f64 / whole * BARS;
         let micros = to.as_microsecond() - from.as_microsecond();
@@ -288,5 +290,12 @@ mod tests {
         assert_eq!(text(&entries[..3], Some(20)), ["dependency:bank 0.0 100.0 20.0 s"]);
         assert_eq!(text(&entries, Some(20)), ["dependency:bank 0.0 25.0 5.0 s", "unbind 30.0 20.0 4.0 s"]);
         assert_eq!(text(&entries, None), ["dependency:bank 0.0 50.0 5.0 s", "unbind 60.0 40.0 4.0 s"]);
+        // However much there was, what is under way is shown.
+        let tries = (0..50).flat_map(|at| [(at * 2, "intent", "bind"), (at * 2 + 1, "failed", "bind")]);
+        let tries = tries.chain([(100, "intent", "unbind")]);
+        let many: Vec<Entry> = tries.map(|(second, kind, slot)| entry(second, kind, json!({"slot": slot}))).collect();
+        let (all, over) = (text(&many, Some(110)), text(&many, None));
+        assert_eq!((all.len(), all[38].as_str(), all[39].as_str()), (40, "bind 69.1 0.9 1.0 s", "unbind 90.9 9.1 10.0 s"));
+        assert_eq!((over.len(), over[39].as_str()), (40, "bind 78.0 1.0 1.0 s"));
     }
 }

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::extract::{Path, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -88,8 +88,18 @@ impl RequestPage {
     }
 }
 
-/// The page.
-pub(super) async fn request(State(console): State<Console>, seat: Seat, Path(id): Path<String>, Query(query): Query) -> Response {
+/// The page, also where a script asks for its parts anew: all of them are in it, so one answer is enough.
+pub(super) async fn request(
+    State(console): State<Console>,
+    mut seat: Seat,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    Query(query): Query,
+) -> Response {
+    if headers.contains_key("hx-request") {
+        // What the last act came to is for the page that somebody opens.
+        seat.look.told = None;
+    }
     let response = made(&console, &seat, &id, query.one("cursor"), String::new(), StatusCode::OK).await;
     shown(&console, &seat, response)
 }

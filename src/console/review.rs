@@ -21,7 +21,7 @@ use super::read::{Entry, List, Process, Request, Review, ReviewPage};
 use super::seen::{Difference, NoteRow, Other, Seen, Shown, differences, evidence, fields, notes, other};
 use super::session::Seat;
 use super::show::{self, When, by_language};
-use super::standing::{Bar, Now, Part, Present, Rights, claimed_text};
+use super::standing::{Bar, Now, Part, Present, Rights, Standing, claimed_text};
 use super::text::{Texts, put};
 use super::timeline::{Line, lines};
 use super::way::Way;
@@ -29,6 +29,7 @@ use super::why::why;
 use super::{Console, links, trouble};
 use crate::api::Refused;
 use crate::api::permit::Action;
+use crate::domain::request::react::APPLIED;
 
 /// Entries of the timeline on this page; the request's own page has the rest.
 const ENTRIES: usize = 100;
@@ -48,8 +49,6 @@ pub(super) struct Extra {
     pub(super) draft: Option<Draft>,
     /// The list that somebody works through.
     pub(super) way: Way,
-    /// Without the list beside it.
-    pub(super) alone: bool,
     /// The page's status.
     pub(super) status: StatusCode,
 }
@@ -62,7 +61,7 @@ struct Page {
     /// How it stands, and what can be done about that: an open page asks for these parts anew.
     stands: Now,
     bar: Bar,
-    present: Option<Present>,
+    present: Present,
     /// The list that it was opened from.
     beside: Option<Beside>,
     id: String,
@@ -154,29 +153,37 @@ pub(super) async fn review(
 
 async fn part(console: &Console, seat: &Seat, id: &str, way: Way, part: &str) -> Result<Response, Refused> {
     let nothing = || StatusCode::NO_CONTENT.into_response();
+    let address = format!("/v1/reviews/{id}");
     match part {
         "present" => {
             let review = match be_present(console, seat, id).await? {
                 Some(review) => review,
-                None => console.desk().get(&seat.person, &format!("/v1/reviews/{id}")).await?,
+                None => console.desk().get(&seat.person, &address).await?,
             };
-            let present = Present::of(&review, &here(id, &way), seat);
-            return Ok(present.map_or_else(nothing, |present| page(&seat.look, &present)));
+            Ok(page(&seat.look, &Present::of(&review, &here(id, &way), seat)))
         }
         "list" => {
-            let list = Beside::of(console, seat, &way, id).await?;
-            return Ok(list.map_or_else(nothing, |list| page(&seat.look, &list)));
+            let list = Beside::of(console, seat, &way, id, None).await?;
+            Ok(list.map_or_else(nothing, |list| page(&seat.look, &list)))
         }
-        _ => {}
+        _ => {
+            let review: Review = console.desk().get(&seat.person, &address).await?;
+            let (rights, here) = (Rights::of(&review, seat), here(id, &way));
+            let frame = Frame::of(seat, seat.look.lang.texts().review.title, "/console/reviews");
+            let part = Part { frame: &frame, id, way: &way, here: &here };
+            let standing = Standing {
+                stands: Now::of(&review, rights, &part, seat, now(console)),
+                bar: Bar::of(&review, rights, &part, seat, Vec::new(), String::new()),
+                present: Present::of(&review, &here, seat),
+            };
+            Ok(page(&seat.look, &standing))
+        }
     }
-    // The list is a part of its own.
-    let view = view(console, seat, id, Extra { way, alone: true, ..Extra::default() }).await?;
-    Ok(if part == "bar" { page(&seat.look, &view.bar) } else { page(&seat.look, &view.stands) })
 }
 
 /// The list that it came from. Nothing rests on it: with a cursor that leads nowhere the page, and what was typed into it, is shown alone.
-async fn beside(console: &Console, seat: &Seat, way: &Way, id: &str) -> Option<Beside> {
-    Beside::of(console, seat, way, id).await.unwrap_or_else(|refused| {
+async fn beside(console: &Console, seat: &Seat, way: &Way, review: &Review) -> Option<Beside> {
+    Beside::of(console, seat, way, &review.id, Some(review)).await.unwrap_or_else(|refused| {
         tracing::debug!(status = refused.status, "a review is shown without its list");
         None
     })
@@ -188,7 +195,13 @@ async fn be_present(console: &Console, seat: &Seat, id: &str) -> Result<Option<R
         return Ok(None);
     }
     match console.desk().post(&seat.person, &format!("/v1/reviews/{id}/presence"), &json!({})).await {
-        Ok(reply) => Ok(reply.body.get("review").cloned().and_then(|review| serde_json::from_value(review).ok())),
+        Ok(reply) => {
+            // It leaves no event behind, and lists show it.
+            if reply.body.get("answer").is_some_and(|answer| answer == APPLIED) {
+                console.0.live.tell();
+            }
+            Ok(reply.body.get("review").cloned().and_then(|review| serde_json::from_value(review).ok()))
+        }
         Err(refused) if refused.status == 403 => Ok(None),
         Err(refused) => Err(refused),
     }
@@ -225,8 +238,8 @@ async fn view(console: &Console, seat: &Seat, id: &str, extra: Extra) -> Result<
     let draft = extra.draft.unwrap_or_default();
     let (way, here) = (extra.way.clone(), here(&id, &extra.way));
     let mut f = Frame::of(seat, t.review.title, "/console/reviews");
-    // The page may be the answer to a form: settings come back to its address.
-    f.here.clone_from(&here);
+    // The page may be the answer to a form: settings, and what is taken back, come back to its address.
+    (f.here, f.way) = (here.clone(), way.clone());
     // What can be taken back here is among what follows, and goes away when it cannot be any more.
     if let Some(told) = f.told.as_mut().filter(|told| told.undo == id) {
         told.undo.clear();
@@ -236,7 +249,7 @@ async fn view(console: &Console, seat: &Seat, id: &str, extra: Extra) -> Result<
     let part = Part { frame: &f, id: &id, way: &way, here: &here };
     let stands = Now::of(review, rights, &part, seat, now);
     let bar = Bar::of(review, rights, &part, seat, carried.clone(), said(&draft.said, "claim").to_owned());
-    let beside = if extra.alone { None } else { beside(console, seat, &way, &id).await };
+    let beside = beside(console, seat, &way, review).await;
     Ok(Page {
         f,
         stands,

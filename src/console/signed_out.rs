@@ -49,7 +49,7 @@ pub(super) fn signed_out(console: &Console, parts: &Parts, fields: &Fields) -> R
     if path == "/console/sign-out" || (texts.is_empty() && secret(console, &parts.headers).is_none()) {
         return Redirect::to("/console/sign-in").into_response();
     }
-    let to = page_of(path).unwrap_or_else(around::back);
+    let to = page_of(path).map(|page| format!("{page}{}", way(&page, fields).query('?'))).unwrap_or_else(around::back);
     let to = local(&to).map(|to| format!("to={}", encoded(to)));
     let query: Vec<String> = to.into_iter().chain(texts.is_empty().then(|| "lost=yes".to_owned())).collect();
     let sign_in = format!("/console/sign-in?{}", query.join("&"));
@@ -80,13 +80,13 @@ fn kept(
     fields: &Fields,
 ) -> SignedOutPage {
     let mut carried = Vec::new();
-    let back_into = page_of(path).filter(|page| page.starts_with(REVIEWS)).map(|page| format!("{page}/draft"));
-    if back_into.is_some() {
+    let review = page_of(path).filter(|page| page.starts_with(REVIEWS));
+    if let Some(page) = &review {
         carried = Draft::of(fields).carried();
-        let (version, way) = (fields.some("version").map(|version| ("version", version)), Way::of(fields));
+        let (version, way) = (fields.some("version").map(|version| ("version", version)), way(page, fields));
         carried.extend(version.into_iter().chain(way.fields()).map(|(name, value)| (name.to_owned(), value.to_owned())));
     }
-    let back_into = back_into.unwrap_or_default();
+    let back_into = review.map(|page| format!("{page}/draft")).unwrap_or_default();
     SignedOutPage { f: Frame::open(look, heading), heading, text, sign_in, texts: texts(fields), back_into, carried }
 }
 
@@ -101,6 +101,11 @@ fn page_of(path: &str) -> Option<String> {
         let id: Uuid = id.parse().ok()?;
         Some(format!("{place}{id}"))
     })
+}
+
+/// The list that the form's sender works through, where it was on a review's page.
+fn way(page: &str, fields: &Fields) -> Way {
+    if page.starts_with(REVIEWS) { Way::of(fields) } else { Way::default() }
 }
 
 fn texts(fields: &Fields) -> Vec<String> {

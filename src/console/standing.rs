@@ -1,5 +1,6 @@
-//! How a review stands: who works on it, what was decided and waits, what came to nothing. It changes by what others do, so that
-//! these parts of its page are templates of their own, which an open page asks for anew; nothing that somebody writes is in them.
+//! How a review stands: who works on it, what was decided and waits, what came to nothing, who else looks. It changes by what others
+//! do, so that these parts of its page are templates of their own, which an open page asks for anew, all at once; they are made of the
+//! review alone, and nothing that somebody writes is in them.
 
 use askama::Template;
 use jiff::Timestamp;
@@ -47,6 +48,9 @@ impl Rights {
     }
 }
 
+/// What an open page asks for, so that one answer has all of these.
+const STANDING: &str = "part=standing";
+
 /// Which page these are parts of.
 pub(super) struct Part<'a> {
     pub(super) frame: &'a Frame,
@@ -55,6 +59,15 @@ pub(super) struct Part<'a> {
     pub(super) way: &'a Way,
     /// The page's address.
     pub(super) here: &'a str,
+}
+
+/// All of them, for a page that asks for them anew.
+#[derive(Template)]
+#[template(path = "standing.html")]
+pub(super) struct Standing {
+    pub(super) stands: Now,
+    pub(super) bar: Bar,
+    pub(super) present: Present,
 }
 
 /// What is told above the question.
@@ -119,7 +132,7 @@ impl Now {
             keys: part.frame.keys,
             id: part.id.to_owned(),
             way: part.way.clone(),
-            again: with(part.here, "part=now"),
+            again: with(part.here, STANDING),
             over: closed(review, t),
             held: held(review, seat, now),
             held_mine: review.held.as_ref().is_some_and(|held| held.by == *name),
@@ -150,7 +163,7 @@ impl Bar {
             keys: part.frame.keys,
             id: part.id.to_owned(),
             way: part.way.clone(),
-            again: with(part.here, "part=bar"),
+            again: with(part.here, STANDING),
             may_claim: rights.claims && !rights.waits,
             holder: review.claimed_by.clone().filter(|_| !rights.mine).unwrap_or_default(),
             carried,
@@ -159,31 +172,36 @@ impl Bar {
     }
 }
 
-/// Who else has it open; asked for by itself every now and then, which tells the others that somebody has it open here.
+/// Who else has it open.
 #[derive(Template)]
 #[template(path = "present.html")]
 pub(super) struct Present {
+    /// Where it is over nobody has to know, and nobody is told.
+    open: bool,
     again: String,
+    /// What is asked for every now and then, which tells the others that somebody has it open here.
+    tells: String,
     says: String,
 }
 
 impl Present {
-    /// Where it is over nobody has to know.
-    pub(super) fn of(review: &Review, here: &str, seat: &Seat) -> Option<Present> {
-        let says = present(review, seat);
-        (review.state == "open").then(|| Present { again: with(here, "part=present"), says })
+    pub(super) fn of(review: &Review, here: &str, seat: &Seat) -> Present {
+        let open = review.state == "open";
+        let says = if open { present(review, seat) } else { String::new() };
+        Present { open, again: with(here, STANDING), tells: with(here, "part=present"), says }
     }
 }
 
 /// Who else has it open, in words; who works on it is told elsewhere.
 pub(super) fn present(review: &Review, seat: &Seat) -> String {
-    let t = &seat.look.lang.texts().review;
+    let texts = seat.look.lang.texts();
+    let t = &texts.review;
     let holder = review.claimed_by.as_deref().unwrap_or_default();
     let names: Vec<&str> = review.present.iter().map(String::as_str).filter(|name| !same(name, holder)).collect();
     match names.len() {
         0 => String::new(),
         1 => put(t.present_one, &names),
-        _ => put(t.present_more, &[&names.join(", ")]),
+        _ => put(t.present_more, &[&names.join(texts.common.comma)]),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Where somebody comes from and what they work through: the inbox's tab, its process, and the page of the list. It goes along in
-//! addresses and forms, so that a review knows its list, the next one comes from it, and the way back leads there.
+//! addresses and forms, so that a review stands beside its list, the way back leads there, and the next one is of the same process: the
+//! one with the least time left that nobody holds, whichever tab they came from.
 
 use super::form::{Fields, encoded};
 
@@ -8,7 +9,7 @@ pub(super) const TABS: [&str; 6] = ["mine", "unassigned", "team", "second", "sno
 /// The longest cursor or name that is carried.
 const LONGEST: usize = 200;
 
-/// A list of the inbox. Without a tab it is no list, and only the process is kept.
+/// A list of the inbox. Without a tab it is no list but the process that somebody works through.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Way {
     /// One of [`TABS`], or empty.
@@ -22,7 +23,15 @@ impl Way {
     pub(super) fn of(fields: &Fields) -> Way {
         let some = |name: &str| fields.one(name).chars().filter(|c| !c.is_control()).take(LONGEST).collect::<String>();
         let tab = TABS.into_iter().find(|known| *known == fields.one("tab")).unwrap_or_default();
-        Way { tab, process: some("process"), cursor: some("cursor") }
+        // A place in a list is one of that list alone.
+        let cursor = if tab.is_empty() { String::new() } else { some("cursor") };
+        Way { tab, process: some("process"), cursor }
+    }
+
+    /// From a page's own address; nothing where it is none of a review or of their list.
+    pub(super) fn of_page(address: &str) -> Way {
+        let query = address.split_once('?').filter(|(page, _)| page.starts_with("/console/reviews"));
+        query.map(|(_, query)| Way::of(&Fields::parse(query))).unwrap_or_default()
     }
 
     /// The same list in this tab.
@@ -81,10 +90,13 @@ mod tests {
     fn a_way_says_what_the_inbox_knows() {
         let way = |text: &str| Way::of(&Fields::parse(text));
         assert_eq!(way("tab=mine&process=a%26b&cursor=x&other=y").inbox(), "/console/reviews?tab=mine&process=a%26b&cursor=x");
-        assert_eq!(way("tab=odd&process=a").fields(), [("process", "a")]);
+        assert_eq!(way("tab=odd&process=a&cursor=x").fields(), [("process", "a")]);
+        assert_eq!((way("cursor=x").begins(), way("cursor=x").asked().as_str()), (true, ""));
         assert_eq!((way("").inbox().as_str(), way("").query('&').as_str()), ("/console/reviews", ""));
         assert_eq!(way("tab=mine&process=a&cursor=x").asked(), "&process=a&cursor=x");
         assert_eq!(way("tab=mine&cursor=x").begin(), way("tab=mine"));
+        assert_eq!(Way::of_page("/console/reviews/1?tab=mine&process=a%26b"), way("tab=mine&process=a%26b"));
+        assert_eq!(Way::of_page("/console/requests?process=a"), Way::default());
         assert_eq!(way(&format!("tab=mine&cursor={}", "x".repeat(900))).query('?').len(), LONGEST + 17);
     }
 }

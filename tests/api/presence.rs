@@ -28,7 +28,8 @@ async fn others_are_told_who_has_a_review_open() {
     let first = stored(&world, &review).await;
     let left = first[0].until.since(world.engine.clock().now());
     assert!(first.len() == 1 && left > Duration::from_secs(30) && left <= Duration::from_secs(45), "{first:?}");
-    world.post("li", &presence, &json!({})).await.expect(200);
+    let again = world.post("li", &presence, &json!({})).await.expect(200);
+    assert_eq!(again.body["answer"], "unchanged");
     assert_eq!(stored(&world, &review).await, first, "what was said just now is not written again");
     for who in ["wang", "zhao", "ops", "audit", "root"] {
         assert_eq!(present(who).await, json!(["li"]), "{who}");
@@ -36,6 +37,12 @@ async fn others_are_told_who_has_a_review_open() {
     let list = world.get("wang", "/v1/reviews").await.expect(200);
     let told: Vec<&Value> = list.body["items"].as_array().unwrap().iter().map(|item| &item["present"]).collect();
     assert_eq!(told, [&json!(["li"]), &Value::Null]);
+    // A list that nobody wants to know it of leaves it out.
+    let bare = world.get("wang", "/v1/reviews?present=false").await.expect(200);
+    let items = bare.body["items"].as_array().unwrap();
+    assert!(items.len() == 2 && items.iter().all(|item| item["present"] == Value::Null), "{}", bare.text);
+    world.get("wang", "/v1/reviews?present=true").await.expect(200).body["items"][0]["present"].as_array().unwrap();
+    world.get("wang", "/v1/reviews?present=maybe").await.expect(400);
     // It keeps nobody from anything.
     assert_eq!(list.body["items"][0]["claimed_by"], Value::Null);
     assert_eq!(world.post("wang", &presence, &json!({})).await.expect(200).body["review"]["present"], json!(["li"]));
@@ -46,7 +53,7 @@ async fn others_are_told_who_has_a_review_open() {
     assert_eq!(present("audit").await, Value::Null);
     world.post("zhao", &presence, &json!({})).await.expect(403);
     let before = stored(&world, &review).await;
-    world.post("root", &presence, &json!({})).await.expect(200);
+    assert_eq!(world.post("root", &presence, &json!({})).await.expect(200).body["answer"], "unchanged");
     assert_eq!((before.len(), stored(&world, &review).await), (2, before));
 }
 

@@ -1,6 +1,7 @@
 // The console in Chromium, over a running demo: a reviewer's morning, an operator's incident, every page in both themes and
 // languages, by mouse, by keyboard and without scripts.
 import assert from "node:assert/strict";
+import { following } from "./following.mjs";
 import { accessible, base, effective, fits, goto, person, picture, set, start, step } from "./helpers.mjs";
 
 const browser = await start();
@@ -226,6 +227,8 @@ try {
     quiet(root);
     quiet(wang);
   });
+
+  await following({ root, wang });
 
   await step("a lost connection is said", async () => {
     await goto(li, "/console/reviews?tab=team");

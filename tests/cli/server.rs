@@ -130,6 +130,12 @@ async fn a_request_from_submission_to_outcome() {
 
     let listed = place.run(&["request", "list", "--state", "done", "--json"]);
     assert_eq!(listed.lines()[0]["id"], id.as_str());
+    let by_message = |message: &str| place.run(&["request", "list", "--producer", "boss", "--message", message, "--json"]);
+    let found: Vec<Value> = by_message("k-1").lines().iter().map(|line| line["id"].clone()).collect();
+    assert_eq!((found, by_message("k-2").lines().len()), (vec![id.clone().into()], 0));
+    let alone = place.run(&["request", "list", "--message", "k-1"]);
+    assert_eq!(alone.code, 2, "{}", alone.err);
+    assert!(alone.err.contains("each producer has its own ids"), "{}", alone.err);
     assert_eq!(place.run(&["request", "list", "--open"]).err, "nothing here\n");
     let late = place.run(&["request", "withdraw", &id]);
     assert_eq!(late.code, 6, "it has ended: {}", late.err);

@@ -32,9 +32,16 @@ async fn a_decision_is_taken_back_from_the_next_page() {
     let page = li.get(&format!("/console/reviews/{review}")).await.expect(200);
     let (version, key) = (page.field("version"), page.field("key"));
     let decision = [("choice", "approve"), ("note", "same person"), ("then", "next"), ("version", &version), ("key", &key)];
-    assert_eq!(li.act(&path("decide"), &decision).await.to(), "/console/reviews?tab=unassigned");
-    let next = li.get("/console/reviews?tab=unassigned").await.expect(200);
-    next.says("It takes effect in a few seconds").says(&path("undo")).says("data-undo");
+    let decision: Vec<_> = decision.into_iter().chain([("tab", "unassigned"), ("process", "change")]).collect();
+    let list = "/console/reviews?tab=unassigned&process=change";
+    assert_eq!(li.act(&path("decide"), &decision).await.to(), list);
+    let next = li.get(list).await.expect(200);
+    // Taken back from there, it is shown beside the same list.
+    let csrf = next.field("csrf");
+    let hidden = |name: &str, value: &str| format!("<input type=\"hidden\" name=\"{name}\" value=\"{value}\">");
+    let way = format!("{}{}{}", hidden("csrf", &csrf), hidden("tab", "unassigned"), hidden("process", "change"));
+    let form = format!("action=\"{}\" method=\"post\">{way}<button class=\"tiny\" data-undo>", path("undo"));
+    next.says("It takes effect in a few seconds").says(&form);
     // It waits, on the review's own page, too; and nobody decides anything else there.
     let page = li.get(&format!("/console/reviews/{review}")).await.expect(200);
     page.says("You decided: Approve").says(&path("undo")).silent_about(&path("decide"));
@@ -44,7 +51,8 @@ async fn a_decision_is_taken_back_from_the_next_page() {
     assert_eq!(world.store.request(id.parse().unwrap()).await.unwrap().state, "in_review");
     assert_eq!(li.act(&path("undo"), &[]).await.to(), format!("/console/reviews/{review}"));
     li.get(&format!("/console/reviews/{review}")).await.expect(200).says("Taken back").says(&path("decide"));
-    li.act(&path("undo"), &[]).await.expect(303);
+    let there = format!("/console/reviews/{review}?tab=unassigned");
+    assert_eq!(li.act(&path("undo"), &[("tab", "unassigned")]).await.to(), there);
     li.get(&format!("/console/reviews/{review}")).await.expect(200).says("Somebody was faster");
     // Decided again, and this time it takes effect.
     let again = [("choice", "approve"), ("note", "same person"), ("then", "stay"), ("version", &version), ("key", "another")];

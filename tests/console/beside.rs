@@ -35,7 +35,12 @@ async fn a_review_is_shown_beside_its_list() {
     // Every act leads back to where one is, and the next one stays in the list.
     let fields = [("tab", "unassigned"), ("process", "change")];
     assert_eq!(li.act(&format!("/console/reviews/{}/claim", reviews[1]), &fields).await.to(), there(1));
-    let page = li.get(&there(1)).await.expect(200).says("You work on this until").silent_about(&link(1));
+    // It is unassigned no more, and the list keeps the row that one is on, in its place.
+    li.get(&format!("/console/reviews{way}")).await.expect(200).says(&link(0)).silent_about(&link(1));
+    let page = li.get(&there(1)).await.expect(200).says("You work on this until");
+    let rows: Vec<usize> = [0, 1, 2].map(|at| page.text.find(&link(at)).unwrap()).to_vec();
+    assert!(rows.is_sorted(), "{rows:?}");
+    let page = page.says(&format!("{} aria-current=\"true\">", link(1))).says("<span class=\"muted who\">you</span>");
     let page = page.says("name=\"tab\" value=\"unassigned\"");
     page.says("href=\"/console/reviews?tab=unassigned&#38;process=change\">Unassigned</a>");
     let decide = [("version", "1"), ("choice", "approve"), ("note", "known"), ("then", "next")];
@@ -57,7 +62,8 @@ async fn a_review_is_shown_beside_its_list() {
         .says("跳过列表")
         .says("通过");
     let mut audit = Browser::signed_in(&world, "audit", &["auditor"]).await;
-    audit.get(&format!("/console/reviews/{}?tab=snoozed", reviews[0])).await.expect(200).says("Nothing is left in this list.");
+    let page = audit.get(&format!("/console/reviews/{}?tab=snoozed", reviews[0])).await.expect(200);
+    page.says("Nothing is left in this list.").says("aria-current=\"true\">");
     let odd = "tab=team&process=%22%3E%3Cscript%3E&cursor=%3Cb%3E";
     audit
         .get(&format!("/console/reviews/{}?{odd}", reviews[0]))
@@ -106,16 +112,21 @@ async fn who_else_has_it_open_is_told() {
     let told = li.send(part(&li)).await.expect(200).says("wang is looking at this");
     assert!(told.text.starts_with("<span id=\"present\""), "{}", told.text);
     audit.cookies.insert("mozhao_lang".to_owned(), "zh-CN".to_owned());
-    audit.get(&here).await.expect(200).says("li, wang 正在查看");
-    audit.send(part(&audit)).await.expect(200).says("li, wang 正在查看");
+    audit.get(&here).await.expect(200).says("li、wang 正在查看");
+    audit.send(part(&audit)).await.expect(200).says("li、wang 正在查看");
     let mut narrow = Browser::for_processes(&world, "narrow", &["reviewer"], &["texted"]).await;
     narrow.send(part(&narrow)).await.expect(404);
     // Who works on it is told once.
     li.act(&format!("{here}/claim"), &[]).await.expect(303);
     wang.get(&here).await.expect(200).says("li works on this until").silent_about("is looking at this");
-    // Where it is over nobody has to know.
+    // Where it is over nobody has to know: the part that said it says nothing, and asks no more.
+    audit.send(part(&audit)).await.expect(200).says("data-present").says("data-follow").says("wang 正在查看");
     let decide = [("version", "1"), ("choice", "approve"), ("note", "known"), ("then", "stay")];
     li.act(&format!("{here}/decide"), &decide).await.expect(303);
     wang.get(&here).await.expect(200).says("Decided: Approve by li").silent_about("data-present");
-    wang.send(part(&wang)).await.expect(204);
+    for part in ["present", "standing"] {
+        let request = audit.request(Method::GET, &format!("{here}?part={part}")).header("hx-request", "true");
+        let over = audit.send(request).await.expect(200).says("<span id=\"present\" role=\"status\"></span>");
+        over.silent_about("正在查看").silent_about("data-present");
+    }
 }

@@ -61,6 +61,13 @@ async fn other_acts_keep_a_draft() {
     // Nothing has been decided by any of it; a page that is opened anew is empty.
     assert_eq!(world.store.request(id.parse().unwrap()).await.unwrap().state, "in_review");
     li.get(&here).await.expect(200).silent_about("my &#60;b&#62;long");
+    // Where the list beside it cannot be had, the page comes without it, and with what was written.
+    let nowhere = [("said.note", ""), ("tab", "unassigned"), ("process", "change"), ("cursor", "<b>")];
+    keeps(li.act(&path("note"), &with(&nowhere)).await.expect(422)).says("name=\"cursor\"").silent_about("id=\"list\"");
+    for (part, status) in [("list", 400), ("standing", 200)] {
+        let address = format!("{here}?tab=unassigned&cursor=%3Cb%3E&part={part}");
+        li.send(li.request(reqwest::Method::GET, &address).header("hx-request", "true")).await.expect(status);
+    }
     // The addresses of acts lead back to the review.
     for act in ["note", "decide", "draft", "reveal"] {
         assert_eq!(li.get(&path(act)).await.to(), here);
@@ -105,6 +112,10 @@ async fn a_session_that_ended_loses_no_words() {
     let page = page.says("Nothing was done.").says("my &#60;b&#62;long&#60;/b&#62; words").says("half a note");
     let to = format!("/console/sign-in?to={}", here.replace('/', "%2F").replace('-', "%2D"));
     let page = page.says(&to).says("target=\"_blank\"").says(&format!("action=\"{here}/draft\""));
+    // The list that it was opened from is where it leads back to, too.
+    let from: Vec<_> = sent.iter().copied().chain([("tab", "unassigned"), ("process", "change")]).collect();
+    let listed = li.post(&format!("{here}/decide"), &from).await.expect(401).says("name=\"tab\" value=\"unassigned\"");
+    listed.says(&format!("{to}%3Ftab%3Dunassigned%26process%3Dchange\""));
     // Neither the former session's token nor the key of its form are in it.
     page.silent_about(&csrf).silent_about(&key);
     // Not signed in again yet: still nothing is lost.

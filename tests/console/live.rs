@@ -55,13 +55,34 @@ async fn a_review_page_follows_what_others_do_and_touches_no_draft() {
     let part = |browser: &Browser<'_>, part: &str| {
         browser.request(Method::GET, &format!("{here}?part={part}")).header("hx-request", "true")
     };
-    let now = li.send(part(&li, "now")).await.expect(200).says("wang works on this until").says("data-mine=\"false\"");
+    let now = li.send(part(&li, "standing")).await.expect(200).says("wang works on this until").says("data-mine=\"false\"");
     assert!(now.text.trim_start().starts_with("<div id=\"now\""), "{}", now.text);
-    let bar = li.send(part(&li, "bar")).await.expect(200).says("said.claim");
-    assert!(bar.text.trim_start().starts_with("<div id=\"bar\""), "{}", bar.text);
+    now.says("<div id=\"bar\"").says("said.claim");
     // Who holds it has a form, and no part of it is asked for anew.
     let mine = wang.get(&here).await.expect(200).says("id=\"decide\"").says("id=\"now\" data-follow");
     mine.silent_about("id=\"bar\"");
-    let now = wang.send(part(&wang, "now")).await.expect(200).says("data-mine=\"true\"");
+    let now = wang.send(part(&wang, "standing")).await.expect(200).says("data-mine=\"true\"");
     now.silent_about("id=\"decide\"").silent_about("<textarea");
+}
+
+/// Nothing is told for longer than the watcher takes for a look.
+async fn quiet(stream: &mut reqwest::Response) -> bool {
+    tokio::time::timeout(Duration::from_millis(2_500), stream.chunk()).await.is_err()
+}
+
+#[tokio::test]
+async fn who_opens_a_review_is_told_to_open_lists_once() {
+    let world = World::start().await;
+    let here = format!("/console/reviews/{}", world.review_of(&world.submit_until("grey-1", "in_review").await).await);
+    let li = Browser::signed_in(&world, "li", &["reviewer"]).await;
+    let mut wang = Browser::signed_in(&world, "wang", &["reviewer"]).await;
+    let cookies = format!("mozhao_session={}", li.cookies["mozhao_session"]);
+    let mut stream = world.http.get(world.url("/console/live")).header("cookie", cookies).send().await.unwrap();
+    while !quiet(&mut stream).await {}
+    wang.get(&here).await.expect(200);
+    let told = tokio::time::timeout(Duration::from_secs(10), stream.chunk()).await.unwrap().unwrap().unwrap();
+    assert_eq!(&told[..], b"event: changed\ndata: 1\n\n");
+    // Said again, it is no news.
+    wang.get(&here).await.expect(200);
+    assert!(quiet(&mut stream).await);
 }

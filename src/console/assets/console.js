@@ -77,14 +77,25 @@
   }
 
   // Live: the server says that something has changed, and the parts that follow are asked for anew — not while
-  // somebody points at them, works in them with the keyboard, types, or has opened something in them. The button says what holds for what is on the
+  // somebody points at them, works in them with the keyboard, types, or has opened or written something in them. Parts that
+  // are at one address come with one answer, and what the style sheet leaves out is not asked for. The button says what holds for what is on the
   // screen: it is followed, something waits, or nobody knows because the connection is lost.
   const parts = () => document.querySelectorAll("[data-follow]");
   const button = find("[data-live-button]");
   if (body.dataset.live === "true" && parts().length && window.EventSource) {
     let due = false;
     let lost = false;
-    const busy = (part) => part.matches(":hover") || part.contains(document.activeElement) || part.querySelector("details[open]");
+    // How many answers are under way, and whether somebody was told meanwhile that there is more.
+    let asking = 0;
+    let more = false;
+    // A part that is left out where the window is narrow.
+    let passed = false;
+    const typed = (field) => field.value !== field.defaultValue;
+    const busy = (part) =>
+      part.matches(":hover") || part.contains(document.activeElement) || part.querySelector("details[open]") ||
+      [...part.querySelectorAll("input:not([type=checkbox]):not([type=radio]), textarea")].some(typed);
+    // What is empty may be left out for as long as it is.
+    const shown = (part) => !part.firstChild || getComputedStyle(part).display !== "none";
     const show = () => {
       const state = lost ? "lost" : due ? "waiting" : "live";
       if (!button || button.dataset.state === state) return;
@@ -94,14 +105,33 @@
       // Nobody has to hear that all is well, unless it was not.
       if (said) said.textContent = state === "waiting" ? "" : button.dataset[state];
     };
+    const ask = (address, found) => {
+      if (found.length === 1) return htmx.trigger(found[0], "refresh");
+      asking++;
+      const selectOOB = found.map((part) => `#${part.id}:outerMorph`).join(",");
+      htmx.ajax("GET", address, { source: found[0], swap: "none", selectOOB }).finally(() => {
+        if (--asking || !more) return;
+        more = false;
+        refresh();
+      });
+    };
     const refresh = () => {
-      due = false;
-      for (const part of parts()) {
-        if (busy(part) || document.hidden) due = true;
-        else htmx.trigger(part, "refresh");
+      if (asking) {
+        more = true;
+        return;
       }
+      due = false;
+      passed = false;
+      const asked = new Map();
+      for (const part of parts()) {
+        if (!shown(part)) passed = true;
+        else if (busy(part) || document.hidden) due = true;
+        else asked.set(part.getAttribute("hx-get"), [...(asked.get(part.getAttribute("hx-get")) || []), part]);
+      }
+      asked.forEach((found, address) => ask(address, found));
       show();
     };
+    window.addEventListener("resize", () => passed && [...parts()].every(shown) && refresh());
     let source;
     let again;
     const open = () => {
@@ -159,9 +189,37 @@
   if (body.dataset.live === "true" && find("[data-present]")) {
     setInterval(() => {
       const part = find("[data-present]");
-      if (part && !document.hidden) htmx.trigger(part, "refresh");
+      if (part && !document.hidden) htmx.ajax("GET", part.dataset.present, { source: part, target: part, swap: "outerMorph" });
     }, 20000);
   }
+
+  // Something is chosen or written, for the decision or for an act beside it, and would be left behind.
+  const written = () => {
+    const form = find("[data-decide]");
+    if (!form) return null;
+    const begun = (field) => (field.name === "choice" ? field.checked : field.matches("textarea, input[type=text]") && field.value.trim());
+    return [...form.elements].some(begun) ? form : null;
+  };
+
+  // To where it is sent, or to the answers before there is one.
+  const stay = (form) => [form.querySelector("button.primary"), form.querySelector("[name=choice]")].find((field) => field.offsetParent)?.focus();
+
+  // A row of the list beside it leads away: once is told what that would leave behind, and who means it chooses that row again.
+  const said = find("[data-begun]");
+  let meant = "";
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest(".picks a:not(.skip)");
+    const form = link && !event.ctrlKey && !event.metaKey && !event.shiftKey && written();
+    if (!form || !said || meant === link.href) return;
+    event.preventDefault();
+    meant = link.href;
+    said.textContent = said.dataset.begun;
+    stay(form);
+  });
+  document.addEventListener("input", () => {
+    meant = "";
+    if (said) said.textContent = "";
+  });
 
   // The list beside a review begins where its row is seen; the page itself stays.
   const current = find(".picks [aria-current]");
@@ -212,11 +270,6 @@
     if (button) button.form.requestSubmit(button);
     else if (part.requestSubmit) part.requestSubmit();
   };
-  // Something is chosen or written, and would be left behind.
-  const written = () => {
-    const form = find("[data-decide]");
-    return form && (form.querySelector("[name=choice]:checked") || form.querySelector("textarea").value.trim()) ? form : null;
-  };
   let goes = false;
   const rows = () => [...document.querySelectorAll("tr.link a.go, li.link a.go")];
   const move = (by) => {
@@ -256,7 +309,7 @@
     c: () => press("[data-claim]"),
     n: () => {
       const form = written();
-      if (form) form.querySelector("button.primary").focus();
+      if (form) stay(form);
       else return press("[data-next]");
     },
     z: () => press("[data-undo]"),

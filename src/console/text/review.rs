@@ -53,6 +53,7 @@ texts! { Review {
     choose_reason: "Choose a reason", "请选择原因";
     draft_kept: "What you had written is kept: claim it, and go on.", "已保留您填写的内容：领取后可继续。";
     reload: "Load it anew", "刷新页面";
+    begun: "You have begun a decision. Choose that row once more to leave it behind.", "您有未提交的决定。再次选择该行即放弃并离开。";
     not_any_more: "You do not hold this any more. What you write here stays, but cannot be sent before you have claimed it again.", "您已不再持有该复核。此处填写的内容会保留，但需重新领取后才能提交。";
     back_to: "Hide", "隐藏";
     evidence: "Evidence", "证据";

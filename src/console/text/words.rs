@@ -29,6 +29,7 @@ texts! { Common {
     pause: "Pause", "暂停";
     go_live: "Follow", "恢复更新";
     more: "Next page", "下一页";
+    comma: ", ", "、";
     all: "All", "全部";
     filter: "Filter", "筛选";
     nothing: "Nothing here", "暂无内容";
