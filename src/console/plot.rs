@@ -82,7 +82,7 @@ fn labels(columns: impl Iterator<Item = String>, count: usize) -> Vec<Label> {
     let step = (WIDTH - LEFT) / count.max(1) as f64;
     let every = count.div_ceil(6).max(1);
     let shown = columns.enumerate().filter(|(at, _)| at % every == 0);
-    shown.map(|(at, text)| Label { x: fixed(LEFT + at as f64 * step), y: fixed(HEIGHT - 6.0), text }).collect()
+    shown.map(|(at, text)| Label { x: fixed(LEFT + (at as f64 + 0.5) * step), y: fixed(HEIGHT - 6.0), text }).collect()
 }
 
 /// Columns with parts on top of each other.

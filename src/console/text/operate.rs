@@ -5,6 +5,7 @@ use super::texts;
 texts! { Overview {
     title: "Overview", "概览";
     window: "Window", "时间范围";
+    quarter: "15 minutes", "15 分钟";
     hour: "1 hour", "1 小时";
     day: "24 hours", "24 小时";
     week: "7 days", "7 天";
@@ -91,7 +92,7 @@ texts! { Defects {
 texts! { Dependencies {
     title: "Dependencies", "依赖";
     empty: "No process calls another system.", "没有流程调用其他系统。";
-    parked: "Wait for it", "等待中";
+    parked: "Waiting for it", "等待中";
     failures: "Failed in a row", "连续失败";
     processes: "Called by", "调用方";
     why: "Why", "原因";
@@ -200,7 +201,7 @@ texts! { Decisions {
     view_removed: "removed a view", "移除了视图";
     batch_stopped: "stopped a batch", "停止了批量决定";
     by: "By", "决定人";
-    first: "First", "首次决定";
+    first: "first:", "首次决定：";
     empty: "Nobody has decided anything yet.", "尚无人工决定。";
     empty_looks: "Nobody has looked behind a mask.", "无人查看过脱敏内容。";
     why: "Why", "理由";
