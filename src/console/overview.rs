@@ -284,7 +284,7 @@ fn tiles(balance: &Balance, history: &History, within: &str, t: &Texts) -> Vec<T
         tile(search("state:refused", within), t.overview.refused, number(whole.refused), of(balance.refused)),
         tile(
             search("state:withdrawn,expired", within),
-            t.overview.other,
+            t.overview.otherwise,
             number(whole.other),
             of(balance.withdrawn.zip(balance.expired).map(|(withdrawn, expired)| withdrawn + expired)),
         ),

@@ -16,9 +16,9 @@ use super::text::Texts;
 
 /// The size of a plot's drawing area, and its margins, in units of its own.
 const WIDTH: f64 = 640.0;
-const HEIGHT: f64 = 170.0;
+const HEIGHT: f64 = 174.0;
 const LEFT: f64 = 56.0;
-const BOTTOM: f64 = 22.0;
+const BOTTOM: f64 = 26.0;
 const TOP: f64 = 8.0;
 
 /// One rectangle.
@@ -82,7 +82,7 @@ fn labels(columns: impl Iterator<Item = String>, count: usize) -> Vec<Label> {
     let step = (WIDTH - LEFT) / count.max(1) as f64;
     let every = count.div_ceil(6).max(1);
     let shown = columns.enumerate().filter(|(at, _)| at % every == 0);
-    shown.map(|(at, text)| Label { x: fixed(LEFT + (at as f64 + 0.5) * step), y: fixed(HEIGHT - 6.0), text }).collect()
+    shown.map(|(at, text)| Label { x: fixed(LEFT + (at as f64 + 0.5) * step), y: fixed(HEIGHT - 5.0), text }).collect()
 }
 
 /// Columns with parts on top of each other.

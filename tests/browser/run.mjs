@@ -162,6 +162,7 @@ try {
     await li.getByText("You work on this until").waitFor();
     await li.keyboard.press("a");
     assert.equal(await li.evaluate(() => document.activeElement.name), "note", "the note is next");
+    assert.equal(await li.evaluate(() => scrollY), 0, "the evidence stays in sight");
     // Keys are letters in a field.
     await li.keyboard.type("same person, as a colleague can confirm");
     assert.equal(await li.locator("input[value=approve]").isChecked(), true);

@@ -211,7 +211,7 @@ pub(super) async fn reviews_are_put_aside(world: &World) {
     let mut both = [row(one, 90), row(two, 60)];
     both.sort_by_key(|row| row.review);
     assert_eq!(store.snoozed(&[one, world.id(), two], T0).await.unwrap(), both);
-    assert_eq!(store.snoozed(&[one, two], T0.plus(Duration::from_secs(60))).await.unwrap(), [row(one, 90)]);
+    assert_eq!(store.snoozed(&[one, two], T0.plus(Duration::from_mins(1))).await.unwrap(), [row(one, 90)]);
     assert_eq!(store.snoozed(&[], T0).await.unwrap(), []);
     assert!(store.wake(two, &act(world, "li")).await.unwrap());
     assert!(!store.wake(two, &act(world, "li")).await.unwrap());

@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn customers_come_at_random_where_there_is_time() {
-        let over = Some(Duration::from_secs(600));
+        let over = Some(Duration::from_mins(10));
         assert_eq!(pause(200, None, 0.5), Duration::from_millis(60));
         assert_eq!((pause(60, over, 0.0), pause(60, over, 1.0)), (Duration::ZERO, Duration::from_secs(50)));
         let all: Duration = (0..1000).map(|at| pause(1000, over, f64::from(at) / 1000.0)).sum();

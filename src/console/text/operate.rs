@@ -15,6 +15,7 @@ texts! { Overview {
     done: "Done", "已完成";
     refused: "Refused", "已拒绝";
     open: "Open", "未结束";
+    otherwise: "Ended otherwise", "其他结束";
     p50: "Half within", "半数用时不超过";
     p95: "95 of 100 within", "95% 用时不超过";
     in_review: "In review", "复核中";
@@ -189,6 +190,7 @@ texts! { Decisions {
     detail: "Detail", "详情";
     decision_undone: "took a decision back", "撤回了决定";
     review_snoozed: "put a review aside", "暂缓了复核";
+    until: "until {}", "至 {}";
     review_woken: "took up what was put aside", "恢复了已暂缓的复核";
     review_taken_over: "took a review over", "接管了复核";
     review_released: "gave a review back", "释放了复核";
