@@ -281,18 +281,18 @@ try {
 
   await step("two at once: the second sees the difference", async () => {
     await goto(root, "/console/reviews?tab=unassigned");
-    const href = await root.locator("tr.link:not(:has(.chip)) a.go").first().getAttribute("href");
+    const href = await root.locator("tr.link:not(:has(.chip)) a.go").last().getAttribute("href");
     await goto(root, href);
     await root.locator("[data-claim]").click();
     await root.locator("input[name=choice]").first().check();
-    await root.locator("textarea[name=note]").last().fill("She confirmed it on a recorded call.");
+    await root.locator("textarea[name=note]").last().fill("Both offices have the new certificate on file.");
     await goto(wang, href);
     await wang.locator("input[name='said.claim']").fill("root has left for today");
     await wang.getByRole("button", { name: "Take over" }).click();
     await wang.getByText("You work on this until").waitFor();
     // Whoever held it sees that on the open page, and keeps what they wrote.
     await root.locator("[data-lost-claim]:not([hidden])").waitFor();
-    assert.equal(await root.locator("textarea[name=note]").inputValue(), "She confirmed it on a recorded call.");
+    assert.equal(await root.locator("textarea[name=note]").inputValue(), "Both offices have the new certificate on file.");
     await accessible(root, "a claim that was taken over");
     await root.locator("button[name=then][value=stay]").click();
     await root.getByText("This has changed since you looked").waitFor();
