@@ -124,7 +124,7 @@ pub(super) struct Series {
 }
 
 /// Lengths of time that people count in, in seconds.
-const LENGTHS: [f64; 11] = [0.001, 0.01, 0.1, 1.0, 10.0, 60.0, 600.0, 3600.0, 21_600.0, 86_400.0, 604_800.0];
+static LENGTHS: [f64; 11] = [0.001, 0.01, 0.1, 1.0, 10.0, 60.0, 600.0, 3600.0, 21_600.0, 86_400.0, 604_800.0];
 
 /// Those around these two: the scale begins with the first and ends with the last.
 fn lengths(least: f64, most: f64) -> &'static [f64] {
