@@ -1,7 +1,8 @@
 //! The console in a real browser, over a running demo: what people see, with and without scripts, and whether everybody can
 //! use it. What is done there stands in `tests/browser/run.mjs`; this starts the demo, the browser's libraries and the script.
 //!
-//! `CONSOLE_PICTURES=deploy/screenshots` keeps pictures of the main pages.
+//! `CONSOLE_PICTURES=deploy/screenshots` keeps pictures of the main pages, of a demo that took its time: a plot of what happened
+//! within ten seconds shows nothing. It takes a quarter of an hour.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests stop at the first surprise")]
 
@@ -15,8 +16,9 @@ use harness::process::Mozhao;
 use regex::Regex;
 use tokio::process::Command;
 
-/// How long the demo may take until its summary.
+/// How long the demo may take until its summary, and how long the one of the pictures is at work.
 const DEMO: Duration = Duration::from_mins(3);
+const DEMO_OF_PICTURES: u64 = 10;
 /// How long the browser may take for everything.
 const BROWSER: Duration = Duration::from_mins(8);
 
@@ -51,10 +53,16 @@ async fn libraries() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_console_in_a_browser() {
     libraries().await;
-    let demo = Mozhao::new(["demo", "--requests", "150", "--seed", "5"]);
+    let pictures = std::env::var_os("CONSOLE_PICTURES");
+    let over = format!("{DEMO_OF_PICTURES}m");
+    let (how, patience) = match &pictures {
+        None => (vec!["--requests", "150"], DEMO),
+        Some(_) => (vec!["--requests", "260", "--over", &over], DEMO + Duration::from_mins(DEMO_OF_PICTURES)),
+    };
+    let demo = Mozhao::new(["demo", "--seed", "5"].into_iter().chain(how));
     let home = demo.folder().to_owned();
     let mut demo = demo.env("TMPDIR", &home).start();
-    demo.wait_for_line("mozhao doctor", DEMO).await;
+    demo.wait_for_line("mozhao doctor", patience).await;
     let summary = demo.stdout();
     let found = |pattern: &str| Regex::new(pattern).unwrap().captures(&summary).expect("in the summary")[1].to_owned();
     let url = found(r"export MOZHAO_URL=(\S+)");
@@ -63,7 +71,7 @@ async fn the_console_in_a_browser() {
     let mut browser = Command::new("node");
     browser.arg("run.mjs").current_dir(folder()).env("CONSOLE_URL", url).env("SANDBOX_URL", sandbox);
     browser.env("MOZHAO", env!("CARGO_BIN_EXE_mozhao")).env("MOZHAO_CONFIG", config);
-    if let Some(pictures) = std::env::var_os("CONSOLE_PICTURES") {
+    if let Some(pictures) = pictures {
         browser.env("CONSOLE_PICTURES", Path::new(env!("CARGO_MANIFEST_DIR")).join(pictures));
     }
     let text = run(&mut browser, BROWSER, "the browser").await;

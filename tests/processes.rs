@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use mozhao::domain::process::model::{Step, StepKind};
 use mozhao::domain::process::{Finding, Known, describe, json_schema, mermaid, parse, parse_cases};
 use proptest::prelude::*;
 
@@ -222,6 +223,28 @@ fn shipped_processes_do_what_their_cases_say() {
     assert!(report.untested.is_empty(), "{report}");
     let cases: Vec<(&str, usize)> = report.files.iter().map(|file| (file.process.as_str(), file.cases.len())).collect();
     assert_eq!(cases, [("account_close", 50), ("card_unbind", 71), ("name_correction", 40), ("phone_change", 39)]);
+}
+
+#[test]
+fn shipped_clauses_are_in_both_languages() {
+    let mut seen = 0;
+    for path in shipped() {
+        let process = parse("shipped", &fs::read_to_string(&path).unwrap(), &Known::default()).unwrap().process;
+        let clause = |step: &Step| match &step.kind {
+            StepKind::Verify(verify) => Some(verify.clause.clone()),
+            StepKind::Execute(execute) => execute.clause.clone(),
+            StepKind::Wait(wait) => wait.clause.clone(),
+            StepKind::Review { .. } => None,
+        };
+        let limit = process.limit.as_ref().map(|limit| limit.clause.clone());
+        for clause in process.steps.iter().filter_map(clause).chain(limit) {
+            let texts = process.clause_texts(&clause);
+            assert_eq!(texts.keys().collect::<Vec<_>>(), ["en", "zh-CN"], "{}", clause.id);
+            assert_eq!(texts["en"], clause.text, "verdicts cite the English text");
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 30);
 }
 
 /// A body that fits its schema (here: none is declared) may still be one that a rule fails on.

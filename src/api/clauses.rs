@@ -59,6 +59,9 @@ struct ClauseCounts {
     /// The clause in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
+    /// The clause in words by language, where the file has it in several.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    texts: BTreeMap<String, String>,
     /// Requests that conformed.
     passed: u64,
     /// Requests whose effect took place at this step.
@@ -193,6 +196,7 @@ impl Counts {
             let counted = counts.slot(slot);
             counted.counts.clause = clause.map(|clause| clause.id.clone());
             counted.counts.text = clause.map(|clause| clause.text.clone());
+            counted.counts.texts = clause.map(|clause| process.clause_texts(clause)).unwrap_or_default();
         }
         counts
     }

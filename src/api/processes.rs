@@ -107,6 +107,9 @@ struct StepBody {
     /// The clause in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
+    /// The clause in words by language, where the file has it in several.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    texts: BTreeMap<String, String>,
     /// The connector that it calls.
     #[serde(skip_serializing_if = "Option::is_none")]
     connector: Option<String>,
@@ -140,7 +143,7 @@ pub(super) fn clause(step: &Step) -> Option<&Clause> {
     }
 }
 
-fn step(step: &Step) -> StepBody {
+fn step(process: &Process, step: &Step) -> StepBody {
     let (kind, call, undo) = match &step.kind {
         StepKind::Verify(verify) => ("verify", verify.call.as_ref(), false),
         StepKind::Execute(execute) => ("execute", Some(&execute.call), execute.undo.is_some()),
@@ -153,6 +156,7 @@ fn step(step: &Step) -> StepBody {
         kind,
         clause: clause.map(|clause| clause.id.clone()),
         text: clause.map(|clause| clause.text.clone()),
+        texts: clause.map(|clause| process.clause_texts(clause)).unwrap_or_default(),
         connector: call.map(|call| call.connector.clone()),
         when: step.when.as_ref().map(|when| when.source().to_owned()),
         undo,
@@ -174,7 +178,7 @@ fn page(process: &Process, versions: Vec<u32>) -> ProcessPage {
         sensitive: process.request.sensitive().iter().map(|place| place.pointer.clone()).collect(),
         reasons: process.reasons.iter().map(|(name, reason)| ReasonBody::new(name, Some(reason))).collect(),
         reviews: process.reviews.iter().map(question).collect(),
-        steps: process.steps.iter().map(step).collect(),
+        steps: process.steps.iter().map(|one| step(process, one)).collect(),
         mermaid: mermaid(process),
         versions,
     }

@@ -89,7 +89,7 @@ pub(super) struct ReviewBody {
     /// The last decision that was held and could not be applied; not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) not_applied: Option<NotAppliedBody>,
-    /// It is put aside; not in lists.
+    /// It is put aside.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) snoozed: Option<SnoozedBody>,
 }

@@ -91,7 +91,11 @@ async fn list(State(api): State<Api>, caller: Caller, query: Query) -> Result<Re
         review.present = present.remove(&row.id).unwrap_or_default();
         review
     };
-    let items = rows.iter().map(item).collect();
+    let mut items: Vec<ReviewBody> = rows.iter().map(item).collect();
+    let mut aside = if ids.is_empty() { BTreeMap::new() } else { api.put_aside(&ids).await? };
+    for (row, review) in rows.iter().zip(&mut items) {
+        review.snoozed = aside.remove(&row.id);
+    }
     Ok(Answer(ReviewList { items, next }).into_response())
 }
 

@@ -4,6 +4,7 @@
 //! when its time has come, `src/api/releasing.rs` sends it as its maker would have, and removes it only afterwards. So a restart loses
 //! none and repeats none, and taking one back needs no undo: nothing has happened.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::Json as Answer;
@@ -83,6 +84,12 @@ pub(super) struct SnoozedBody {
     until: Stamp,
     /// Why.
     note: String,
+}
+
+impl From<SnoozeRow> for SnoozedBody {
+    fn from(row: SnoozeRow) -> SnoozedBody {
+        SnoozedBody { by: row.by, at: Stamp(row.at), until: Stamp(row.until), note: row.note }
+    }
 }
 
 /// How a review is put aside.
@@ -233,13 +240,14 @@ impl Api {
             why: end.why,
         });
         let now = self.engine().clock().now();
-        let snoozed = reviewing.snoozed(row.id, now).await?.map(|row| SnoozedBody {
-            by: row.by,
-            at: Stamp(row.at),
-            until: Stamp(row.until),
-            note: row.note,
-        });
+        let snoozed = reviewing.snoozed(&[row.id], now).await?.pop().map(SnoozedBody::from);
         Ok((held, end, snoozed))
+    }
+
+    /// Which of these reviews are put aside, by review.
+    pub(super) async fn put_aside(&self, reviews: &[Uuid]) -> Result<BTreeMap<Uuid, SnoozedBody>, Problem> {
+        let rows = self.engine().store().reviewing().snoozed(reviews, self.engine().clock().now()).await?;
+        Ok(rows.into_iter().map(|row| (row.review, SnoozedBody::from(row))).collect())
     }
 }
 

@@ -1,6 +1,7 @@
 //! `mozhao demo`: the whole product on this machine.
 
 use std::io::IsTerminal as _;
+use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
@@ -8,6 +9,7 @@ use super::Done;
 use super::exit::{Exit, Failure};
 use super::signals::Stop;
 use crate::app::DemoOptions;
+use crate::domain::time::parse_duration;
 
 /// Show the whole product at work on this machine, no server needed
 ///
@@ -22,6 +24,9 @@ pub(super) struct Args {
     /// How many requests to send
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     requests: u32,
+    /// Over how long to send them, at random times as customers do; without it, within seconds
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    over: Option<Duration>,
     /// The seed of customers, requests and troubles: the same seed sends the same requests
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
@@ -37,6 +42,7 @@ pub(super) async fn run(args: Args) -> Done {
     let options = DemoOptions {
         exit: args.exit,
         requests: args.requests,
+        over: args.over,
         seed: args.seed,
         terminal: std::io::stderr().is_terminal(),
         keep: args.keep,

@@ -212,7 +212,10 @@ fn act_line(act: &Act, seat: &Seat, now: jiff::Timestamp) -> ActLine {
         (None, None) => (String::new(), String::new()),
     };
     let at = When::parse(&act.at, now, &seat.look);
-    ActLine { at, by: act.by.clone(), what: what.to_owned(), href, about, detail: act.detail.clone() }
+    // How long something was put aside for: `until` and a time.
+    let until = act.detail.strip_prefix("until ").and_then(|time| When::parse(time, now, &seat.look));
+    let detail = until.map_or_else(|| act.detail.clone(), |until| put(seat.look.lang.texts().decisions.until, &[until.whole()]));
+    ActLine { at, by: act.by.clone(), what: what.to_owned(), href, about, detail }
 }
 
 fn row(review: &Review, seat: &Seat, now: jiff::Timestamp) -> DecisionRow {

@@ -57,12 +57,11 @@ impl Beside {
         let none_left = picks.is_empty();
         if picks.iter().all(|pick| !pick.here) {
             let asked: Review;
-            let review = match known {
-                Some(review) => review,
-                None => {
-                    asked = console.desk().get(&seat.person, &format!("/v1/reviews/{id}")).await?;
-                    &asked
-                }
+            let review = if let Some(review) = known {
+                review
+            } else {
+                asked = console.desk().get(&seat.person, &format!("/v1/reviews/{id}")).await?;
+                &asked
             };
             picks.insert(place(way, &list.items, review), pick(review));
         }

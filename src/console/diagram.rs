@@ -1,7 +1,8 @@
 //! A process as a diagram: its steps from top to bottom, each with what it checks or does, and to the side where it may leave.
 
+use super::frame::Look;
 use super::read::Process;
-use super::text::Texts;
+use super::show::text_by_language;
 
 const BOX_WIDTH: u32 = 300;
 const BOX_HEIGHT: u32 = 46;
@@ -24,8 +25,8 @@ pub(super) struct Node {
     pub(super) sub: String,
     /// The arrow that leads to it begins here; 0: none does.
     pub(super) from: u32,
-    /// What stands beside it: the clause.
-    pub(super) beside: String,
+    /// What stands beside it, each line with its height: the clause.
+    pub(super) beside: Vec<(u32, String)>,
 }
 
 /// A diagram.
@@ -34,21 +35,47 @@ pub(super) struct Diagram {
     pub(super) height: u32,
 }
 
-/// The most characters of a text in a box or beside it.
+/// The most columns of a text in a box, and of a line beside it.
 const SHORT: usize = 44;
 const LONG: usize = 64;
 
+/// Chinese characters are twice as wide as letters.
+fn columns(c: char) -> usize {
+    if c < '\u{2e80}' { 1 } else { 2 }
+}
+
 fn cut(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
+    if text.chars().map(columns).sum::<usize>() <= most {
         return text.to_owned();
     }
-    let mut cut: String = text.chars().take(most - 1).collect();
-    cut.push('…');
-    cut
+    let mut room = most - 1;
+    let fits = |c: &char| {
+        let left = room.checked_sub(columns(*c));
+        room = left.unwrap_or(0);
+        left.is_some()
+    };
+    text.chars().take_while(fits).chain(['…']).collect()
+}
+
+/// In two lines where one is too short.
+fn lines(text: &str) -> Vec<String> {
+    let (mut width, mut end) = (0, 0);
+    for (at, c) in text.char_indices() {
+        if c == ' ' || columns(c) == 2 {
+            end = at;
+        }
+        width += columns(c);
+        if width > LONG && end > 0 {
+            let (first, second) = text.split_at(end);
+            return vec![first.to_owned(), cut(second.trim_start(), LONG)];
+        }
+    }
+    vec![cut(text, LONG)]
 }
 
 /// Draws a process.
-pub(super) fn draw(process: &Process, t: &Texts) -> Diagram {
+pub(super) fn draw(process: &Process, look: &Look) -> Diagram {
+    let t = look.lang.texts();
     let mut boxes = vec![("start".to_owned(), t.processes.start.to_owned(), String::new(), String::new())];
     for step in &process.steps {
         let mut sub = vec![t.step_kind(&step.kind).to_owned()];
@@ -60,7 +87,7 @@ pub(super) fn draw(process: &Process, t: &Texts) -> Diagram {
             sub.push(format!("{}: {when}", t.processes.only_when));
         }
         let beside = match (&step.clause, &step.text) {
-            (Some(clause), Some(text)) => format!("{clause} · {text}"),
+            (Some(clause), Some(text)) => format!("{clause} · {}", text_by_language(&step.texts, Some(text), look)),
             _ => String::new(),
         };
         boxes.push((step.kind.clone(), step.name.clone(), sub.join(" · "), beside));
@@ -82,11 +109,20 @@ pub(super) fn draw(process: &Process, t: &Texts) -> Diagram {
             title: cut(&title, SHORT),
             sub: cut(&sub, SHORT),
             from: if at == 0 { 0 } else { y - GAP },
-            beside: cut(&beside, LONG),
+            beside: aside(y + BOX_HEIGHT / 2, &beside),
         });
         y += BOX_HEIGHT + GAP;
     }
     Diagram { nodes, height: y - GAP + 10 }
+}
+
+/// Lines around this height.
+fn aside(middle: u32, text: &str) -> Vec<(u32, String)> {
+    match lines(text).as_slice() {
+        [one] if one.is_empty() => Vec::new(),
+        [one] => vec![(middle, one.clone())],
+        all => all.iter().zip([middle - 8, middle + 8]).map(|(line, y)| (y, line.clone())).collect(),
+    }
 }
 
 impl Node {
@@ -109,18 +145,31 @@ impl Node {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderMap;
+
     use super::super::read::Step;
-    use super::super::text::EN;
     use super::*;
 
     #[test]
     fn steps_stand_below_each_other() {
         let step = |name: &str| Step { name: name.into(), kind: "verify".into(), ..Step::default() };
-        let diagram = draw(&Process { steps: vec![step("a"), step("b")], ..Process::default() }, &EN);
+        let diagram = draw(&Process { steps: vec![step("a"), step("b")], ..Process::default() }, &Look::of(&HeaderMap::new()));
         assert_eq!(diagram.nodes.len(), 5);
         assert!(diagram.nodes.windows(2).all(|two| two[1].y >= two[0].y + BOX_HEIGHT + GAP));
         assert_eq!(diagram.height, 10 + 5 * BOX_HEIGHT + 4 * GAP + 10);
         assert_eq!(cut("abc", 3), "abc");
         assert_eq!(cut("abcd", 3), "ab…");
+        assert_eq!(cut("持卡人", 5), "持卡…");
+    }
+
+    #[test]
+    fn what_is_long_stands_in_two_lines() {
+        let long = "ID-2.2 · The customer is active and the identity number is the one on file";
+        assert_eq!(lines(long), ["ID-2.2 · The customer is active and the identity number is the", "one on file"]);
+        assert_eq!(lines("ID-2.4 · short"), ["ID-2.4 · short"]);
+        let wide = "条".repeat(70);
+        assert_eq!(lines(&wide), ["条".repeat(32), format!("{}…", "条".repeat(31))]);
+        assert_eq!((aside(100, ""), aside(100, "a")), (Vec::new(), vec![(100, "a".to_owned())]));
+        assert_eq!(aside(100, long).iter().map(|(y, _)| *y).collect::<Vec<_>>(), [92, 108]);
     }
 }

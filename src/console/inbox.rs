@@ -83,6 +83,14 @@ pub(super) struct Row {
     pub(super) escalated: bool,
     pub(super) decision: String,
     pub(super) word: String,
+    pub(super) aside: Option<Aside>,
+}
+
+/// Put aside: until when, by whom and why.
+pub(super) struct Aside {
+    pub(super) until: Option<When>,
+    pub(super) by: String,
+    pub(super) why: String,
 }
 
 struct Choice {
@@ -263,6 +271,11 @@ pub(super) fn row(review: &Review, seat: &Seat, now: Timestamp, way: &Way) -> Ro
         escalated: review.escalated > 0,
         decision: review.decision.as_ref().map(|decision| t.choice(&decision.choice).to_owned()).unwrap_or_default(),
         word: review.decision.as_ref().map(|decision| decision.choice.clone()).unwrap_or_default(),
+        aside: review.snoozed.as_ref().map(|aside| Aside {
+            until: When::parse(&aside.until, now, &seat.look),
+            by: if aside.by == seat.person.name { t.inbox.me.to_owned() } else { aside.by.clone() },
+            why: aside.note.clone(),
+        }),
     }
 }
 

@@ -176,18 +176,22 @@ pub(super) async fn overview(State(console): State<Console>, seat: Seat, headers
 
 async fn view(console: &Console, seat: &Seat, query: &Fields) -> Result<View, Refused> {
     let (desk, person, t) = (console.desk(), &seat.person, seat.look.lang.texts());
-    let chosen = ["1h", "24h", "7d"].into_iter().find(|known| *known == query.one("within"));
+    let chosen = ["15m", "1h", "24h", "7d"].into_iter().find(|known| *known == query.one("within"));
     let mut within = chosen.unwrap_or("24h");
     let balance: Balance = desk.get(person, "/v1/balance?max_age=5s").await?;
     let mut history: History = desk.get(person, &format!("/v1/history?within={within}")).await?;
-    // Where everything came in the last hour, that hour is shown unless another window was chosen.
-    let young = history.parts.iter().rev().skip(1).all(|part| part.accepted == 0);
-    if chosen.is_none() && young {
-        within = "1h";
-        history = desk.get(person, "/v1/history?within=1h").await?;
+    // Where everything came in the last hour, or in a quarter of one, that is shown unless another window was chosen.
+    for (shorter, of) in [("1h", 24), ("15m", 4)] {
+        let new = (history.parts.len() / of).max(1);
+        if chosen.is_none() && history.parts.iter().rev().skip(new).all(|part| part.accepted == 0) {
+            within = shorter;
+            history = desk.get(person, &format!("/v1/history?within={within}")).await?;
+        } else {
+            break;
+        }
     }
     let now = now(console);
-    let windows = [("1h", t.overview.hour), ("24h", t.overview.day), ("7d", t.overview.week)];
+    let windows = [("15m", t.overview.quarter), ("1h", t.overview.hour), ("24h", t.overview.day), ("7d", t.overview.week)];
     let label = |part: &Part| {
         let format = if within == "7d" { "%m-%d %Hh" } else { "%H:%M" };
         show::read(&part.from).map(|at| at.to_zoned(seat.look.zone.clone()).strftime(format).to_string()).unwrap_or_default()
@@ -280,7 +284,7 @@ fn tiles(balance: &Balance, history: &History, within: &str, t: &Texts) -> Vec<T
         tile(search("state:refused", within), t.overview.refused, number(whole.refused), of(balance.refused)),
         tile(
             search("state:withdrawn,expired", within),
-            t.overview.other,
+            t.overview.otherwise,
             number(whole.other),
             of(balance.withdrawn.zip(balance.expired).map(|(withdrawn, expired)| withdrawn + expired)),
         ),

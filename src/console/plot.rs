@@ -16,9 +16,9 @@ use super::text::Texts;
 
 /// The size of a plot's drawing area, and its margins, in units of its own.
 const WIDTH: f64 = 640.0;
-const HEIGHT: f64 = 170.0;
+const HEIGHT: f64 = 174.0;
 const LEFT: f64 = 56.0;
-const BOTTOM: f64 = 22.0;
+const BOTTOM: f64 = 26.0;
 const TOP: f64 = 8.0;
 
 /// One rectangle.
@@ -82,7 +82,7 @@ fn labels(columns: impl Iterator<Item = String>, count: usize) -> Vec<Label> {
     let step = (WIDTH - LEFT) / count.max(1) as f64;
     let every = count.div_ceil(6).max(1);
     let shown = columns.enumerate().filter(|(at, _)| at % every == 0);
-    shown.map(|(at, text)| Label { x: fixed(LEFT + at as f64 * step), y: fixed(HEIGHT - 6.0), text }).collect()
+    shown.map(|(at, text)| Label { x: fixed(LEFT + (at as f64 + 0.5) * step), y: fixed(HEIGHT - 5.0), text }).collect()
 }
 
 /// Columns with parts on top of each other.
@@ -123,13 +123,24 @@ pub(super) struct Series {
     pub(super) values: Vec<Option<f64>>,
 }
 
+/// Lengths of time that people count in, in seconds.
+static LENGTHS: [f64; 11] = [0.001, 0.01, 0.1, 1.0, 10.0, 60.0, 600.0, 3600.0, 21_600.0, 86_400.0, 604_800.0];
+
+/// Those around these two: the scale begins with the first and ends with the last.
+fn lengths(least: f64, most: f64) -> &'static [f64] {
+    let begin = LENGTHS.iter().rposition(|length| *length <= least).unwrap_or(0).min(LENGTHS.len() - 2);
+    let end = LENGTHS.iter().position(|length| *length >= most).unwrap_or(LENGTHS.len() - 1).max(begin + 1);
+    &LENGTHS[begin..=end]
+}
+
 /// Lines over time on a logarithmic scale, because times to outcome span from milliseconds to days. Values are in seconds.
 pub(super) fn times(series: &[Series], columns: &[String], t: &Texts) -> Plot {
     let all = || series.iter().flat_map(|series| series.values.iter().flatten().copied());
-    let (least, most) = (all().fold(f64::MAX, f64::min).max(0.001), all().fold(0.0, f64::max).max(0.01));
-    let (low, high) = (least.log10().floor(), (most.log10().ceil()).max(least.log10().floor() + 1.0));
+    let scale = lengths(all().fold(f64::MAX, f64::min), all().fold(0.0, f64::max));
+    let (first, last) = (scale[0], scale[scale.len() - 1]);
+    let (low, high) = (first.log10(), last.log10());
     let (step, room) = ((WIDTH - LEFT) / columns.len().max(1) as f64, HEIGHT - TOP - BOTTOM);
-    let y = |value: f64| TOP + room * (1.0 - (value.max(0.001).log10() - low) / (high - low));
+    let y = |value: f64| TOP + room * (1.0 - (value.clamp(first, last).log10() - low) / (high - low));
     let mut lines = Vec::new();
     for series in series {
         let mut run: Vec<String> = Vec::new();
@@ -148,13 +159,10 @@ pub(super) fn times(series: &[Series], columns: &[String], t: &Texts) -> Plot {
             }
         }
     }
-    let level = |exponent: f64| Label {
-        x: fixed(LEFT - 6.0),
-        y: fixed(y(10f64.powf(exponent))),
-        text: span((10f64.powf(exponent) * 1e6) as i64, t),
-    };
-    let count = (high - low) as i32;
-    let levels = (0..=count).filter(|at| count <= 4 || at % 2 == 0).map(|at| level(low + f64::from(at)));
+    let level = |length: f64| Label { x: fixed(LEFT - 6.0), y: fixed(y(length)), text: span((length * 1e6) as i64, t) };
+    // The last one, and down from there as many as have room.
+    let every = scale.len().div_ceil(5);
+    let levels = scale.iter().rev().step_by(every).map(|length| level(*length));
     Plot {
         rects: Vec::new(),
         lines,
@@ -264,6 +272,19 @@ mod tests {
         let plot = times(&[series], &columns, &EN);
         assert_eq!(plot.lines.len(), 2);
         assert!(times(&[], &columns, &EN).empty);
+    }
+
+    #[test]
+    fn times_stand_between_lengths_that_people_count_in() {
+        let scale = |values: &[f64]| {
+            let series = Series { class: "s", values: values.iter().copied().map(Some).collect() };
+            let plot = times(&[series], &[String::new()], &EN);
+            plot.levels.iter().map(|level| format!("{} {}", level.text, level.y)).collect::<Vec<_>>()
+        };
+        assert_eq!(scale(&[0.03, 0.6]), ["1.0 s 8.0", "100 ms 78.0", "10 ms 148.0"]);
+        assert_eq!(scale(&[0.03, 90.0]), ["10 min 8.0", "10.0 s 60.1", "100 ms 118.7"]);
+        assert_eq!(scale(&[1e9]), ["7 d 8.0", "1 d 148.0"]);
+        assert_eq!(scale(&[0.0]), ["10 ms 8.0", "1 ms 148.0"]);
     }
 
     #[test]

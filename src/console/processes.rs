@@ -16,7 +16,7 @@ use super::overview::Counted;
 use super::read::{List, Process};
 use super::review::segment;
 use super::session::Seat;
-use super::show::by_language;
+use super::show::{by_language, text_by_language};
 use super::text::put;
 use super::versions::Head;
 use super::{Console, trouble};
@@ -144,7 +144,7 @@ async fn view(console: &Console, seat: &Seat, name: &str, version: Option<u32>) 
         kind: t.step_kind(&step.kind).to_owned(),
         word: step.kind.clone(),
         clause: step.clause.clone().unwrap_or_default(),
-        text: step.text.clone().unwrap_or_default(),
+        text: text_by_language(&step.texts, step.text.as_ref(), &seat.look),
         connector: step.connector.clone().unwrap_or_default(),
         when: step.when.clone().unwrap_or_default(),
         undo: step.undo,
@@ -170,7 +170,7 @@ async fn view(console: &Console, seat: &Seat, name: &str, version: Option<u32>) 
         promise: process.promise.clone(),
         expires: process.expire_after.clone(),
         digest: process.digest.clone(),
-        diagram: draw(&process, t),
+        diagram: draw(&process, &seat.look),
         steps: process.steps.iter().map(step).collect(),
         fields: fields(&process),
         questions: process.reviews.iter().map(question).collect(),

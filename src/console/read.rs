@@ -365,6 +365,7 @@ pub(super) struct Step {
     pub(super) kind: String,
     pub(super) clause: Option<String>,
     pub(super) text: Option<String>,
+    pub(super) texts: Texts,
     pub(super) connector: Option<String>,
     pub(super) when: Option<String>,
     pub(super) undo: bool,

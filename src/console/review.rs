@@ -17,12 +17,12 @@ use super::form::Query;
 use super::frame::{Frame, page};
 use super::home::shown;
 use super::inbox::now;
-use super::read::{Entry, List, Process, Request, Review, ReviewPage};
+use super::read::{Clause, Entry, List, Process, Request, Review, ReviewPage};
 use super::seen::{Difference, NoteRow, Other, Seen, Shown, differences, evidence, fields, notes, other};
 use super::session::Seat;
-use super::show::{self, When, by_language};
+use super::show::{self, When, by_language, text_by_language};
 use super::standing::{Bar, Now, Part, Present, Rights, Standing, claimed_text};
-use super::text::{Texts, put};
+use super::text::Texts;
 use super::timeline::{Line, lines};
 use super::way::Way;
 use super::why::why;
@@ -70,7 +70,8 @@ struct Page {
     process: String,
     version: u32,
     customer: String,
-    raised: String,
+    /// Where in the process it was asked; empty where the engine itself asks.
+    step: String,
     /// Why a person is asked.
     why_asked: String,
     left: String,
@@ -79,7 +80,7 @@ struct Page {
     open: bool,
     four_eyes: bool,
     escalated: bool,
-    clause: Option<super::read::Clause>,
+    clause: Option<Clause>,
     expected: String,
     evidence: Vec<Seen>,
     fields: Vec<Shown>,
@@ -261,7 +262,7 @@ async fn view(console: &Console, seat: &Seat, id: &str, extra: Extra) -> Result<
         process: review.process.clone(),
         version: review.process_version,
         customer: review.customer.clone(),
-        raised: raised(review, process.as_ref(), t),
+        step: step(review, process.as_ref()),
         why_asked: why(&data, process.as_ref(), seat),
         left,
         urgency,
@@ -271,7 +272,7 @@ async fn view(console: &Console, seat: &Seat, id: &str, extra: Extra) -> Result<
         escalated: review.escalated > 0,
         may_snooze: rights.snoozes && review.snoozed.is_none(),
         lengths: lengths(t),
-        clause: data.clause.clone(),
+        clause: clause(&data, process.as_ref(), seat),
         expected: data.expected.clone().unwrap_or_default(),
         evidence: evidence(&data, seat, now),
         fields: fields(
@@ -325,11 +326,18 @@ fn lengths(t: &'static Texts) -> Vec<(&'static str, String)> {
     vec![hours("1h", 1), hours("4h", 4), hours("24h", 24), hours("72h", 72), hours("168h", 168)]
 }
 
-/// Where in the process it was asked: at a step, or by the engine itself.
-fn raised(review: &Review, process: Option<&Process>, t: &Texts) -> String {
+/// The clause that did not decide, in the reader's language where the process has it.
+fn clause(data: &ReviewPage, process: Option<&Process>, seat: &Seat) -> Option<Clause> {
+    let clause = data.clause.as_ref()?;
+    let mut steps = process.map(|process| process.steps.iter()).into_iter().flatten();
+    let step = steps.find(|step| step.clause.as_ref() == Some(&clause.id) && step.text.as_ref() == Some(&clause.text));
+    let texts = step.map(|step| step.texts.clone()).unwrap_or_default();
+    Some(Clause { id: clause.id.clone(), text: text_by_language(&texts, Some(&clause.text), &seat.look) })
+}
+
+/// The step that asks, where it is one of the process.
+fn step(review: &Review, process: Option<&Process>) -> String {
     let step = review.slot.strip_prefix("undo.").unwrap_or(&review.slot);
-    if process.is_some_and(|process| process.steps.iter().any(|known| known.name == step)) {
-        return put(t.review.raised_by, &[&review.slot, &review.process]);
-    }
-    put(t.review.raised_in, &[&review.process])
+    let known = process.is_some_and(|process| process.steps.iter().any(|known| known.name == step));
+    if known { review.slot.clone() } else { String::new() }
 }

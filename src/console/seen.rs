@@ -81,7 +81,10 @@ pub(super) fn evidence(data: &ReviewPage, seat: &Seat, now: Timestamp) -> Vec<Se
         at: When::parse(&line.at, now, &seat.look),
         passed: matches!(line.verdict.as_str(), "pass" | "applied"),
     };
-    data.evidence.iter().map(seen).collect()
+    let mut lines: Vec<Seen> = data.evidence.iter().map(seen).collect();
+    // What the question is about comes first, and what else was seen in the order of time.
+    lines.sort_by_key(|line| line.word != "review");
+    lines
 }
 
 /// What was asked for, masked but for what is granted.

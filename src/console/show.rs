@@ -132,6 +132,15 @@ pub(super) fn by_language(texts: &std::collections::BTreeMap<String, String>, lo
     found.cloned().unwrap_or_default()
 }
 
+/// A text that may be there in one language only.
+pub(super) fn text_by_language(
+    texts: &std::collections::BTreeMap<String, String>,
+    alone: Option<&String>,
+    look: &Look,
+) -> String {
+    if texts.is_empty() { alone.cloned().unwrap_or_default() } else { by_language(texts, look) }
+}
+
 /// The end of an id: enough to tell rows apart; the rest is behind its link.
 pub(super) fn short_id(id: &str) -> &str {
     id.get(id.len().saturating_sub(8)..).unwrap_or(id)

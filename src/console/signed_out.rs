@@ -49,7 +49,7 @@ pub(super) fn signed_out(console: &Console, parts: &Parts, fields: &Fields) -> R
     if path == "/console/sign-out" || (texts.is_empty() && secret(console, &parts.headers).is_none()) {
         return Redirect::to("/console/sign-in").into_response();
     }
-    let to = page_of(path).map(|page| format!("{page}{}", way(&page, fields).query('?'))).unwrap_or_else(around::back);
+    let to = page_of(path).map_or_else(around::back, |page| format!("{page}{}", way(&page, fields).query('?')));
     let to = local(&to).map(|to| format!("to={}", encoded(to)));
     let query: Vec<String> = to.into_iter().chain(texts.is_empty().then(|| "lost=yes".to_owned())).collect();
     let sign_in = format!("/console/sign-in?{}", query.join("&"));

@@ -1,5 +1,7 @@
 //! A process over time: what its clauses decided lately, and what changed from one version to another.
 
+use std::collections::BTreeMap;
+
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -11,7 +13,7 @@ use super::home::shown;
 use super::read::Process;
 use super::review::segment;
 use super::session::Seat;
-use super::show::{by_language, number};
+use super::show::{by_language, number, text_by_language};
 use super::text::{Texts, put};
 use super::{Console, trouble};
 use crate::api::Refused;
@@ -56,6 +58,7 @@ struct Counts {
     slot: String,
     clause: Option<String>,
     text: Option<String>,
+    texts: BTreeMap<String, String>,
     passed: u64,
     applied: u64,
     unknown: u64,
@@ -139,11 +142,12 @@ async fn counted(console: &Console, seat: &Seat, name: &str, query: &Fields) -> 
         windows: WINDOWS.into_iter().zip(labels).map(|(window, label)| (window, label, window == within)).collect(),
         says: put(says, &[&number(found.requests)]),
         none: found.requests == 0,
-        rows: found.items.iter().map(|counts| row(counts, name, t)).collect(),
+        rows: found.items.iter().map(|counts| row(counts, name, seat)).collect(),
     })
 }
 
-fn row(counts: &Counts, process: &str, t: &Texts) -> CountRow {
+fn row(counts: &Counts, process: &str, seat: &Seat) -> CountRow {
+    let t = seat.look.lang.texts();
     let linked = |named: &Named| Linked {
         href: format!("/console/requests?q={}", encoded(&format!("process:{process} reason:{}", named.name))),
         name: named.name.clone(),
@@ -154,7 +158,7 @@ fn row(counts: &Counts, process: &str, t: &Texts) -> CountRow {
     CountRow {
         slot: counts.slot.clone(),
         clause: counts.clause.clone().unwrap_or_default(),
-        text: counts.text.clone().unwrap_or_default(),
+        text: text_by_language(&counts.texts, counts.text.as_ref(), &seat.look),
         // A check passes, an effect takes place: no step does both.
         passed: number(counts.passed + counts.applied),
         refused: number(counts.refused),

@@ -56,10 +56,12 @@ macro_rules! implement_reviewing {
             SET snoozed_by = excluded.snoozed_by, at = excluded.at, until = excluded.until, note = excluded.note";
         const WAKE: &str = "DELETE FROM snoozes WHERE review = $1";
         /// As lists of reviews see it: what arrives for the request ends it.
-        const SNOOZED: &str = "\
-            SELECT review, snoozed_by, at, until, note FROM snoozes WHERE review = $1 AND until > $2 AND NOT EXISTS \
-            (SELECT 1 FROM reviews JOIN signals ON signals.request = reviews.request \
-            WHERE reviews.id = snoozes.review AND signals.at > snoozes.at)";
+        const SNOOZED: &str = concat!(
+            "SELECT review, snoozed_by, at, until, note FROM snoozes WHERE review ",
+            $among,
+            " AND until > $2 AND NOT EXISTS (SELECT 1 FROM reviews JOIN signals ON signals.request = reviews.request \
+            WHERE reviews.id = snoozes.review AND signals.at > snoozes.at) ORDER BY review"
+        );
         const SWEEP: &str = "\
             DELETE FROM snoozes WHERE review IN (SELECT review FROM snoozes WHERE until < $1 ORDER BY until LIMIT $2)";
         const BE_PRESENT: &str = "\
@@ -186,7 +188,7 @@ macro_rules! implement_reviewing {
                 Ok(woken)
             }
 
-            async fn snoozed(&$self, review: Uuid, now: Time) -> Result<Option<SnoozeRow>, StoreError> {
+            async fn snoozed(&$self, reviews: &[Uuid], now: Time) -> Result<Vec<SnoozeRow>, StoreError> {
                 let one = |row: &super::rows::Row| {
                     Ok(SnoozeRow {
                         review: row.try_get("review")?,
@@ -196,7 +198,7 @@ macro_rules! implement_reviewing {
                         note: row.try_get("note")?,
                     })
                 };
-                Ok($db.read(sqlx::query(SNOOZED).bind(review).bind(now.0), one).await?.into_iter().next())
+                $db.read(sqlx::query(SNOOZED).bind(ids(reviews)?).bind(now.0), one).await
             }
 
             async fn sweep_snoozes(&$self, before: Time, limit: usize) -> Result<u64, StoreError> {

@@ -368,6 +368,8 @@ async fn a_review_is_put_aside_until_something_arrives() {
     let page = world.get("li", &format!("/v1/reviews/{review}")).await.body;
     assert_eq!((&page["snoozed"]["by"], &page["snoozed"]["note"]), (&"wang".into(), &"the branch opens at nine".into()));
     assert_eq!(page["claimed_by"], Value::Null);
+    let listed_as = world.get("li", "/v1/reviews").await.expect(200).body["items"][0]["snoozed"].clone();
+    assert_eq!(listed_as, page["snoozed"], "its list says as much");
     told(&world, &id, "the branch opens at nine").await;
     assert_eq!(listed("snoozed=true").await, 1, "its own note does not end it");
     world.post("ops", &path("notes"), &json!({"note": "they called back"})).await.expect(202);

@@ -33,6 +33,7 @@ async fn clauses_are_counted_by_their_last_verdicts() {
     assert_eq!(slots, ["known", "big_change", "change", "done_when"]);
     let known = &counted.body["items"][0];
     assert_eq!((&known["clause"], &known["text"]), (&"A-1".into(), &"The customer is known to us".into()));
+    assert_eq!(known["texts"], json!({"en": "The customer is known to us", "zh-CN": "客户身份已知"}));
     let numbers = ["passed", "refused", "asked", "skipped", "stopped"].map(|name| known[name].as_u64().unwrap());
     assert_eq!(numbers, [2, 1, 2, 0, 1], "{}", counted.text);
     assert_eq!(known["refused_for"], json!([{"name": "gone", "count": 1}]));
@@ -63,7 +64,7 @@ async fn versions_are_compared() {
     let expected = json!([
         {"kind": "process", "name": "", "change": "changed", "places": [{"place": "promise", "from": "10m", "to": "1h"}]},
         {"kind": "step", "name": "known", "change": "changed", "clause": "A-1",
-            "places": [{"place": "clause.text", "from": "The customer is known", "to": "The customer is known to us"}]},
+            "places": [{"place": "clause.text.en", "from": "The customer is known", "to": "The customer is known to us"}]},
         {"kind": "reason", "name": "late", "change": "added", "places": [
             {"place": "customer.en", "to": "Too <b>late</b>."}, {"place": "customer.zh-CN", "to": "太晚。"}]},
     ]);

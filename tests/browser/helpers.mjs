@@ -84,9 +84,12 @@ export async function fits(page, what) {
 
 export async function picture(page, name, full = false) {
   if (!pictures) return;
-  // No pointer on a row, no focus ring, and times that say nothing about the day it was taken would be lies: they stay.
+  // No pointer on a row, no focus ring; times that say nothing about the day it was taken would be lies: they stay.
   await page.mouse.move(0, 0);
-  await page.evaluate(() => window.scrollTo(0, 0));
+  await page.evaluate(() => {
+    document.activeElement?.blur();
+    window.scrollTo(0, 0);
+  });
   await page.screenshot({ path: `${pictures}/${name}.png`, fullPage: full });
 }
 

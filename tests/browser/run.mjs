@@ -27,10 +27,11 @@ try {
     await root.getByRole("link", { name: /Decide \d+ together: Is this the card holder/ }).click();
     await root.waitForURL(/\/console\/reviews\/together/);
     assert.ok((await root.locator("input[name^='pick.']:checked").count()) > 1);
+    await root.locator("input[name=choice][value=approve]").check();
+    await root.locator("textarea[name=note]").fill("same person, older pictures");
     await picture(root, "together");
     await accessible(root, "deciding together");
     await root.locator("input[name^='pick.']").evaluateAll((all) => all.forEach((box) => (box.checked = false)));
-    await root.locator("input[name=choice][value=approve]").check();
     await root.locator("textarea[name=note]").fill("none of them");
     await root.getByRole("button", { name: "Decide all that are ticked" }).click();
     await root.getByText("Tick at least one.").waitFor();
@@ -57,9 +58,9 @@ try {
     await accessible(root, "a batch that waits");
     await root.getByRole("button", { name: "Stop: decide no more" }).click();
     await root.getByText(`0 decided, 0 under way, ${many} skipped, 0 failed`).waitFor();
-    await send(1, "same person, older picture");
+    await send(2, "same person, older picture");
     // The page follows by itself.
-    await root.getByText("1 decided, 0 under way, 0 skipped, 0 failed").waitFor({ timeout: 40_000 });
+    await root.getByText("2 decided, 0 under way, 0 skipped, 0 failed").waitFor({ timeout: 40_000 });
     await root.getByText("over", { exact: true }).waitFor();
     await accessible(root, "a batch that is over");
     quiet(root);
@@ -88,12 +89,18 @@ try {
     await root.waitForURL(/\/console\/reviews\/[0-9a-f-]{36}(\?|$)/);
     await root.getByText("You work on this until").waitFor();
     assert.equal(await root.locator("input[name=choice]").count() > 1, true);
+    // Told once: that it was claimed.
+    await goto(root, new URL(root.url()).pathname);
+    // The bar leaves the row that asks in sight, also when an answer is chosen.
     await root.locator("input[name=choice][value=refuse]").check();
     const reasons = root.locator("select[name=reason]");
     await reasons.selectOption({ index: 1 });
     const chosen = await reasons.inputValue();
     assert.equal(await root.locator(".letter:visible").count(), 1, "one text for the customer");
     assert.equal(await root.locator(".letter:visible").getAttribute("data-text-of"), chosen);
+    await root.locator("textarea[name=note]").fill("not the person in the picture on file");
+    const [row, bar] = await Promise.all([root.locator("tr.asks").boundingBox(), root.locator(".decide").boundingBox()]);
+    assert.ok(row.y + row.height <= bar.y, `the row that asks ends at ${row.y + row.height}, the bar begins at ${bar.y}`);
     await picture(root, "review");
     await accessible(root, "a claimed review");
     // Behind the mask, once.
@@ -156,7 +163,9 @@ try {
     await li.getByText("You work on this until").waitFor();
     await li.keyboard.press("a");
     assert.equal(await li.evaluate(() => document.activeElement.name), "note", "the note is next");
-    await li.keyboard.type("looked at a, c and n: keys are letters in a field");
+    assert.equal(await li.evaluate(() => scrollY), 0, "the evidence stays in sight");
+    // Keys are letters in a field.
+    await li.keyboard.type("same person, as a colleague can confirm");
     assert.equal(await li.locator("input[value=approve]").isChecked(), true);
     await li.keyboard.press("Control+Enter");
     await li.getByText("It takes effect in a few seconds.").waitFor();
@@ -165,7 +174,7 @@ try {
     await li.getByText("Taken back: nothing has happened.").waitFor();
     await li.keyboard.press("s");
     assert.equal(await li.evaluate(() => document.activeElement.closest("[data-snooze]") !== null), true, "why is next");
-    await li.keyboard.type("s is a letter in a field");
+    await li.keyboard.type("she sends a new picture soon");
     await li.keyboard.press("Enter");
     await li.getByText("li put it aside until").waitFor();
     // The address before may be the same already: what counts is that it goes there.
@@ -202,6 +211,10 @@ try {
     await wang.getByText("root is looking at this").waitFor();
     assert.equal(await wang.locator("nav.picks").count(), 0, "not from a list");
     await root.getByText("wang is looking at this").first().waitFor({ timeout: 40_000 });
+    await goto(root, new URL(root.url()).pathname + "?tab=unassigned");
+    await list.locator("[aria-current]", { hasText: "wang is looking at this" }).waitFor();
+    const [listed, shown] = await Promise.all([list.boundingBox(), root.locator(".question").boundingBox()]);
+    assert.equal(listed.y, shown.y, "the list and the review begin on one line");
     await fits(root, "side by side");
     await picture(root, "beside");
     await accessible(root, "side by side");
@@ -271,18 +284,18 @@ try {
 
   await step("two at once: the second sees the difference", async () => {
     await goto(root, "/console/reviews?tab=unassigned");
-    const href = await root.locator("tr.link:not(:has(.chip)) a.go").first().getAttribute("href");
+    const href = await root.locator("tr.link:not(:has(.chip)) a.go").last().getAttribute("href");
     await goto(root, href);
     await root.locator("[data-claim]").click();
     await root.locator("input[name=choice]").first().check();
-    await root.locator("textarea[name=note]").last().fill("my long explanation");
+    await root.locator("textarea[name=note]").last().fill("Both offices have the new certificate on file.");
     await goto(wang, href);
-    await wang.locator("input[name='said.claim']").fill("root went home");
+    await wang.locator("input[name='said.claim']").fill("root has left for today");
     await wang.getByRole("button", { name: "Take over" }).click();
     await wang.getByText("You work on this until").waitFor();
     // Whoever held it sees that on the open page, and keeps what they wrote.
     await root.locator("[data-lost-claim]:not([hidden])").waitFor();
-    assert.equal(await root.locator("textarea[name=note]").inputValue(), "my long explanation");
+    assert.equal(await root.locator("textarea[name=note]").inputValue(), "Both offices have the new certificate on file.");
     await accessible(root, "a claim that was taken over");
     await root.locator("button[name=then][value=stay]").click();
     await root.getByText("This has changed since you looked").waitFor();
@@ -369,19 +382,25 @@ try {
         await goto(root, path);
         await accessible(root, `${path} (${theme}, ${lang})`);
         await fits(root, path);
-        const name = { light: { "/console/processes/card_unbind": "process", "/console/decisions": "decisions", "/console/ledger?verify=newest": "ledger" }, dark: { "/console/overview": "overview", [pages[4]]: "review" } }[theme][path];
-        if (name) await picture(root, theme === "light" ? name : `${name}-${theme}-${lang}`);
+        const name = { "/console/processes/card_unbind": "process", "/console/decisions": "decisions", "/console/ledger?verify=newest": "ledger" }[path];
+        if (name && theme === "light") await picture(root, name);
       }
       const none = await root.goto(`${base}/console/nowhere`);
       assert.equal(none.status(), 404);
       await accessible(root, `a page that is not there (${theme})`);
     }
+    // One that nobody has touched yet.
+    const fresh = await first(root, "/console/reviews?tab=unassigned");
+    await goto(root, "/console/overview?within=15m");
+    await picture(root, "overview-dark-zh-CN");
+    await goto(root, fresh);
+    await picture(root, "review-dark-zh-CN");
     await root.setViewportSize({ width: 390, height: 844 });
     for (const path of pages) {
       await goto(root, path);
       await fits(root, `${path} on a phone`);
     }
-    await goto(root, pages[4]);
+    await goto(root, fresh);
     await picture(root, "phone");
     await root.setViewportSize({ width: 1360, height: 900 });
     root.complaints = root.complaints.filter((text) => !text.includes("404"));
@@ -408,6 +427,7 @@ try {
     await plain.locator("details.menu > summary").click();
     await plain.getByRole("button", { name: "Sign out" }).click();
     await plain.waitForURL(/sign-in/);
+    await plain.setViewportSize({ width: 860, height: 540 });
     await picture(plain, "sign-in");
   });
 } finally {

@@ -79,7 +79,9 @@ async fn a_review_is_put_aside_and_taken_up() {
     let page = li.get(&here).await.expect(200);
     page.says("Put aside. It comes back").says("li put it aside until").says("&#60;b&#62;opens").silent_about("<b>opens");
     li.get("/console/reviews?tab=unassigned").await.expect(200).silent_about(&here);
-    li.get("/console/reviews?tab=snoozed").await.expect(200).says(&here);
+    let list = li.get("/console/reviews?tab=snoozed").await.expect(200).says(&here).says("Put aside until");
+    list.says("<b>you</b>").says("&#60;b&#62;opens&#60;/b&#62; at nine").silent_about("<b>opens");
+    li.get("/console/reviews?tab=team").await.expect(200).says("<span class=\"chip\">put aside</span>");
     assert_eq!(li.act("/console/reviews/next", &[]).await.to(), "/console/reviews?tab=mine", "it is not the next one");
     li.act(&path("wake"), &[]).await.expect(303);
     li.get("/console/reviews?tab=unassigned").await.expect(200).says(&here);

@@ -84,7 +84,7 @@ async fn an_open_review_asks_for_no_more_than_its_parts_show() {
     let here = format!("/console/reviews/{review}?tab=unassigned");
     let page = li.get(&here).await.expect(200);
     // What changes by what others do is at one address.
-    let at = format!("hx-get=\"{}&#38;part=standing\"", here);
+    let at = format!("hx-get=\"{here}&#38;part=standing\"");
     assert_eq!(page.text.matches(&at).count(), 3, "{}", page.text);
     asked.take();
     let standing = part(&mut li, &format!("{here}&part=standing")).await.expect(200);

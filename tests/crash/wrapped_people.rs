@@ -40,7 +40,7 @@ wrapped! { Reviewing as PointReviewing, reviewing, "reviewing ":
     Change sweep_ends [before: Time, limit: usize] -> u64;
     Change snooze [snooze: &SnoozeRow, act: &ActRow] -> ();
     Change wake [review: Uuid, act: &ActRow] -> bool;
-    Read snoozed [review: Uuid, now: Time] -> Option<SnoozeRow>;
+    Read snoozed [reviews: &[Uuid], now: Time] -> Vec<SnoozeRow>;
     Change sweep_snoozes [before: Time, limit: usize] -> u64;
     Change be_present [presence: &PresenceRow] -> ();
     Read present [reviews: &[Uuid], now: Time, limit: usize] -> Vec<PresenceRow>;

@@ -16,11 +16,11 @@ mod rabbitmq;
 mod record;
 mod wait;
 
-use std::fs;
 use std::path::Path;
+use std::{fs, io, thread};
 
-use tokio::io::AsyncReadExt;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
@@ -53,10 +53,15 @@ async fn serve() {
     std::future::pending::<()>().await;
 }
 
+/// Read in a thread that the runtime knows nothing of: it would wait for a reader of its own, and a server that did not start, or a
+/// signal, would end nothing for as long as the script lives, which waits for us.
 async fn end_of_input() {
-    let mut input = tokio::io::stdin();
-    let mut buffer = [0_u8; 64];
-    while matches!(input.read(&mut buffer).await, Ok(1..)) {}
+    let (reading, ended) = oneshot::channel::<()>();
+    thread::spawn(move || {
+        drop(io::copy(&mut io::stdin(), &mut io::sink()));
+        drop(reading);
+    });
+    drop(ended.await);
 }
 
 /// Kills the processes recorded under `run` that still live there, and removes their folders.

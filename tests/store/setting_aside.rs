@@ -97,10 +97,10 @@ pub(super) async fn an_answer_wakes(world: &World) {
         world.store.reviewing().snooze(&row, &act(world, "li")).await.unwrap();
         // Its own note.
         world.store.signal(world.id(), request, &note("li"), T0).await.unwrap();
-        let aside = world.store.reviewing().snoozed(review.id, T0).await.unwrap();
-        assert_eq!(aside.is_some(), !answer_first);
+        let aside = world.store.reviewing().snoozed(&[review.id], T0).await.unwrap();
+        assert_eq!(aside.is_empty(), answer_first);
         world.store.signal(world.id(), request, &note("c"), after).await.unwrap();
-        assert_eq!(world.store.reviewing().snoozed(review.id, T0).await.unwrap(), None);
+        assert_eq!(world.store.reviewing().snoozed(&[review.id], T0).await.unwrap(), []);
     }
 }
 
@@ -208,14 +208,18 @@ pub(super) async fn reviews_are_put_aside(world: &World) {
     store.snooze(&row(one, 60), &act(world, "li")).await.unwrap();
     store.snooze(&row(two, 60), &act(world, "li")).await.unwrap();
     store.snooze(&row(one, 90), &act(world, "li")).await.unwrap();
-    assert_eq!(store.snoozed(one, T0).await.unwrap(), Some(row(one, 90)));
+    let mut both = [row(one, 90), row(two, 60)];
+    both.sort_by_key(|row| row.review);
+    assert_eq!(store.snoozed(&[one, world.id(), two], T0).await.unwrap(), both);
+    assert_eq!(store.snoozed(&[one, two], T0.plus(Duration::from_mins(1))).await.unwrap(), [row(one, 90)]);
+    assert_eq!(store.snoozed(&[], T0).await.unwrap(), []);
     assert!(store.wake(two, &act(world, "li")).await.unwrap());
     assert!(!store.wake(two, &act(world, "li")).await.unwrap());
-    assert_eq!(store.snoozed(two, T0).await.unwrap(), None);
+    assert_eq!(store.snoozed(&[two], T0).await.unwrap(), []);
     store.snooze(&row(two, 60), &act(world, "li")).await.unwrap();
     assert_eq!(store.sweep_snoozes(T0.plus(Duration::from_secs(61)), 9).await.unwrap(), 1);
     assert_eq!(store.sweep_snoozes(T0.plus(Duration::from_secs(61)), 9).await.unwrap(), 0);
-    assert!(store.snoozed(one, T0).await.unwrap().is_some());
+    assert_eq!(store.snoozed(&[one], T0).await.unwrap(), [row(one, 90)]);
     let nul = SnoozeRow { note: "\0".into(), ..row(one, 60) };
     assert!(matches!(store.snooze(&nul, &act(world, "li")).await, Err(StoreError::Data(_))));
 }

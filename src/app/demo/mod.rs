@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::output::Out;
@@ -50,6 +50,8 @@ pub struct DemoOptions {
     pub exit: bool,
     /// How many requests to send.
     pub requests: u32,
+    /// Over how long to send them; `None`: within seconds.
+    pub over: Option<Duration>,
     /// The seed of customers, requests and troubles.
     pub seed: u64,
     /// Standard error is a terminal: show live progress.
@@ -78,7 +80,7 @@ pub async fn demo(options: DemoOptions, stop: Stop) -> anyhow::Result<bool> {
     let result = tokio::select! {
         biased;
         () = drain.cancelled() => None,
-        result = perform(&place, &world, &show) => Some(result),
+        result = perform(&place, &world, options.over, &show) => Some(result),
     };
     show.finish();
     let Some(result) = result else {
@@ -123,14 +125,14 @@ struct Seen {
 }
 
 /// Sends everything, plays the troubles, and waits until nothing moves any more.
-async fn perform(place: &Place, world: &World, show: &Arc<Show>) -> anyhow::Result<(Seen, Feed)> {
+async fn perform(place: &Place, world: &World, over: Option<Duration>, show: &Arc<Show>) -> anyhow::Result<(Seen, Feed)> {
     let started = Instant::now();
     let sender = Arc::new(Sender::new(place)?);
     let stop_feed = CancellationToken::new();
     let feed = Feed::new(place.engine.clone(), show.clone(), names(world));
     let feed = tokio::spawn(feed.follow(stop_feed.clone()));
     let stage = Stage::new(place, show);
-    let repeated = send(&sender, &stage, &world.requests, show).await?;
+    let repeated = send(&sender, &stage, &world.requests, over, show).await?;
     let outage = stage.outage_ended().await;
     sender.withdraw_one(&place.engine, &world.requests, show).await?;
     let moving = settle(&place.engine, show).await?;
@@ -141,14 +143,18 @@ async fn perform(place: &Place, world: &World, show: &Arc<Show>) -> anyhow::Resu
 }
 
 /// Sends the stream at a pace that can be watched; how many were sent twice.
-async fn send(sender: &Arc<Sender>, stage: &Stage, requests: &[Planned], show: &Arc<Show>) -> anyhow::Result<u64> {
+async fn send(
+    sender: &Arc<Sender>,
+    stage: &Stage,
+    requests: &[Planned],
+    over: Option<Duration>,
+    show: &Arc<Show>,
+) -> anyhow::Result<u64> {
     let scenes = script::plan(requests);
-    let mut pace = tokio::time::interval(stream::pace(requests.len()));
-    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut sending = stream::Sending::default();
     sender.send_a_slip(requests, show).await?;
     for (number, planned) in requests.iter().enumerate() {
-        pace.tick().await;
+        tokio::time::sleep(stream::pause(requests.len(), over, rand::random())).await;
         for (_, scene) in scenes.iter().filter(|(at, _)| *at == number) {
             stage.play(*scene);
         }

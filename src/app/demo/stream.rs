@@ -26,6 +26,8 @@ const PAUSE: Duration = Duration::from_millis(250);
 const STREAM: Duration = Duration::from_secs(12);
 const SHORTEST: Duration = Duration::from_millis(2);
 const LONGEST: Duration = Duration::from_millis(60);
+/// The longest pause between customers who come at random, in mean ones.
+const MOST_MEANS: f64 = 5.0;
 /// How people ask.
 const CHANNELS: [&str; 3] = ["app", "web", "call-centre"];
 
@@ -33,6 +35,14 @@ const CHANNELS: [&str; 3] = ["app", "web", "call-centre"];
 pub(super) fn pace(requests: usize) -> Duration {
     let requests = u32::try_from(requests.max(1)).unwrap_or(u32::MAX);
     (STREAM / requests).clamp(SHORTEST, LONGEST)
+}
+
+/// The pause before the next request of a stream of so many. With a time of one's own the pauses are those of customers who know
+/// nothing of each other: exponential, by a number from 0 up to 1.
+pub(super) fn pause(requests: usize, over: Option<Duration>, random: f64) -> Duration {
+    let Some(over) = over else { return pace(requests) };
+    let mean = over / u32::try_from(requests.max(1)).unwrap_or(u32::MAX);
+    mean.mul_f64((-(1.0 - random).ln()).clamp(0.0, MOST_MEANS))
 }
 
 /// The id that the front end gives to its request with this number.
@@ -209,6 +219,15 @@ mod tests {
         assert_eq!(pace(200), Duration::from_millis(60));
         assert_eq!(pace(1_000), Duration::from_millis(12));
         assert_eq!(pace(100_000), SHORTEST);
+    }
+
+    #[test]
+    fn customers_come_at_random_where_there_is_time() {
+        let over = Some(Duration::from_mins(10));
+        assert_eq!(pause(200, None, 0.5), Duration::from_millis(60));
+        assert_eq!((pause(60, over, 0.0), pause(60, over, 1.0)), (Duration::ZERO, Duration::from_secs(50)));
+        let all: Duration = (0..1000).map(|at| pause(1000, over, f64::from(at) / 1000.0)).sum();
+        assert!((590..=610).contains(&all.as_secs()), "{all:?}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::texts;
 texts! { Overview {
     title: "Overview", "概览";
     window: "Window", "时间范围";
+    quarter: "15 minutes", "15 分钟";
     hour: "1 hour", "1 小时";
     day: "24 hours", "24 小时";
     week: "7 days", "7 天";
@@ -14,6 +15,7 @@ texts! { Overview {
     done: "Done", "已完成";
     refused: "Refused", "已拒绝";
     open: "Open", "未结束";
+    otherwise: "Ended otherwise", "其他结束";
     p50: "Half within", "半数用时不超过";
     p95: "95 of 100 within", "95% 用时不超过";
     in_review: "In review", "复核中";
@@ -91,7 +93,7 @@ texts! { Defects {
 texts! { Dependencies {
     title: "Dependencies", "依赖";
     empty: "No process calls another system.", "没有流程调用其他系统。";
-    parked: "Wait for it", "等待中";
+    parked: "Waiting for it", "等待中";
     failures: "Failed in a row", "连续失败";
     processes: "Called by", "调用方";
     why: "Why", "原因";
@@ -188,6 +190,7 @@ texts! { Decisions {
     detail: "Detail", "详情";
     decision_undone: "took a decision back", "撤回了决定";
     review_snoozed: "put a review aside", "暂缓了复核";
+    until: "until {}", "至 {}";
     review_woken: "took up what was put aside", "恢复了已暂缓的复核";
     review_taken_over: "took a review over", "接管了复核";
     review_released: "gave a review back", "释放了复核";
@@ -200,7 +203,7 @@ texts! { Decisions {
     view_removed: "removed a view", "移除了视图";
     batch_stopped: "stopped a batch", "停止了批量决定";
     by: "By", "决定人";
-    first: "First", "首次决定";
+    first: "first:", "首次决定：";
     empty: "Nobody has decided anything yet.", "尚无人工决定。";
     empty_looks: "Nobody has looked behind a mask.", "无人查看过脱敏内容。";
     why: "Why", "理由";

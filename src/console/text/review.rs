@@ -29,6 +29,9 @@ texts! { Inbox {
     escalated: "escalated", "已升级";
     first_by: "first: {}", "首次决定：{}";
     first_you: "you decided first", "您已首先决定";
+    aside: "put aside", "已暂缓";
+    aside_until: "Put aside until", "暂缓至";
+    aside_by: "By", "暂缓人";
     to_detail: "Skip the list", "跳过列表";
     none_left: "Nothing is left in this list.", "此列表已无内容。";
     waiting: "You decided first; another person has to agree", "您已首先决定，待他人确认";
@@ -46,8 +49,6 @@ texts! { Review {
     snooze_why: "Why", "原因";
     undecided: "The clause that did not decide it", "未能自动判定的条款";
     expected: "It would have passed by itself with", "满足以下条件可自动通过";
-    raised_by: "Raised by step {} of {}", "由 {} 步骤（{}）提出";
-    raised_in: "Asked in {}", "由 {} 流程提出";
     reasons_own: "What this check refuses with", "该核查的拒绝原因";
     reasons_other: "Other reasons of the process", "流程的其他原因";
     choose_reason: "Choose a reason", "请选择原因";
@@ -90,7 +91,8 @@ texts! { Review {
     escalate: "Escalate", "升级";
     escalate_why: "What should somebody else look at?", "请说明需要他人查看的内容";
     decide: "Your decision", "您的决定";
-    ask_note: "Why? For “ask the customer”: the question, as they will read it.", "请说明理由；“询问客户”时请填写客户将看到的问题。";
+    ask_note: "Why?", "请说明理由";
+    ask_question: "The question, as the customer will read it", "请填写客户将看到的问题";
     reason: "Reason of the refusal", "拒绝原因";
     customer_reads: "The customer will read", "客户将看到";
     nothing_to_read: "This process has no text for this reason.", "该原因没有面向客户的文本。";

@@ -135,6 +135,7 @@ texts! { Kinds {
 texts! { Requests {
     title: "Requests", "请求";
     query: "Search", "搜索条件";
+    search: "Search", "搜索";
     query_hint: "A request's or customer's id, or words such as process:card_unbind state:parked age:>1h", "请求号或客户号，或条件，如 process:card_unbind state:parked age:>1h";
     query_help: "Words that narrow the search: {}. Several values stand between commas.", "可用条件：{}。多个值以逗号分隔。";
     message_alone: "Ids are the senders' own: say whose this is, with producer: beside message:.", "编号由发送方自定：请在 message: 旁用 producer: 注明发送方。";

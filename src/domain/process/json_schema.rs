@@ -77,7 +77,7 @@ fn basics() -> Map<String, Value> {
         "texts": {"type": "object", "minProperties": 1, "propertyNames": {"pattern": "^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$"}, "additionalProperties": {"type": "string", "minLength": 1}},
         "clause": object(&["id", "text"], json!({
             "id": {"type": "string", "maxLength": 64, "description": "The rule's identifier, such as CARD-3.1."},
-            "text": {"type": "string", "minLength": 1, "description": "The rule in words."},
+            "text": {"anyOf": [{"type": "string", "minLength": 1}, def("texts", "In each language of `title`.")], "description": "The rule in words; verdicts cite the English text, or the first."},
         })),
         "otherwise": {"anyOf": [
             {"const": "defect"},

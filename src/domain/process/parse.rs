@@ -73,14 +73,7 @@ pub struct Parsed {
 /// # Errors
 /// Every finding, warnings included, in the order of the file; at least one is an error.
 pub fn parse(file_name: &str, source: &str, known: &Known) -> Result<Parsed, Vec<Finding>> {
-    let mut reader = Reader {
-        report: Report::new(file_name, source),
-        connectors: known.connectors.as_ref(),
-        languages: Vec::new(),
-        uses: Vec::new(),
-        checks: Vec::new(),
-        in_paths: Vec::new(),
-    };
+    let mut reader = Reader::new(Report::new(file_name, source), known.connectors.as_ref());
     let process = if source.len() > MAX_FILE_BYTES {
         reader.report.error(Span::default(), format!("the file is larger than {MAX_FILE_BYTES} bytes"));
         None
@@ -162,6 +155,7 @@ fn read_process(reader: &mut Reader<'_>, root: &Node, source: &str) -> Option<Pr
         done_when: done_when?,
         reasons: reasons?,
         reviews: super::builtin::with_builtin(reviews?),
+        clauses: std::mem::take(&mut reader.clauses),
     };
     lint::check_flow(reader, &process, &steps.infos);
     Some(process)

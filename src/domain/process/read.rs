@@ -2,7 +2,7 @@
 //!
 //! Each returns `None` after it has reported what is wrong, so that the caller goes on with the rest of the file.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::finding::{Report, Span};
@@ -43,6 +43,8 @@ pub(super) struct Reader<'s> {
     pub(super) connectors: Option<&'s BTreeSet<String>>,
     /// The languages of `title`, which every text must have.
     pub(super) languages: Vec<String>,
+    /// What clauses say in each language, by the text that verdicts cite.
+    pub(super) clauses: BTreeMap<String, Texts>,
     pub(super) uses: Vec<Use>,
     pub(super) checks: Vec<Check>,
     /// Expressions whose values become segments of a path, and where they stand.
@@ -71,6 +73,14 @@ impl<'n> Fields<'n> {
     /// Where a key stands; the map itself where it does not.
     pub(super) fn key_at(&self, key: &str) -> Span {
         self.entries.iter().rev().find(|(k, _)| k.name == key).map_or(self.at, |(k, _)| k.at)
+    }
+}
+
+impl<'s> Reader<'s> {
+    /// For one file; `connectors`: those that are known, where that is known.
+    pub(super) fn new(report: Report<'s>, connectors: Option<&'s BTreeSet<String>>) -> Reader<'s> {
+        let (languages, clauses) = (Vec::new(), BTreeMap::new());
+        Reader { report, connectors, languages, clauses, uses: Vec::new(), checks: Vec::new(), in_paths: Vec::new() }
     }
 }
 

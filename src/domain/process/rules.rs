@@ -27,13 +27,24 @@ pub(super) fn scope_after(scope: &Scope, call: Option<&Call>) -> Scope {
 pub(super) fn read_clause(reader: &mut Reader<'_>, node: &Node) -> Option<Clause> {
     let fields = reader.fields(node, "a clause", CLAUSE_KEYS)?;
     let id = reader.need(&fields, "id").and_then(|node| reader.text(node, "a clause's id"));
-    let text = reader.need(&fields, "text").and_then(|node| reader.text(node, "a clause's text"));
+    let text = reader.need(&fields, "text").and_then(|node| read_clause_text(reader, node));
     if let (Some(id), Some(node)) = (&id, fields.get("id"))
         && (id.len() > 64 || id.chars().any(|c| c.is_whitespace() || c.is_control()))
     {
         reader.report.error_hint(node.at, "a clause's id is one word of at most 64 bytes", "such as `CARD-3.1`");
     }
     Some(Clause { id: id?, text: text? })
+}
+
+/// One text, or one for each language; verdicts cite the English one, or the first.
+fn read_clause_text(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
+    if !node.is_map() {
+        return reader.text(node, "a clause's text");
+    }
+    let texts = reader.texts(node, "a clause's text")?;
+    let cited = texts.get("en").or_else(|| texts.values().next())?.clone();
+    reader.clauses.insert(cited.clone(), texts);
+    Some(cited)
 }
 
 pub(super) fn read_refuse_when(

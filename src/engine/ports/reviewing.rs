@@ -134,8 +134,9 @@ pub trait Reviewing: Send + Sync {
     async fn snooze(&self, snooze: &SnoozeRow, act: &ActRow) -> Result<(), StoreError>;
     /// The review is wanted again; false where it was not put aside, and nothing was done.
     async fn wake(&self, review: Uuid, act: &ActRow) -> Result<bool, StoreError>;
-    /// Since when and by whom a review is put aside, where it still is: its time has not come, and nothing has arrived since.
-    async fn snoozed(&self, review: Uuid, now: Time) -> Result<Option<SnoozeRow>, StoreError>;
+    /// Since when and by whom these reviews are put aside, those of them that still are: their time has not come, and nothing has
+    /// arrived since. By review.
+    async fn snoozed(&self, reviews: &[Uuid], now: Time) -> Result<Vec<SnoozeRow>, StoreError>;
     /// Removes those whose time was over before `before`; how many.
     async fn sweep_snoozes(&self, before: Time, limit: usize) -> Result<u64, StoreError>;
     /// Somebody has a review open; believed until then.

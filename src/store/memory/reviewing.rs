@@ -136,10 +136,14 @@ impl Reviewing for MemoryStore {
         Ok(true)
     }
 
-    async fn snoozed(&self, review: Uuid, now: Time) -> Result<Option<SnoozeRow>, StoreError> {
+    async fn snoozed(&self, reviews: &[Uuid], now: Time) -> Result<Vec<SnoozeRow>, StoreError> {
         let state = self.lock().0;
-        let arrived = |since| state.reviews.get(&review).is_some_and(|row| state.arrived(row.request, since));
-        Ok(state.snoozes.get(&review).filter(|row| row.until > now && !arrived(row.at)).cloned())
+        let arrived =
+            |snooze: &SnoozeRow| state.reviews.get(&snooze.review).is_some_and(|row| state.arrived(row.request, snooze.at));
+        let mut rows: Vec<SnoozeRow> = reviews.iter().filter_map(|review| state.snoozes.get(review)).cloned().collect();
+        rows.retain(|row| row.until > now && !arrived(row));
+        rows.sort_by_key(|row| row.review);
+        Ok(rows)
     }
 
     async fn sweep_snoozes(&self, before: Time, limit: usize) -> Result<u64, StoreError> {

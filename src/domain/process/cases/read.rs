@@ -48,9 +48,7 @@ const STATES: &[&str] = &["queued", "running", "waiting", "parked", "in_review"]
 /// # Errors
 /// Every finding, in the order of the file.
 pub fn parse_cases(file_name: &str, source: &str, process: &Process) -> Result<CaseFile, Vec<Finding>> {
-    let report = Report::new(file_name, source);
-    let mut reader =
-        Reader { report, connectors: None, languages: Vec::new(), uses: Vec::new(), checks: Vec::new(), in_paths: Vec::new() };
+    let mut reader = Reader::new(Report::new(file_name, source), None);
     let file = if source.len() > MAX_FILE_BYTES {
         reader.report.error(Span::default(), format!("the file is larger than {MAX_FILE_BYTES} bytes"));
         None
