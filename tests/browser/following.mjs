@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { accessible, base, goto, step } from "./helpers.mjs";
 
 const WIDE = { width: 1680, height: 1000 };
+/** Whoever else was there just now is named, too. */
+const LOOKS = /wang.* looking at this/;
 
 /** A page of this person's that hears of nothing by itself: what happens is told to it by `tell`, once. */
 async function deaf(person, viewport) {
@@ -132,7 +134,7 @@ export async function following({ root, wang }) {
     // Who else looks is told with it, and is gone when it is over.
     await goto(wang, review);
     await tell(page);
-    await page.locator("#present", { hasText: "wang is looking at this" }).waitFor();
+    await page.locator("#present", { hasText: LOOKS }).waitFor();
     await withdraw(root, request);
     await tell(page);
     await page.locator("#now", { hasText: "This is not asked any more" }).waitFor();
@@ -147,7 +149,7 @@ export async function following({ root, wang }) {
     await root.locator("[data-live-button][data-state=live]").waitFor();
     await away(root);
     await goto(wang, review);
-    await root.locator("tr.link", { hasText: "wang is looking at this" }).locator(`a[href^="${review}"]`).waitFor();
+    await root.locator("tr.link", { hasText: LOOKS }).locator(`a[href^="${review}"]`).waitFor();
   });
 
   await step("an open request asks once, leaves alone what is opened or written in, and shows its end", async () => {
