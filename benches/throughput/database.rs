@@ -42,7 +42,7 @@ const HISTORY: [&str; 5] = [
          SELECT 'amqp:guest', 'history-' || n, decode(repeat(md5(n::TEXT), 2), 'hex'), id, at FROM ",
         past!()
     ),
-    // Lanes are swept, and events are kept for a week.
+    // Events are kept for a week.
     concat!(
         "INSERT INTO outbox (id, request, seq, topic, body, at)
          SELECT id, id, 9, 'request.bench.done', decode(repeat(md5(n::TEXT), 35), 'hex'), at FROM ",
@@ -52,7 +52,7 @@ const HISTORY: [&str; 5] = [
 ];
 
 /// Requests $1 to $2 that are parked under a defect, and behind each, in its lane, one that waits for its turn.
-const BACKLOG: [&str; 4] = [
+const BACKLOG: [&str; 3] = [
     "INSERT INTO requests (id, process, version, customer, producer, message, channel, lane, lane_no, turn, over_limit, seq, head, state, step,
         reason, parked, wake_at, signalled, seen, deaths, person, accepted_at, updated_at, expires_at)
      SELECT md5('p' || n)::UUID, 'bench', 1, 'b-' || n, 'amqp:guest', 'parked-' || n, 'bench', 'customer:b-' || n, 1, true, false, 3,
@@ -65,7 +65,6 @@ const BACKLOG: [&str; 4] = [
         mozhao_now(), mozhao_now(), mozhao_now() + 604800000000 FROM generate_series($1::BIGINT, $2::BIGINT) AS n",
     "INSERT INTO payloads (request, body) SELECT md5(kind || n)::UUID, decode(repeat(md5(n::TEXT), 25), 'hex')
      FROM (VALUES ('p'), ('q')) AS k (kind), generate_series($1::BIGINT, $2::BIGINT) AS n",
-    "INSERT INTO lanes (lane, next_no) SELECT 'customer:b-' || n, 3 FROM generate_series($1::BIGINT, $2::BIGINT) AS n",
 ];
 
 /// A connection to the benchmark's own database.

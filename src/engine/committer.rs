@@ -10,7 +10,7 @@
 //!
 //! Failures are sorted here: a transient one is tried again for as long as the worker may write, in halves where the try took
 //! long; a refused value is bisected until it stands alone; an unknown one is told to every writer, who reads the head again. A
-//! batch that is in hand for too long stops the heartbeat ([`Committer::in_hand`]): a worker that writes nothing is not alive.
+//! batch that is in hand for too long stops the heartbeat ([`Committer::in_hand`]): a worker that cannot write is not alive.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -55,15 +55,15 @@ pub struct Process {
     pub reasons: BTreeMap<String, Reason>,
     /// What may be asked of a person.
     pub reviews: BTreeMap<String, ReviewSpec>,
-    /// What clauses say in each language, where the file has several, by the text that verdicts cite.
-    pub clauses: BTreeMap<String, Texts>,
+    /// What clauses say in each language, where the file has several, by the id and the text that verdicts cite.
+    pub clauses: BTreeMap<(String, String), Texts>,
 }
 
 impl Process {
     /// What a clause says in each language; empty where the file has one text only.
     #[must_use]
     pub fn clause_texts(&self, clause: &Clause) -> Texts {
-        self.clauses.get(&clause.text).cloned().unwrap_or_default()
+        self.clauses.get(&(clause.id.clone(), clause.text.clone())).cloned().unwrap_or_default()
     }
 
     /// The position of the step with this name.

@@ -43,8 +43,8 @@ pub(super) struct Reader<'s> {
     pub(super) connectors: Option<&'s BTreeSet<String>>,
     /// The languages of `title`, which every text must have.
     pub(super) languages: Vec<String>,
-    /// What clauses say in each language, by the text that verdicts cite.
-    pub(super) clauses: BTreeMap<String, Texts>,
+    /// What clauses say in each language, by the id and the text that verdicts cite.
+    pub(super) clauses: BTreeMap<(String, String), Texts>,
     pub(super) uses: Vec<Use>,
     pub(super) checks: Vec<Check>,
     /// Expressions whose values become segments of a path, and where they stand.

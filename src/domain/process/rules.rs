@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::finding::Span;
-use super::model::{Accept, Call, Clause, Otherwise, RefuseRule};
+use super::model::{Accept, Call, Clause, Otherwise, RefuseRule, Texts};
 use super::read::{Reader, Use, UsedBy};
 use super::scope::{Answer, Scope};
 use super::yaml::{Node, Value};
@@ -27,24 +27,28 @@ pub(super) fn scope_after(scope: &Scope, call: Option<&Call>) -> Scope {
 pub(super) fn read_clause(reader: &mut Reader<'_>, node: &Node) -> Option<Clause> {
     let fields = reader.fields(node, "a clause", CLAUSE_KEYS)?;
     let id = reader.need(&fields, "id").and_then(|node| reader.text(node, "a clause's id"));
-    let text = reader.need(&fields, "text").and_then(|node| read_clause_text(reader, node));
+    let texts = reader.need(&fields, "text").and_then(|node| read_clause_texts(reader, node));
     if let (Some(id), Some(node)) = (&id, fields.get("id"))
         && (id.len() > 64 || id.chars().any(|c| c.is_whitespace() || c.is_control()))
     {
         reader.report.error_hint(node.at, "a clause's id is one word of at most 64 bytes", "such as `CARD-3.1`");
     }
-    Some(Clause { id: id?, text: text? })
+    let (cited, texts) = texts?;
+    let clause = Clause { id: id?, text: cited };
+    if let Some(texts) = texts {
+        reader.clauses.insert((clause.id.clone(), clause.text.clone()), texts);
+    }
+    Some(clause)
 }
 
 /// One text, or one for each language; verdicts cite the English one, or the first.
-fn read_clause_text(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
+fn read_clause_texts(reader: &mut Reader<'_>, node: &Node) -> Option<(String, Option<Texts>)> {
     if !node.is_map() {
-        return reader.text(node, "a clause's text");
+        return Some((reader.text(node, "a clause's text")?, None));
     }
     let texts = reader.texts(node, "a clause's text")?;
     let cited = texts.get("en").or_else(|| texts.values().next())?.clone();
-    reader.clauses.insert(cited.clone(), texts);
-    Some(cited)
+    Some((cited, Some(texts)))
 }
 
 pub(super) fn read_refuse_when(

@@ -131,7 +131,7 @@ impl Default for Settings {
             processes: None,
             public_url: "http://127.0.0.1:8080".to_owned(),
             own_names: "mozhao.".to_owned(),
-            in_flight: 256,
+            in_flight: 512,
             lease: Duration::from_secs(10),
             drain: Duration::from_secs(20),
             keep: Retention::default(),

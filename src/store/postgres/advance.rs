@@ -66,7 +66,7 @@ const END: &str = concat!(
 const SIGNALLED: &str = "\
     SELECT r.id FROM unnest($2::UUID[], $3::BIGINT[], $4::BIGINT[]) AS a (id, expect, seen) JOIN open_requests r ON r.id = a.id
     WHERE r.id = ANY($2::UUID[]) AND r.owner = $1 AND r.seq = a.expect AND r.signalled > a.seen";
-/// It becomes the turn of the lanes' first open requests, and these become due. The lanes are locked since `accept::LANES`. Their
+/// It becomes the turn of the lanes' first open requests, and these become due. The lanes are locked since `accept::LOCK_LANES`. Their
 /// numbers are asked for before their ids: of all indexes one alone has the least of them.
 const HAND_OVER: &str = "\
     WITH firsts AS MATERIALIZED (

@@ -21,7 +21,7 @@ use crate::store::rows::int;
 /// of its own who writes: a trigger (of an auditor, of the tests) can hold that against a request's owner.
 const FENCE: &str = "SELECT set_config('mozhao.worker', $1::TEXT, TRUE) FROM workers WHERE id = $1 FOR KEY SHARE";
 /// Entries, events and counters: three tables in one statement, since each statement costs a round trip, and none of these waits
-/// for another.
+/// for another. (What new requests count and what steps count has different names, so neither of two batches waits for the other's rows.)
 const BESIDE: &str = "\
     WITH entries_written AS (
         INSERT INTO entries (request, seq, packed) SELECT unnest($2::UUID[]), unnest($3::BIGINT[]), unnest($4::BYTEA[])),

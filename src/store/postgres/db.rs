@@ -140,7 +140,8 @@ impl Side {
     pub(super) async fn begin(&self) -> Result<Tx<'_>, StoreError> {
         let end = Instant::now() + DEADLINE;
         let mut tx = Tx { lease: self.lease(end).await?, end };
-        tx.execute(sqlx::query("BEGIN")).await?;
+        // Whoever waited for a lock sees in its next statement what was committed meanwhile; a role or a database may be set otherwise.
+        tx.execute(sqlx::query("BEGIN ISOLATION LEVEL READ COMMITTED")).await?;
         Ok(tx)
     }
 
