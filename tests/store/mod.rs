@@ -7,6 +7,7 @@ mod advancing;
 mod batches;
 mod claiming;
 mod groups;
+mod lane_locks;
 mod lanes;
 mod long_lists;
 mod months;

@@ -164,47 +164,6 @@ async fn an_accept_that_waits_for_an_end_gets_the_turn() {
     assert_eq!(accepted, [Written::Accepted { turn: true, over_limit: false }]);
 }
 
-/// So it is where the database is set to another isolation: each statement after the locks sees what was committed before them.
-#[tokio::test(flavor = "multi_thread")]
-async fn lanes_hold_whatever_the_databases_isolation() {
-    let database = database().await;
-    let url = database.url().to_owned();
-    let mut batch = PgConnection::connect(&url).await.unwrap();
-    let name: String = sqlx::query_scalar("SELECT current_database()").fetch_one(&mut batch).await.unwrap();
-    run(&mut batch, &format!("ALTER DATABASE \"{name}\" SET default_transaction_isolation = 'repeatable read'")).await;
-    let world = World::on(&url, database).await;
-    let (one, two) = (world.worker().await, world.worker().await);
-    let first = world.in_lane(one, "l");
-    let id = first.row.id;
-    world.write(one, first).await;
-    run(&mut batch, "BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('l', 0))").await;
-    run(&mut batch, &format!("UPDATE requests SET state = 'done', ended_at = 1, owner = NULL WHERE id = '{id}'")).await;
-    let (store, next) = (world.store.clone(), world.in_lane(two, "l"));
-    let accepted = tokio::spawn(async move { store.commit(two, &[w(next)]).await });
-    blocked(&url, 1).await;
-    run(&mut batch, "COMMIT").await;
-    assert_eq!(accepted.await.unwrap().unwrap(), [Written::Accepted { turn: true, over_limit: false }]);
-}
-
-/// A copy of the rows without the sequence: a start sets the numbers on behind those that are there.
-#[tokio::test(flavor = "multi_thread")]
-async fn numbers_of_lanes_go_on_after_a_copy() {
-    let (world, url) = world().await;
-    let worker = world.worker().await;
-    for _ in 0..3 {
-        world.write(worker, world.in_lane(worker, "l")).await;
-    }
-    let mut copy = PgConnection::connect(&url).await.unwrap();
-    run(&mut copy, "SELECT setval('lane_numbers', 1, false)").await;
-    let again = PostgresStore::open(&url).await.unwrap();
-    again.prepare().await.unwrap();
-    again.prepare().await.unwrap();
-    let last = world.in_lane(worker, "l");
-    let id = last.row.id;
-    assert_eq!(world.write(worker, last).await, Written::Accepted { turn: false, over_limit: false });
-    assert_eq!(world.store.request(id).await.unwrap().lane_no, Some(4));
-}
-
 /// And an end that waits for an accept hands the lane over to it.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_end_that_waits_for_an_accept_hands_over() {

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::domain::process::{Accept, BUILTIN_REVIEWS, Block, Method, Otherwise, Retry, StepKind};
+use crate::domain::process::{Accept, BUILTIN_REVIEWS, Block, Clause, Method, Otherwise, Retry, StepKind};
 
 const EXAMPLE: &str = include_str!("../../../tests/data/processes/card_unbind.ok.yaml");
 
@@ -48,4 +48,20 @@ fn the_example_parses_whole() {
     for name in BUILTIN_REVIEWS {
         assert!(process.reviews.contains_key(name), "{name}");
     }
+}
+
+/// Two clauses may say the same in one language and not in another.
+#[test]
+fn the_texts_of_a_clause_are_its_own() {
+    let file = EXAMPLE
+        .replace("text: the card belongs to the customer and is bound}", "text: {en: Same., zh-CN: 一}}")
+        .replace("text: nothing is in flight on the card}", "text: {en: Same., zh-CN: 二}}")
+        .replace("text: the selfie is the card holder}", "text: Same.}");
+    let process = match parse("card_unbind.yaml", &file, &Known::default()) {
+        Ok(parsed) => parsed.process,
+        Err(findings) => panic!("{findings:?}"),
+    };
+    let chinese = |id: &str| process.clause_texts(&Clause { id: id.into(), text: "Same.".into() }).get("zh-CN").cloned();
+    let told = ["CARD-3.1", "PAY-7.2", "ID-2.4"].map(chinese);
+    assert_eq!(told, [Some("一".to_owned()), Some("二".to_owned()), None]);
 }
