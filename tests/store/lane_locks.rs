@@ -1,6 +1,6 @@
 //! What lanes are on PostgreSQL beside rows: locks by name, and one sequence.
 
-use mozhao::engine::ports::store::{Store, Written};
+use mozhao::engine::ports::store::Written;
 use mozhao::store::postgres::PostgresStore;
 use sqlx::{Connection as _, PgConnection};
 
