@@ -144,27 +144,7 @@ async fn a_duplicate_waits_for_the_first() {
     }
 }
 
-/// The turn is looked up once the lane is ours: an end that was under way while we waited is seen.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_accept_that_waits_for_an_end_gets_the_turn() {
-    let (world, url) = world().await;
-    let (one, two) = (world.worker().await, world.worker().await);
-    let first = world.in_lane(one, "l");
-    let id = first.row.id;
-    world.write(one, first).await;
-    // Worker one's batch: it holds the lane and has ended the request, and then freezes.
-    let mut batch = PgConnection::connect(&url).await.unwrap();
-    run(&mut batch, "BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('l', 0))").await;
-    run(&mut batch, &format!("UPDATE requests SET state = 'done', ended_at = 1, owner = NULL WHERE id = '{id}'")).await;
-    let (store, next) = (world.store.clone(), world.in_lane(two, "l"));
-    let accepted = tokio::spawn(async move { store.commit(two, &[w(next)]).await });
-    blocked(&url, 1).await;
-    run(&mut batch, "COMMIT").await;
-    let accepted = accepted.await.unwrap().unwrap();
-    assert_eq!(accepted, [Written::Accepted { turn: true, over_limit: false }]);
-}
-
-/// And an end that waits for an accept hands the lane over to it.
+/// An end that waits for an accept hands the lane over to it.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_end_that_waits_for_an_accept_hands_over() {
     let (world, url) = world().await;
